@@ -1,0 +1,41 @@
+# `make` lists the targets. Everything runs in .venv, which is made from requirements.lock.
+.DEFAULT_GOAL := help
+PYTHON ?= python3
+BIN := .venv/bin
+# Stages are started as `python -m stages.NAME`: the first python on the path must be that of .venv.
+export PATH := $(CURDIR)/.venv/bin:$(PATH)
+
+.PHONY: help
+help: ## List the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+.PHONY: setup
+setup: .venv/installed ## Make .venv from requirements.lock
+
+.venv/installed: requirements.lock
+	@command -v "$(PYTHON)" >/dev/null || { echo "gradflow: needs Python 3.11 or newer, found no $(PYTHON); name one: make PYTHON=/path/to/python3" >&2; exit 1; }
+	@"$(PYTHON)" -c 'import sys; v = sys.version_info; sys.exit(None if v >= (3, 11) else f"gradflow: needs Python 3.11 or newer, $(PYTHON) is {v[0]}.{v[1]}; name another: make PYTHON=/path/to/python3")'
+	"$(PYTHON)" -m venv --clear .venv
+	"$(BIN)/python" -m pip install --quiet --disable-pip-version-check -r requirements.lock
+	touch "$@"
+
+.PHONY: reproduce
+reproduce: setup ## Run the pipeline: figures, checkpoints, tables, metrics
+	dvc repro
+
+.PHONY: lint
+lint: setup ## Format and lint, types, layers
+	ruff format --check .
+	ruff check .
+	mypy
+	lint-imports
+
+.PHONY: test
+test: lint ## Every check and test
+	pytest
+
+.PHONY: lock
+lock: setup ## Renew requirements.lock from pyproject.toml
+	python -m piptools compile --quiet --extra dev --strip-extras --allow-unsafe \
+	    --no-emit-find-links --no-emit-index-url --output-file requirements.lock pyproject.toml
+	sed -i 's/^\(torch==[0-9.]*\)+cpu/\1/' requirements.lock  # any build of that version will do

@@ -1,0 +1,1 @@
+"""Gradients in plain and residual networks: data, networks, training, instruments, figures."""

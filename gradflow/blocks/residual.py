@@ -1,0 +1,27 @@
+"""The residual block: each layer adds to the stream (He et al. 2015, arXiv 1512.03385)."""
+
+from collections.abc import Callable
+
+from torch import Tensor, nn, relu
+
+
+class Block(nn.Module):
+    """``x -> x + scale * relu(W x + b)``.
+
+    Args:
+        width: Units of the stream.
+        linear: Makes a linear map from its input and output sizes.
+        scale: Factor on the branch. 1/sqrt(depth) keeps the power of the stream bounded at any
+            depth; a constant such as 1/sqrt(2) does not.
+    """
+
+    skip = True
+
+    def __init__(self, width: int, linear: Callable[[int, int], nn.Module] = nn.Linear, *, scale: float = 1.0) -> None:
+        super().__init__()
+        self.linear = linear(width, width)
+        self.scale = scale
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Map the stream x ``(..., batch, width)`` to the next one, of the same shape."""
+        return x + self.scale * relu(self.linear(x))

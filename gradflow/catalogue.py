@@ -1,0 +1,48 @@
+"""The blocks there are, found by their files: ``gradflow/blocks/<name>.py`` holds one ``Block``.
+
+The settings of a block are the keyword-only arguments of its constructor. They are read from the
+source text, so that params.yaml can be checked without the seconds that importing torch costs.
+"""
+
+import ast
+import importlib
+from collections.abc import Callable
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, cast
+
+if TYPE_CHECKING:
+    from torch import nn
+
+_BLOCKS = Path(__file__).parent / "blocks"
+_TYPES: dict[str, type] = {"float": float, "int": int, "bool": bool}
+
+
+def names() -> list[str]:
+    """Names of all blocks, in alphabetical order."""
+    return sorted(path.stem for path in _BLOCKS.glob("*.py") if path.stem != "__init__")
+
+
+@cache
+def settings(name: str) -> dict[str, tuple[type, Any]]:
+    """Settings of a block: name to (type, default).
+
+    Raises:
+        TypeError: A setting is not a float, int or bool with a literal default.
+    """
+    tree = ast.parse((_BLOCKS / f"{name}.py").read_text(encoding="utf-8"))
+    block = next(n for n in tree.body if isinstance(n, ast.ClassDef) and n.name == "Block")
+    init = next(n for n in block.body if isinstance(n, ast.FunctionDef) and n.name == "__init__")
+    found: dict[str, tuple[type, Any]] = {}
+    for argument, default in zip(init.args.kwonlyargs, init.args.kw_defaults, strict=True):
+        kind = argument.annotation.id if isinstance(argument.annotation, ast.Name) else ""
+        if kind not in _TYPES or default is None:
+            raise TypeError(f"blocks/{name}.py: {argument.arg} must be a float, int or bool with a default")
+        found[argument.arg] = (_TYPES[kind], ast.literal_eval(default))
+    return found
+
+
+def block(name: str) -> "Callable[..., nn.Module]":
+    """The ``Block`` class of that name, to be called with width, linear and its settings."""
+    module = importlib.import_module(f"gradflow.blocks.{name}")
+    return cast("Callable[..., nn.Module]", module.Block)

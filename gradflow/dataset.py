@@ -1,0 +1,108 @@
+"""The table that goes from stage to stage: two features and a label, as Parquet with columns x1, x2, label."""
+
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+from numpy.typing import NDArray
+
+from gradflow.errors import InputError, RunError
+
+Points = NDArray[np.float64]
+Labels = NDArray[np.int64]
+
+_LABEL_NAMES = ("label", "target", "class", "y")
+
+
+def standardise(table: pa.Table, where: str) -> tuple[Points, Labels, list[str]]:
+    """Check somebody's table and bring it into this project's form.
+
+    Args:
+        table: Two numeric columns and a label column, in any order; the label is the column called
+            label, target, class or y, else the last one.
+        where: What to name in an error, e.g. the file.
+
+    Returns:
+        Points (rows, 2), labels (rows,) in {0, 1}, and the two original label values in that order.
+
+    Raises:
+        InputError: Wrong number of columns, text or a gap where a number belongs, or not two classes.
+    """
+    if table.num_columns != 3:
+        raise InputError(where, f"must have two feature columns and a label column, got {_listed(table.column_names)}")
+    if len(set(table.column_names)) != 3:
+        raise InputError(where, f"must have three different column names, got {_listed(table.column_names)}")
+    if table.num_rows == 0:
+        raise InputError(where, "must have rows, got none")
+    label = next((name for name in table.column_names if name.lower() in _LABEL_NAMES), table.column_names[-1])
+    features = [name for name in table.column_names if name != label]
+    points = np.stack([_numbers(table[name], f"{where}: column {name}") for name in features], axis=1)
+    labels, values = _classes(table[label], f"{where}: column {label}")
+    return points, labels, values
+
+
+def _numbers(column: pa.ChunkedArray, where: str) -> Points:
+    if not (pa.types.is_integer(column.type) or pa.types.is_floating(column.type)):
+        raise InputError(where, f"must hold numbers, got {column.type}{_first_text(column)}")
+    if column.null_count:
+        raise InputError(where, f"must have no gaps, got one in row {_first(pc.is_null(column))}")
+    numbers = column.cast(pa.float64(), safe=False).to_numpy()
+    finite = np.isfinite(numbers)
+    if not finite.all():
+        row = int(np.argmin(finite))
+        raise InputError(where, f"must hold finite numbers, got {numbers[row]} in row {row + 1}")
+    return np.asarray(numbers, dtype=np.float64)
+
+
+def _classes(column: pa.ChunkedArray, where: str) -> tuple[Labels, list[str]]:
+    gaps = pc.is_null(column, nan_is_null=pa.types.is_floating(column.type))
+    if pc.any(gaps).as_py():
+        raise InputError(where, f"must have no gaps, got one in row {_first(gaps)}")
+    values = sorted(pc.unique(column).to_pylist(), key=lambda value: (str(type(value)), value))
+    if len(values) != 2:
+        raise InputError(where, f"must hold two classes, got {len(values)}: {_listed(values)}")
+    return pc.equal(column, pa.scalar(values[1], column.type)).to_numpy().astype(np.int64), [str(v) for v in values]
+
+
+def _first(mask: pa.ChunkedArray) -> int:
+    return int(pc.index(mask, True).as_py()) + 1
+
+
+def _first_text(column: pa.ChunkedArray) -> str:
+    """Where the first text stands in a column that should be numbers."""
+    for row, value in enumerate(column.to_pylist(), start=1):
+        try:
+            float(value)
+        except (TypeError, ValueError):
+            return f", {str(value)[:40]!r} in row {row}"
+    return ""
+
+
+def _listed(values: list[object]) -> str:
+    shown = ", ".join(str(value)[:40] for value in values[:6])
+    return f"{shown}, ..." if len(values) > 6 else shown
+
+
+def write(path: Path, points: Points, labels: Labels) -> None:
+    """Write points (rows, 2) and labels (rows,); the same rows give the same bytes."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    pq.write_table(pa.table({"x1": points[:, 0], "x2": points[:, 1], "label": labels}), path)
+
+
+def read(path: Path) -> tuple[Points, Labels]:
+    """Read what :func:`write` wrote: points (rows, 2) and labels (rows,).
+
+    Raises:
+        RunError: The file is missing, damaged or holds something else.
+    """
+    try:
+        table = pq.read_table(path)
+    except (OSError, pa.ArrowException) as error:
+        raise RunError(f"{path}: cannot be read, run `dvc repro` to make it anew ({str(error)[:80]})") from None
+    schema = pa.schema({"x1": pa.float64(), "x2": pa.float64(), "label": pa.int64()})
+    if not table.schema.equals(schema):
+        raise RunError(f"{path}: must have the columns x1, x2 and label, run `dvc repro` to make it anew")
+    points, labels, _ = standardise(table, str(path))
+    return points, labels

@@ -1,0 +1,31 @@
+"""The two ways in which a command ends badly, each with one line on standard error."""
+
+import sys
+from typing import IO, Any
+
+import click
+
+
+class RunError(click.ClickException):
+    """The run failed although its input was fine: exit code 1; the message says what to do."""
+
+    exit_code = 1
+
+    def show(self, file: IO[Any] | None = None) -> None:
+        """Print the message, with control characters escaped so that it stays one line."""
+        line = "".join(c if c.isprintable() else repr(c)[1:-1] for c in self.message)
+        click.echo(f"gradflow: {line}", file=file or sys.stderr)
+
+
+class InputError(RunError):
+    """What the user wrote cannot be used: exit code 2, and nothing has been changed.
+
+    Args:
+        where: What to open and where to look in it, e.g. ``params.yaml: train.lr``.
+        rule: What is asked for and what was found, e.g. ``must be > 0, got -1``.
+    """
+
+    exit_code = 2
+
+    def __init__(self, where: str, rule: str) -> None:
+        super().__init__(f"{where}: {rule}")

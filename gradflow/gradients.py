@@ -1,0 +1,98 @@
+"""From the logs of all trainings to the tables and numbers that are read, drawn and compared."""
+
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+
+def layer_name(layer: int, depth: int) -> str:
+    """``stem`` for 0, ``head`` for depth + 1, ``block_<layer>`` between."""
+    return {0: "stem", depth + 1: "head"}.get(layer, f"block_{layer}")
+
+
+def norms_by_epoch(log: pd.DataFrame) -> pd.DataFrame:
+    """Mean, smallest and largest gradient norm over the steps of each epoch.
+
+    Args:
+        log: Columns variant, seed, epoch, step, layer, grad_norm, a row a backward pass and layer.
+
+    Returns:
+        Columns variant, seed, epoch, layer, name, grad_norm, grad_norm_min, grad_norm_max, in the order
+        of the log.
+    """
+    # Summed in float64: an epoch may join 1e-8 with 1e2.
+    log = log.astype({"grad_norm": "float64"})
+    groups = log.groupby(["variant", "seed", "epoch", "layer"], sort=False)["grad_norm"]
+    table = groups.agg(grad_norm="mean", grad_norm_min="min", grad_norm_max="max").reset_index()
+    depth = int(log["layer"].max()) - 1
+    names = table["layer"].map({layer: layer_name(layer, depth) for layer in range(depth + 2)})
+    table.insert(list(table.columns).index("layer") + 1, "name", names)
+    return table
+
+
+def summary(
+    norms: pd.DataFrame, probes: pd.DataFrame, history: pd.DataFrame, *, facts: dict[str, Any], below: float
+) -> dict[str, Any]:
+    """The numbers of one variant for metrics.json.
+
+    Args:
+        norms: Its rows of :func:`norms_by_epoch`.
+        probes: Its probes, with columns seed, epoch, layer, delta_norm.
+        history: Its losses and accuracies, with columns seed, epoch, train_loss, val_loss, val_accuracy.
+        facts: Its facts: epochs, depth and the diverged seeds.
+        below: A hidden layer whose gradient norm is smaller counts as vanished.
+
+    Returns:
+        For val_accuracy, val_loss and train_loss at the end {mean, std, min, max} over the seeds that did
+        not diverge; ``grad_first_over_last``, the geometric mean over those seeds of the gradient norm of
+        layer 1 over that of layer ``depth`` in the last epoch; ``decay_per_layer``, the factor that
+        ||dLoss/dz|| gains with each block towards the input before the first step, fitted to its logarithm
+        over the layers; ``vanished_layers``, their mean number in the last epoch; ``diverged``. A number
+        that no seed is left for is None.
+    """
+    depth, epochs = facts["depth"], facts["train"]["epochs"]
+    diverged = facts["diverged"]
+    survivors = sorted(set(range(facts["seeds"])) - {entry["seed"] for entry in diverged})
+    final = history[(history["epoch"] == epochs) & history["seed"].isin(survivors)]
+    last = norms[(norms["epoch"] == epochs) & norms["seed"].isin(survivors)]
+    hidden = last.pivot_table(index="seed", columns="layer", values="grad_norm")[
+        lambda t: [c for c in t if 0 < c <= depth]
+    ]
+    init = probes[probes["epoch"] == 0].pivot_table(index="layer", columns="seed", values="delta_norm")
+    return {
+        **{name: _spread(final[name]) for name in ("val_accuracy", "val_loss", "train_loss")},
+        "grad_first_over_last": _geometric_mean(hidden[1] / hidden[depth]) if len(hidden) else None,
+        "decay_per_layer": _decay(init),
+        "vanished_layers": float((hidden < below).sum(axis=1).mean()) if len(hidden) else None,
+        "diverged": diverged,
+    }
+
+
+def _spread(values: "pd.Series[float]") -> dict[str, float | None]:
+    """Mean, population standard deviation, smallest and largest value."""
+    if values.empty:
+        return dict.fromkeys(("mean", "std", "min", "max"))
+    return {
+        "mean": float(values.mean()),
+        "std": float(values.std(ddof=0)),
+        "min": float(values.min()),
+        "max": float(values.max()),
+    }
+
+
+def _geometric_mean(ratios: "pd.Series[float]") -> float | None:
+    """None where a ratio is 0/0 or x/0: both ends below what float32 can hold, or the last alone."""
+    if not np.isfinite(ratios).all():
+        return None
+    with np.errstate(divide="ignore"):  # a ratio of 0 makes the mean 0
+        return float(np.exp(np.log(ratios).mean()))
+
+
+def _decay(delta: pd.DataFrame) -> float | None:
+    """Geometric mean over seeds of exp(-slope) of log delta (layers x seeds) against the layer."""
+    delta = delta.loc[:, (delta > 0).all()]  # what underflowed to 0 has no logarithm
+    if len(delta) < 2 or delta.empty:
+        return None
+    slopes = np.polyfit(delta.index.to_numpy(dtype=float), np.log(delta.to_numpy()), 1)[0]
+    return float(np.exp(-slopes.mean()))

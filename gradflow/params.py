@@ -1,0 +1,254 @@
+"""What may stand in params.yaml: every key, its type and its rule, and the one line said when one is broken."""
+
+import difflib
+import math
+import operator
+import re
+import reprlib
+from collections.abc import Mapping
+from functools import reduce
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal, cast
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, create_model
+from pydantic_core import ErrorDetails
+
+from gradflow import catalogue
+from gradflow.errors import InputError
+
+# The name of a variant becomes a file name, a DVC stage name and a word in figures.
+VariantName = Annotated[str, Field(pattern=r"^[A-Za-z][A-Za-z0-9_-]{0,39}$")]
+Seed = Annotated[int, Field(ge=0, le=2**31)]
+Count = Annotated[int, Field(ge=1, le=100_000)]
+
+
+class _Loader(yaml.SafeLoader):
+    """PyYAML's safe loader, which also reads numbers the way DVC writes them: 0.00001 as 1e-05."""
+
+
+_Loader.add_implicit_resolver("tag:yaml.org,2002:float", re.compile(r"^-?[1-9]e[-+][0-9]{2,3}$"), list("-123456789"))
+
+
+class _Section(BaseModel):
+    """Strict: no unknown keys, no text for numbers, no nan or inf."""
+
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True, allow_inf_nan=False)
+
+
+class Data(_Section):
+    """Where the rows come from."""
+
+    source: Literal["sklearn", "hub", "file"]
+    path: Annotated[str, Field(min_length=1)]
+    revision: str | None
+    samples: Annotated[int, Field(ge=20, le=10_000_000)]
+    noise: Annotated[float, Field(ge=0)]
+    seed: Seed
+
+
+class Split(_Section):
+    """How the rows are divided."""
+
+    validation: Annotated[float, Field(gt=0, lt=1)]
+    seed: Seed
+
+
+class Train(_Section):
+    """How a network is trained."""
+
+    epochs: Count
+    batch_size: Annotated[int, Field(ge=1)]
+    optimizer: Literal["sgd"]
+    lr: Annotated[float, Field(gt=0)]
+    momentum: Annotated[float, Field(ge=0, lt=1)]
+    clip_norm: Annotated[float, Field(gt=0)] | None
+    init: Literal["default", "he"]
+    seed: Seed
+
+
+class Variant(_Section):
+    """One network: its block and the settings of that block, which :func:`settings` returns."""
+
+    block: str
+
+    def settings(self) -> dict[str, Any]:
+        """Keyword arguments for the constructor of the block."""
+        return self.model_dump(exclude={"block"})
+
+
+class Probe(_Section):
+    """When and on how many rows the networks are measured."""
+
+    samples: Annotated[int, Field(ge=2)]
+    every: Count
+
+
+class Analysis(_Section):
+    """What counts as vanished."""
+
+    vanished_below: Annotated[float, Field(gt=0)]
+
+
+class Plot(_Section):
+    """How figures are written."""
+
+    dpi: Annotated[int, Field(ge=30, le=1200)]
+
+
+if TYPE_CHECKING:
+    AnyVariant = Variant
+else:  # one model a block, with the settings of that block; the key "block" decides
+    AnyVariant = Annotated[
+        reduce(
+            operator.or_,
+            [
+                create_model(
+                    f"Variant_{name}", __base__=Variant, block=(Literal[name], ...), **catalogue.settings(name)
+                )
+                for name in catalogue.names()
+            ],
+        ),
+        Field(discriminator="block"),
+    ]
+
+
+class Params(_Section):
+    """The whole of params.yaml."""
+
+    depth: Annotated[int, Field(ge=1, le=10_000)]
+    width: Annotated[int, Field(ge=1, le=16_384)]
+    seeds: Annotated[int, Field(ge=1, le=10_000)]
+    data: Data
+    split: Split
+    train: Train
+    variants: Annotated[dict[VariantName, AnyVariant], Field(min_length=1)]
+    probe: Probe
+    analysis: Analysis
+    plot: Plot
+
+    def check_rows(self, rows: int) -> None:
+        """Check that a data set of that many rows can be split, batched and probed.
+
+        Raises:
+            InputError: It cannot; names the key to change.
+        """
+        train = train_rows(rows, self.split.validation)
+        if train < 2 or rows - train < 2:
+            raise InputError(
+                "params.yaml: split.validation",
+                f"must leave at least 2 rows on each side, got {self.split.validation} of {rows} rows",
+            )
+        self.check_batches(train)
+
+    def check_batches(self, train: int) -> None:
+        """Check that a train split of that many rows can be batched and probed.
+
+        Raises:
+            InputError: It cannot; names the key to change.
+        """
+        for key, value in (("train.batch_size", self.train.batch_size), ("probe.samples", self.probe.samples)):
+            if value > train:
+                raise InputError(f"params.yaml: {key}", f"must be <= {train}, the rows of the train split, got {value}")
+
+
+def train_rows(rows: int, validation: float) -> int:
+    """Rows of the train split, rounded as scikit-learn's ``train_test_split`` does."""
+    return rows - math.ceil(rows * validation)
+
+
+def load(path: Path = Path("params.yaml")) -> Params:
+    """Read and check the parameters.
+
+    Raises:
+        InputError: The file is missing, is no YAML, or breaks a rule; names file, key, rule and value.
+    """
+    try:
+        document = yaml.load(path.read_text(encoding="utf-8"), _Loader)  # noqa: S506  # a SafeLoader
+    except FileNotFoundError:
+        raise InputError(str(path), "no such file; run this where params.yaml lies") from None
+    except (yaml.YAMLError, UnicodeDecodeError, ValueError) as error:
+        mark = getattr(error, "problem_mark", None)
+        place = f", line {mark.line + 1}" if mark else ""
+        raise InputError(
+            f"{path}{place}", f"is not readable YAML: {getattr(error, 'problem', None) or error}"
+        ) from None
+    if not isinstance(document, Mapping):
+        raise InputError(str(path), f"must hold keys and values, got {reprlib.repr(document)}")
+    try:
+        params = Params.model_validate(document)
+    except ValidationError as errors:
+        raise _explain(path, errors.errors(include_url=False)[0], document) from None
+    if params.data.source == "sklearn":  # other sources tell their rows only when they are fetched
+        params.check_rows(params.data.samples)
+    return params
+
+
+# pydantic's types of errors, said in this project's words
+_RULES = {
+    "dict_type": "must hold keys and values",
+    "finite_number": "must be a finite number",
+    "float_type": "must be a number",
+    "greater_than": "must be > {gt:g}",
+    "greater_than_equal": "must be >= {ge}",
+    "int_from_float": "must be a whole number",
+    "int_parsing_size": "must be a whole number of reasonable size",
+    "int_type": "must be a whole number",
+    "less_than": "must be < {lt:g}",
+    "less_than_equal": "must be <= {le}",
+    "literal_error": "must be {expected}",
+    "model_attributes_type": "must hold keys and values",
+    "model_type": "must hold keys and values",
+    "string_pattern_mismatch": "must be a letter followed by up to 39 letters, digits, _ or -",
+    "string_too_short": "must not be empty",
+    "string_type": "must be text",
+    "too_short": "must not be empty",
+}
+
+
+def _explain(path: Path, error: ErrorDetails, document: Mapping[Any, Any]) -> InputError:
+    """Turn pydantic's report into one line naming file, key, rule and value."""
+    # A key's own error ends in [key]; within a variant the location also names the block it was checked as.
+    location = [part for part in error["loc"] if part != "[key]"]
+    if location[:1] == ["variants"] and len(location) > 3:
+        del location[2]
+    kind, context, value = error["type"], error.get("ctx", {}), error["input"]
+    if kind == "extra_forbidden":
+        known = _known_keys(location[:-1], document)
+        nearest = difflib.get_close_matches(str(location[-1]), known, n=1, cutoff=0)
+        rule = f"unknown key; did you mean {nearest[0]}? Known: {', '.join(known)}"
+        return InputError(f"{path}: {_dotted(location)}", rule)
+    if kind == "union_tag_invalid":
+        location, value = [*location, "block"], context["tag"]
+        rule = f"must be one of {', '.join(catalogue.names())}"
+    elif kind in ("missing", "union_tag_not_found"):
+        location += ["block"] * (kind == "union_tag_not_found")
+        return InputError(f"{path}: {_dotted(location)}", "is missing")
+    else:
+        rule = _RULES.get(kind, error["msg"]).format(**context)
+    return InputError(f"{path}: {_dotted(location)}", f"{rule}, got {reprlib.repr(value)}{_written_out(kind, value)}")
+
+
+def _known_keys(section: list[int | str], document: Mapping[Any, Any]) -> list[str]:
+    """The keys that may stand in a section."""
+    match section:
+        case []:
+            return list(Params.model_fields)
+        case ["variants", name]:
+            return ["block", *catalogue.settings(document["variants"][name]["block"])]
+        case _:
+            model = cast("type[BaseModel]", Params.model_fields[str(section[0])].annotation)
+            return list(model.model_fields)
+
+
+def _written_out(kind: str, value: object) -> str:
+    """YAML 1.1 reads 1e-3 as text: say how to write the number."""
+    try:
+        number = float(value) if kind == "float_type" and isinstance(value, str) else math.nan
+    except ValueError:
+        number = math.nan
+    return f": write {number:.15f}".rstrip("0") if math.isfinite(number) else ""
+
+
+def _dotted(location: list[int | str]) -> str:
+    return ".".join(str(part) if len(str(part)) <= 60 else f"{str(part)[:57]}..." for part in location)

@@ -1,0 +1,49 @@
+"""gradients: from the logs of all variants to the CSV tables and metrics.json."""
+
+import json
+from pathlib import Path
+
+import click
+import pandas as pd
+
+from gradflow import gradients, params
+
+
+@click.command()
+@click.argument("logs", type=click.Path(path_type=Path))
+@click.argument("norms", type=click.Path(path_type=Path))
+@click.argument("probes", type=click.Path(path_type=Path))
+@click.argument("history", type=click.Path(path_type=Path))
+@click.argument("metrics", type=click.Path(path_type=Path))
+def main(logs: Path, norms: Path, probes: Path, history: Path, metrics: Path) -> None:
+    """Read LOGS, write the tables NORMS, PROBES and HISTORY (CSV) and the METRICS (JSON)."""
+    config = params.load()
+    variants = list(config.variants)
+    norm_table = gradients.norms_by_epoch(_joined(logs, variants, ".parquet"))
+    probe_table = _joined(logs, variants, ".probe.parquet")
+    history_table = _joined(logs, variants, ".history.parquet")
+    for path, table in ((norms, norm_table), (probes, probe_table), (history, history_table)):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        table.to_csv(path, index=False, float_format="%.9g", lineterminator="\n")
+
+    numbers = {
+        variant: gradients.summary(
+            norm_table[norm_table["variant"] == variant],
+            probe_table[probe_table["variant"] == variant],
+            history_table[history_table["variant"] == variant],
+            facts=json.loads((logs / f"{variant}.json").read_text(encoding="utf-8")),
+            below=config.analysis.vanished_below,
+        )
+        for variant in variants
+    }
+    metrics.write_text(json.dumps(numbers, indent=2, allow_nan=False) + "\n", encoding="utf-8")
+
+
+def _joined(logs: Path, variants: list[str], ending: str) -> pd.DataFrame:
+    """One table of all variants, in the order of params.yaml, with the variant in the first column."""
+    tables = {variant: pd.read_parquet(logs / f"{variant}{ending}") for variant in variants}
+    return pd.concat(tables, names=["variant"]).reset_index(level="variant").reset_index(drop=True)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,37 @@
+"""scale: a stratified split, then zero mean and unit variance as seen on the train part alone."""
+
+import json
+from pathlib import Path
+
+import click
+from sklearn.model_selection import train_test_split
+from sklearn.preprocessing import StandardScaler
+
+from gradflow import dataset, params
+from gradflow.errors import InputError
+
+
+@click.command()
+@click.argument("rows", type=click.Path(path_type=Path))
+@click.argument("train", type=click.Path(path_type=Path))
+@click.argument("validation", type=click.Path(path_type=Path))
+@click.argument("scaler", type=click.Path(path_type=Path))
+def main(rows: Path, train: Path, validation: Path, scaler: Path) -> None:
+    """Split ROWS into TRAIN and VALIDATION and write them with the SCALER (mean and scale)."""
+    split = params.load().split
+    points, labels = dataset.read(rows)
+    try:
+        train_points, val_points, train_labels, val_labels = train_test_split(
+            points, labels, test_size=split.validation, random_state=split.seed, stratify=labels
+        )
+    except ValueError as error:  # a class too small to stand on both sides
+        raise InputError("params.yaml: split.validation", f"{error}, got {split.validation}") from None
+    fitted = StandardScaler().fit(train_points)
+    dataset.write(train, fitted.transform(train_points), train_labels)
+    dataset.write(validation, fitted.transform(val_points), val_labels)
+    numbers = {"mean": fitted.mean_.tolist(), "scale": fitted.scale_.tolist()}
+    scaler.write_text(json.dumps(numbers, indent=2) + "\n", encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,87 @@
+"""train: one variant, all its seeds together."""
+
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import NoReturn
+
+import click
+import torch
+from tqdm import tqdm
+
+from gradflow import checkpoints, dataset, device, logs, params, training
+from gradflow.initialisation import initialised
+
+
+@click.command()
+@click.argument("variant")
+@click.argument("train", type=click.Path(path_type=Path))
+@click.argument("validation", type=click.Path(path_type=Path))
+@click.argument("model", type=click.Path(path_type=Path))
+@click.argument("grad_norms", type=click.Path(path_type=Path))
+@click.argument("history", type=click.Path(path_type=Path))
+@click.argument("probes", type=click.Path(path_type=Path))
+@click.argument("facts", type=click.Path(path_type=Path))
+def main(
+    variant: str, train: Path, validation: Path, model: Path, grad_norms: Path, history: Path, probes: Path, facts: Path
+) -> None:
+    """Train VARIANT on the TRAIN rows; write the MODEL and what was measured on the way."""
+    config = params.load()
+    chosen = config.variants[variant]
+    where, threads = device.from_environment()
+    train_set, val_set = (_tensors(path, where) for path in (train, validation))
+    config.check_batches(len(train_set[0]))
+
+    network = initialised(
+        chosen.block,
+        chosen.settings(),
+        config.depth,
+        config.width,
+        seeds=config.seeds,
+        init=config.train.init,
+        seed=config.train.seed,
+    ).to(where)
+    with tqdm(total=config.train.epochs, desc=variant, unit="epoch", disable=not sys.stderr.isatty()) as bar:
+        record = training.train(
+            network, train_set, val_set, config.train, config.probe, report=_reporter(variant, config.train.epochs, bar)
+        )
+
+    about = {
+        "variant": variant,
+        "block": chosen.block,
+        "settings": chosen.settings(),
+        "depth": config.depth,
+        "width": config.width,
+        "seeds": config.seeds,
+        "train": config.train.model_dump(),
+    }
+    checkpoints.save(model, network, about)
+    logs.write_grad_norms(grad_norms, record)
+    logs.write_history(history, record)
+    logs.write_probes(probes, record)
+    logs.write_facts(facts, record, about | {"device": where.type, "threads": threads})
+
+
+def _tensors(path: Path, where: torch.device) -> tuple[torch.Tensor, torch.Tensor]:
+    points, labels = dataset.read(path)
+    return torch.from_numpy(points).float().to(where), torch.from_numpy(labels).to(where)
+
+
+def _reporter(variant: str, epochs: int, bar: "tqdm[NoReturn]") -> Callable[[training.Epoch], None]:
+    """A progress bar on a terminal; elsewhere ten plain lines."""
+
+    def report(epoch: training.Epoch) -> None:
+        text = f"loss {epoch.train_loss:.4f}, accuracy {epoch.val_accuracy:.3f}"
+        if epoch.training < epoch.seeds:
+            text += f", {epoch.seeds - epoch.training} of {epoch.seeds} seeds diverged"
+        bar.set_postfix_str(text, refresh=False)
+        bar.update()
+        last = epoch.number == epochs or not epoch.training
+        if bar.disable and (last or epoch.number % max(1, epochs // 10) == 0):
+            print(f"{variant}: epoch {epoch.number}/{epochs}, {text}", flush=True)
+
+    return report
+
+
+if __name__ == "__main__":
+    main()
