@@ -10,6 +10,7 @@ import torch
 from tqdm import tqdm
 
 from gradflow import checkpoints, dataset, device, logs, params, training
+from gradflow.errors import InputError
 from gradflow.initialisation import initialised
 
 
@@ -27,6 +28,9 @@ def main(
 ) -> None:
     """Train VARIANT on the TRAIN rows; write the MODEL and what was measured on the way."""
     config = params.load()
+    if variant not in config.variants:
+        known = ", ".join(config.variants)
+        raise InputError("params.yaml: variants", f"must have an entry {variant!r}, got {known}")
     chosen = config.variants[variant]
     where, threads = device.from_environment()
     train_set, val_set = (_tensors(path, where) for path in (train, validation))
