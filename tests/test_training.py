@@ -8,6 +8,7 @@ import torch
 from gradflow import checkpoints, params
 from gradflow.errors import RunError
 from gradflow.initialisation import initialised
+from gradflow.probe import mean_losses
 from gradflow.training import train
 
 TRAIN = params.Train(
@@ -75,6 +76,23 @@ def test_an_overflowing_seed_is_frozen_and_the_others_go_on():
     torch.testing.assert_close(record.grad_norm[:, [0, 2]], untouched.grad_norm[:, [0, 2]])
     assert [epoch.training for epoch in epochs] == [2, 2, 2]
     assert math.isfinite(epochs[-1].train_loss)
+
+
+def test_a_gradient_that_overflows_counts_although_the_loss_is_finite():
+    # In seed 1 the branch adds next to nothing, but its huge factor multiplies the gradient; in seed 0 the
+    # ReLU is closed. The rows of the probe are zero, so that only the step itself can notice.
+    stack = network(seeds=2, depth=1, scale=1e37)
+    points, labels = moons()
+    points = torch.cat([torch.zeros(32, 2), points[32:] * 1e4])
+    with torch.no_grad():
+        stack.stem.bias.zero_()
+        stack.blocks[0].linear.weight.zero_()
+        stack.blocks[0].linear.bias[:] = torch.tensor([[-1.0], [1e-37]])
+        stack.head.weight[:] = torch.tensor([[5.0], [-5.0]])
+    assert torch.isfinite(mean_losses(stack(points.expand(2, -1, -1)), labels)).all()
+    record, _ = run(stack, (points, labels), epochs=1, batch_size=50)
+    assert record.diverged == {1: (1, 1)}
+    assert record.valid.tolist() == [[True, False]]
 
 
 def test_recipe_without_clipping_diverges_and_keeps_finite_weights():
