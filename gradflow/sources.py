@@ -86,7 +86,8 @@ def file(data: Data) -> pa.Table:
             case ".csv":
                 import pyarrow.csv
 
-                table = pyarrow.csv.read_csv(path)
+                gaps = pyarrow.csv.ConvertOptions(null_values=[""], strings_can_be_null=True)
+                table = pyarrow.csv.read_csv(path, convert_options=gaps)
                 if all(_is_number(name) for name in table.column_names):  # else the first row would be lost
                     names = ", ".join(table.column_names)[:80]
                     raise InputError(str(path), f"must name the columns in its first line, got {names}")
@@ -94,7 +95,8 @@ def file(data: Data) -> pa.Table:
             case ".parquet":
                 import pyarrow.parquet
 
-                return pyarrow.parquet.read_table(path)
+                with pyarrow.parquet.ParquetFile(path) as parquet:
+                    return parquet.read()
     except (OSError, pa.ArrowException) as error:
         raise InputError(str(path), f"cannot be read: {_first_line(error)}") from None
     raise InputError("params.yaml: data.path", f"must end in .csv or .parquet, got {data.path!r}")
