@@ -27,7 +27,8 @@ SMALL = {
 }
 
 # What could bring settings of the user's machine into a test.
-_PRIVATE = ("DVC_", "GIT_", "GRADFLOW_", "HF_", "MLFLOW_", "MPL", "PREFECT_", "PYTHON", "XDG_")
+_PRIVATE = ("DVC_", "GIT_", "GRADFLOW_", "HF_", "HUGGING", "MLFLOW_", "MPL", "PREFECT_", "PYTHON", "XDG_")
+_PROXIES = ("ALL_PROXY", "HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY")
 
 
 @dataclass(frozen=True)
@@ -89,7 +90,7 @@ def clean_env(shared):
     """Environment for subprocesses: this Python first, and nothing of the user's settings."""
     home = shared / "home"
     home.mkdir(exist_ok=True)
-    env = {name: value for name, value in os.environ.items() if not name.startswith(_PRIVATE)}
+    env = {name: value for name, value in os.environ.items() if not name.upper().startswith(_PRIVATE + _PROXIES)}
     identity = {
         f"GIT_{role}_{key}": value
         for role in ("AUTHOR", "COMMITTER")
@@ -143,6 +144,12 @@ def finished(shared, fresh):
             draft.run("git", "commit", "--quiet", "--message", "Results")
             draft.root.rename(project.root)
     return project
+
+
+@pytest.fixture
+def clone(fresh, tmp_path):
+    """A project of the test's own that has not run."""
+    return fresh.copy(tmp_path / "a clone")
 
 
 @pytest.fixture
