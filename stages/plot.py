@@ -9,6 +9,7 @@ import pandas as pd
 
 from gradflow import boundary, dataset, params, theory
 from gradflow.figures import activations, decision_boundary, gradient_flow, gradient_heatmap, loss_curves, style
+from gradflow.figures.experiment import Experiment
 
 
 @click.command()
@@ -33,11 +34,11 @@ def main(
     diverged = {
         name: {entry["seed"]: entry["epoch"] for entry in numbers[name]["diverged"]} for name in config.variants
     }
-    experiment = style.Experiment(
+    experiment = Experiment(
         depth=config.depth,
         seeds=config.seeds,
         epochs=config.train.epochs,
-        diverged={name: list(seeds.values()) for name, seeds in diverged.items()},
+        diverged=diverged,
         caption=_caption(config, about),
     )
 
@@ -82,8 +83,8 @@ def _caption(config: params.Params, about: dict[str, Any]) -> str:
     init = "PyTorch's default" if train.init == "default" else "He"
     where = {
         "sklearn": "two moons made by scikit-learn",
-        "hub": f"{about['path']} of the Hugging Face hub",
-        "file": str(about["path"]),
+        "hub": f"{style.words(str(about['path']), 80)} of the Hugging Face hub",
+        "file": style.words(str(about["path"]), 80),
     }[about["source"]]
     return (
         f"Depth {config.depth}, width {config.width}, {seeds}, {epochs} of SGD (learning rate {train.lr:g},"
