@@ -61,7 +61,7 @@ def main(
         "activations": activations.draw(pd.read_csv(probes), experiment),
         "decision_boundary": decision_boundary.draw(
             {
-                name: boundary.probabilities(models / f"{name}.safetensors", extent, 160, without=set(seeds))
+                name: boundary.probabilities(models / f"{name}.safetensors", extent, 100, without=set(seeds))
                 for name, seeds in diverged.items()
             },
             extent,

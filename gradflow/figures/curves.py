@@ -61,7 +61,7 @@ def handles(experiment: Experiment) -> list[Artist]:
 
 
 def curve(
-    axes: Axes, spread: Spread, experiment: Experiment, variant: str, *, second: bool = False, mark: bool = False
+    axes: Axes, spread: Spread, experiment: Experiment, variant: str, *, second: bool = False, layers: bool = False
 ) -> None:
     """Draw the median as a line and smallest to largest as a band; a single point with a bar instead.
 
@@ -71,12 +71,13 @@ def curve(
         experiment: Gives the look of the variant.
         variant: Its name.
         second: The second of two quantities in the same axes: a thin dashed line with a fainter band.
-        mark: Mark each point.
+        layers: The points are layers: mark each of them unless they are too many.
     """
     if len(spread.at) == 1:
         points(axes, spread, experiment, variant, hollow=second)
         return
     colour, again = style.colour(experiment, variant), _again(experiment, variant)
+    mark = layers and experiment.depth <= 40 and len(experiment.diverged) <= 6
     band = min(0.2, 0.5 / len(experiment.diverged))  # many bands over one another must not hide the lines
     axes.fill_between(spread.at, spread.low, spread.high, color=colour, alpha=band / (1 + second), linewidth=0)
     axes.plot(

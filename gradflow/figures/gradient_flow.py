@@ -90,7 +90,7 @@ def _variant(axes: Axes, spread: curves.Spread, experiment: Experiment, variant:
     """Draw one variant in one epoch, from stem to head; a median of 0 as a mark on the lower edge."""
     depth = experiment.depth
     at = np.array([curves.layer_position(int(layer), depth) for layer in spread.at])
-    curves.curve(axes, _part(spread, at, slice(1, -1)), experiment, variant, mark=depth <= 40)
+    curves.curve(axes, _part(spread, at, slice(1, -1)), experiment, variant, layers=True)
     curves.points(axes, _part(spread, at, np.array([0, depth + 1])), experiment, variant, hollow=True)
     zero = at[spread.median == 0]
     if len(zero):
