@@ -47,6 +47,18 @@ def test_an_experiment_runs_in_a_fresh_clone_and_its_results_show_in_tables(clon
     assert pq.read_table(clone.root / "logs/plain.parquet")["layer"].to_numpy().max() == 5
 
 
+def test_plots_show_and_diff_hold_the_figures_and_the_curves_of_both_sides(project):
+    project.run("dvc", "exp", "run", "--name", "tried", "-S", "train.lr=0.05")
+
+    for command, revisions in (("show", ["workspace"]), ("diff", ["HEAD", "workspace"])):
+        project.run("dvc", "plots", command, *revisions[:-1], "--out", "shown")
+        page = (project.root / "shown/index.html").read_text(encoding="utf-8")
+        for revision in revisions:
+            assert f"{revision}_reports_figures_gradient_flow.png" in page
+        for curve in ("validation loss", "train loss", "validation accuracy"):
+            assert curve in page
+
+
 def test_a_small_number_survives_the_way_dvc_writes_it(project):
     project.run("dvc", "exp", "run", "-S", "analysis.vanished_below=0.00001")
 
