@@ -298,7 +298,7 @@ def test_a_network_that_sees_one_class_everywhere_is_named():
     figure = decision_boundary.draw(
         grids, EXTENT, np.zeros((2, 2)), np.array([0, 1]), ("0", "1"), experiment(["plain"])
     )
-    assert "one class everywhere: 3 of 3 seeds" in all_words(figure)
+    assert "one class everywhere (3 of 3)" in all_words(figure)
 
 
 def test_text_of_users_is_drawn_as_it_is_on_one_line():
