@@ -50,7 +50,7 @@ def main(
             norm_table,
             experiment,
             theory={
-                name: theory.factor(config.train.init)
+                name: theory.weight_gradients(config.train.init, config.depth, config.width)
                 for name, variant in config.variants.items()
                 if variant.block == "plain"
             },
