@@ -23,7 +23,7 @@ SMALL = {
     "train.epochs": 2,
     "train.batch_size": 32,
     "probe.samples": 32,
-    "plot.dpi": 40,
+    "plot.dpi": 50,
 }
 
 # What could bring settings of the user's machine into a test.
