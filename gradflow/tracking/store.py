@@ -12,6 +12,7 @@ import mlflow
 import requests
 from filelock import FileLock, Timeout
 from mlflow.exceptions import MlflowException
+from mlflow.store.tracking.sqlalchemy_store import SqlAlchemyStore
 from sqlalchemy.exc import SQLAlchemyError
 
 from gradflow.errors import InputError, RunError
@@ -55,6 +56,7 @@ class Store:
             with ExitStack() as stack:
                 for lock in self._locks():
                     stack.enter_context(lock)
+                self._make_database()
                 mlflow.set_tracking_uri(self.uri)
                 yield mlflow.MlflowClient()
         except Timeout:
@@ -80,6 +82,16 @@ class Store:
                 "delete it and run `python -m stages.track --all`"
             )
         return str(found.experiment_id)
+
+    def _make_database(self) -> None:
+        """Make a SQLite database aside and move it into place: a kill in the middle leaves none half made."""
+        if not self.database or self.database.exists():
+            return
+        assert self.artifacts
+        draft = self.database.with_name(f"{self.database.name}.draft")
+        draft.unlink(missing_ok=True)
+        SqlAlchemyStore(f"{_SQLITE}{draft}", self.artifacts.as_uri()).engine.dispose()  # type: ignore[no-untyped-call]
+        draft.replace(self.database)
 
     def _locks(self) -> Iterator[FileLock]:
         """One a checkout, since unfinished runs of it are taken for dead; one a database, for its first use."""
