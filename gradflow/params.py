@@ -202,11 +202,11 @@ def train_rows(rows: int, validation: float) -> int:
     return rows - math.ceil(rows * validation)
 
 
-def load(path: Path = Path("params.yaml")) -> Params:
-    """Read and check the parameters.
+def read(path: Path) -> Mapping[str, Any]:
+    """Read the parameters as they are written, whichever rules they obey.
 
     Raises:
-        InputError: The file is missing, is no YAML, or breaks a rule; names file, key, rule and value.
+        InputError: The file is missing or is no YAML of keys and values.
     """
     try:
         document = yaml.load(path.read_text(encoding="utf-8"), _Loader)  # noqa: S506  # a SafeLoader
@@ -224,6 +224,16 @@ def load(path: Path = Path("params.yaml")) -> Params:
         ) from None
     if not isinstance(document, Mapping):
         raise InputError(str(path), f"must hold keys and values, got {reprlib.repr(document)}")
+    return document
+
+
+def load(path: Path = Path("params.yaml")) -> Params:
+    """Read and check the parameters.
+
+    Raises:
+        InputError: The file is missing, is no YAML, or breaks a rule; names file, key, rule and value.
+    """
+    document = read(path)
     try:
         params = Params.model_validate(document)
     except ValidationError as errors:

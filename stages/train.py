@@ -63,7 +63,7 @@ def main(
     logs.write_grad_norms(grad_norms, record)
     logs.write_history(history, record)
     logs.write_probes(probes, record)
-    logs.write_facts(facts, record, about | {"device": where.type, "threads": threads})
+    logs.write_facts(facts, record, about | device.circumstances(where, threads))
 
 
 def _tensors(path: Path, where: torch.device) -> tuple[torch.Tensor, torch.Tensor]:

@@ -1,0 +1,1 @@
+"""Tracking: each result of the pipeline once in MLflow, with its parameters, curves, files and models."""

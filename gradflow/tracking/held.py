@@ -1,0 +1,129 @@
+"""What DVC holds: the results of all experiments and of the workspace, to fill a lost or new database from."""
+
+import shlex
+from collections.abc import Mapping
+from contextlib import chdir
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any, NamedTuple
+
+import click
+from dvc.api import DVCFileSystem
+from dvc.exceptions import DvcException
+from dvc.repo import Repo
+
+from gradflow import params
+from gradflow.errors import RunError
+from gradflow.tracking import origin, result, runs
+from gradflow.tracking.store import Store, StoreError
+
+_STAGE = "track"
+_CODE = ("gradflow", "stages")
+
+
+class Experiment(NamedTuple):
+    """A DVC experiment: its commit, and the commit that it starts from."""
+
+    name: str
+    commit: str
+    baseline: str
+
+
+def track(where: Store, experiment: str) -> None:
+    """Track each result that DVC holds for the pipeline in the current folder, the oldest experiment first.
+
+    A result counts when the stage ``track`` has run on it: nothing half-made is logged. One that cannot
+    be read does not stop the others.
+
+    Args:
+        where: The store.
+        experiment: Name of the MLflow experiment.
+
+    Raises:
+        RunError: A result could not be read, or the store cannot be used.
+    """
+    pipeline = Path.cwd().relative_to(where.root)
+    failed = []
+    for one in experiments(where.root):
+        with TemporaryDirectory() as folder:
+            try:
+                lock = _fetch(where.root, one.commit, pipeline, Path(folder))
+                if lock is None:
+                    click.echo(f"{one.name}: has no result of this pipeline")
+                    continue
+                with chdir(folder):
+                    found = result.read(artefacts(lock))
+                    _tell(
+                        one.name,
+                        runs.track(found, origin.Origin(one.baseline, one.name, one.baseline), where, experiment),
+                    )
+            except StoreError:
+                raise
+            except RunError as error:
+                failed.append(f"{one.name}: {error.message}")
+            except (DvcException, OSError) as error:
+                failed.append(f"{one.name}: is not whole in DVC's cache, `dvc fetch` may bring it ({error})")
+    lock = params.read(Path("dvc.lock")) if Path("dvc.lock").is_file() else {}
+    if _STAGE in lock.get("stages", {}) and not _outdated(where.root):
+        _tell("workspace", runs.track(result.read(artefacts(lock)), origin.current(), where, experiment))
+    else:
+        click.echo("workspace: holds no finished result, `dvc repro` makes and tracks it")
+    if failed:
+        raise RunError(f"{len(failed)} not tracked: {'; '.join(failed)}")
+
+
+def experiments(root: Path) -> list[Experiment]:
+    """All experiments of a repository, the oldest first."""
+    listed = origin.git(root, "for-each-ref", "--sort=committerdate", "--format=%(objectname) %(refname)", "refs/exps")
+    found = []
+    for commit, ref in (line.split(" ", 1) for line in listed.splitlines()):
+        match ref.split("/"):  # refs/exps/<2 digits>/<38 digits>/<name>; others are DVC's own
+            case [_, _, first, rest, name] if len(first + rest) == 40:
+                found.append(Experiment(name, commit, first + rest))
+    return found
+
+
+def artefacts(lock: Mapping[str, Any]) -> result.Artefacts:
+    """Where the outputs lie: what the command of the stage names."""
+    folders = [Path(word) for word in shlex.split(lock["stages"][_STAGE]["cmd"])[3:7]]
+    return result.Artefacts(Path("params.yaml"), Path("dvc.lock"), *folders)
+
+
+def _fetch(root: Path, commit: str, pipeline: Path, folder: Path) -> Mapping[str, Any] | None:
+    """Bring the artefacts of a commit into a folder; returns its dvc.lock, None where it has no such result."""
+    files = DVCFileSystem(str(root), rev=commit)
+
+    def fetch(path: str) -> Path:
+        (folder / path).parent.mkdir(parents=True, exist_ok=True)
+        files.get((pipeline / path).as_posix(), str(folder / path), recursive=True)
+        return folder / path
+
+    if not files.exists((pipeline / "dvc.lock").as_posix()):
+        return None
+    # Both as parameters are read: DVC writes 0.000001 as 1e-06, which YAML takes for text.
+    lock, written = params.read(fetch("dvc.lock")), params.read(fetch("params.yaml"))
+    if _STAGE not in lock["stages"] or not _consistent(lock, written):
+        return None
+    for path in (dep["path"] for dep in lock["stages"][_STAGE]["deps"]):
+        if Path(path).parts[0] not in _CODE:
+            fetch(path)
+    return lock
+
+
+def _consistent(lock: Mapping[str, Any], written: Mapping[str, Any]) -> bool:
+    """Whether the stage ran on what the stages before it made, and with the parameters as they stand."""
+    stages, stage = lock["stages"].values(), lock["stages"][_STAGE]
+    made = {out["path"]: out["md5"] for other in stages for out in other.get("outs", [])}
+    same = all(made.get(dep["path"], dep["md5"]) == dep["md5"] for dep in stage["deps"])
+    return same and bool(stage["params"]["params.yaml"] == written)
+
+
+def _outdated(root: Path) -> bool:
+    """Whether what the stage reads in the workspace differs from what it last ran on; its code may."""
+    status = Repo(str(root)).status(targets=[_STAGE])
+    changed = [path for entry in status.get(_STAGE, []) for path in entry.get("changed deps", {})]
+    return any(Path(path).parts[0] not in _CODE for path in changed)
+
+
+def _tell(name: str, done: runs.Tracked) -> None:
+    click.echo(f"{name}: {'tracked' if done.now else 'already tracked'}")
