@@ -108,6 +108,7 @@ def clean_env(shared):
         "DVC_SYSTEM_CONFIG_DIR": str(home / "dvc"),
         "DVC_SITE_CACHE_DIR": str(home / "dvc-cache"),
         "HF_HOME": str(home / "huggingface"),
+        "MLFLOW_TRACKING_URI": f"sqlite:///{shared / 'mlflow.db'}",  # what is tracked once need not be again
         "MPLCONFIGDIR": str(home / "matplotlib"),
         "GRADFLOW_DEVICE": "cpu",
     }  # fmt: skip
