@@ -1,0 +1,70 @@
+"""What became of a stage or an experiment, read from what DVC printed."""
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+
+
+class Kind(StrEnum):
+    """How it ended; the name of the task run's state."""
+
+    RAN = "Ran"
+    CACHED = "Cached"  # not run: its outputs for these inputs were in DVC's cache
+    UNCHANGED = "Unchanged"
+    FAILED = "Failed"
+    BUSY = "Busy"  # a failure that can pass: another DVC process, or a server that does not answer
+
+    @property
+    def failed(self) -> bool:
+        """Whether the stage is not up to date."""
+        return self in (Kind.FAILED, Kind.BUSY)
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How a stage or an experiment ended.
+
+    Attributes:
+        kind: Which of the ways.
+        line: For a failure the one line that explains it.
+        seconds: How long DVC was busy with it.
+    """
+
+    kind: Kind
+    line: str = ""
+    seconds: float = 0.0
+
+
+_BUSY = re.compile(r"is busy, it is being blocked by|Unable to acquire lock")
+_COMMAND_FAILED = re.compile(r"failed to run: .*, exited with (-?\d+)$")
+
+
+def of_repro(code: int, lines: Sequence[str]) -> Outcome:
+    """Outcome of ``dvc repro --single-item`` from its exit code and its lines."""
+    if code:
+        return failure(code, lines)
+    if any(line.startswith("Running stage ") for line in lines):
+        return Outcome(Kind.RAN)
+    cached = any(line.endswith("is cached - skipping run, checking out outputs") for line in lines)
+    return Outcome(Kind.CACHED if cached else Kind.UNCHANGED)
+
+
+def failure(code: int, lines: Sequence[str]) -> Outcome:
+    """Outcome of a command of DVC that failed.
+
+    Its line is the stage's own ``gradflow: ...``, else the last that the stage said, else DVC's.
+    """
+    errors = [n for n, line in enumerate(lines) if line.startswith("ERROR: ")]
+    end = errors[0] if errors else len(lines)
+    said = [line for line in lines[:end] if line.strip()]
+    own = [line for line in said if line.startswith("gradflow: ")]
+    if own:
+        return Outcome(Kind.FAILED, own[-1])
+    explanation = "\n".join(lines[end:])
+    if _BUSY.search(explanation):
+        return Outcome(Kind.BUSY, lines[end].removeprefix("ERROR: "))
+    stopped = _COMMAND_FAILED.search(lines[end]) if errors else None
+    if stopped and said and not said[-1].startswith("> "):
+        return Outcome(Kind.FAILED, f"{said[-1]} (exit code {stopped[1]})")
+    return Outcome(Kind.FAILED, lines[end].removeprefix("ERROR: ") if errors else f"dvc: exit code {code}")

@@ -1,0 +1,88 @@
+"""What a run leaves to look at in Prefect's UI: a summary, the metrics, and where the report lies."""
+
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+from dvc.fs import localfs
+from dvc.utils.serialize import load_path
+from prefect.artifacts import create_link_artifact, create_markdown_artifact, create_table_artifact
+
+from pipelines.dag import Dag
+from pipelines.outcome import Kind, Outcome
+
+
+def counts(outcomes: Iterable[Outcome]) -> str:
+    """How many stages ended in which way: ``2 ran, 1 cached, 4 unchanged``."""
+    numbers = Counter(result.kind for result in outcomes)
+    return ", ".join(f"{numbers[kind]} {kind.lower()}" for kind in Kind if numbers[kind]) or "no stages"
+
+
+def publish(folder: Path, plan: Dag, outcomes: Mapping[str, Outcome]) -> None:
+    """Make the artifacts of a run of the pipeline in ``folder``."""
+    metrics = metrics_table(plan)
+    create_markdown_artifact(
+        summary(folder, plan, outcomes, metrics), key="summary", description=f"What became of {folder.resolve().name}"
+    )
+    if metrics:
+        create_table_artifact(metrics, key="metrics", description=", ".join(plan.metrics))
+    page = (folder / "reports" / "index.html").resolve()
+    if page.exists():
+        create_link_artifact(page.as_uri(), "Interactive report", key="report")
+
+
+def summary(folder: Path, plan: Dag, outcomes: Mapping[str, Outcome], metrics: list[dict[str, Any]]) -> str:
+    """The run in Markdown: stages with outcome and time, failures, metrics, claims where there are any."""
+    stages = [
+        {
+            "stage": node.address,
+            "outcome": outcomes[node.address].kind.value if node.address in outcomes else "not run",
+            "seconds": f"{outcomes[node.address].seconds:.1f}" if node.address in outcomes else "",
+        }
+        for node in plan.nodes
+    ]
+    parts = [f"# {counts(outcomes.values())}", markdown_table(stages)]
+    parts += [f"**{address}**: `{result.line}`" for address, result in outcomes.items() if result.kind.failed]
+    if metrics:
+        parts += ["## Metrics", markdown_table(metrics)]
+    claims = folder / "reports" / "claims.md"
+    if claims.exists():
+        parts += ["## Claims", claims.read_text(encoding="utf-8")]
+    return "\n\n".join(parts) + "\n"
+
+
+def metrics_table(plan: Dag) -> list[dict[str, Any]]:
+    """One row a number of the metrics files, with a column for each of their sections (the variants)."""
+    rows: dict[str, dict[str, Any]] = {}
+    for file in plan.metrics:
+        path = plan.root / file
+        if not path.exists():  # of a stage that has not run
+            continue
+        for section, values in load_path(str(path), localfs).items():
+            for name, value in flat(values if isinstance(values, Mapping) else {section: values}).items():
+                rows.setdefault(name, {"metric": name})[section if isinstance(values, Mapping) else "value"] = value
+    sections = dict.fromkeys(name for row in rows.values() for name in row)
+    return [{name: row.get(name, "") for name in sections} for row in rows.values()]
+
+
+def flat(section: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Nested keys joined by dots; a list is told by its length, e.g. how many seeds diverged."""
+    row: dict[str, Any] = {}
+    for name, value in section.items():
+        if isinstance(value, Mapping):
+            row |= flat(value, f"{prefix}{name}.")
+        else:
+            row[f"{prefix}{name}"] = len(value) if isinstance(value, list) else value
+    return row
+
+
+def markdown_table(rows: list[dict[str, Any]]) -> str:
+    """A table in Markdown, with the keys of the rows as its head."""
+    head = list(rows[0])
+    cells = [head, ["---"] * len(head), *([_cell(value) for value in row.values()] for row in rows)]
+    return "\n".join(f"| {' | '.join(line)} |" for line in cells)
+
+
+def _cell(value: object) -> str:
+    return f"{value:.4g}" if isinstance(value, float) else str(value)
