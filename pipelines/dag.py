@@ -51,7 +51,7 @@ def root(folder: Path) -> Path:
     try:
         return Path(Repo.find_root(str(folder)))
     except DvcException as error:
-        raise InputError(str(folder), f"must lie in a DVC repository: {error}") from None
+        raise InputError(str(folder), f"must lie in a DVC repository: {_line(error)}") from None
 
 
 def read(folder: Path) -> Dag:
@@ -75,7 +75,7 @@ def read(folder: Path) -> Dag:
             metrics = (str(Path(out.fs_path).relative_to(top)) for stage in own for out in stage.outs if out.metric)
             return Dag(top, tuple(nodes), tuple(metrics))
     except DvcException as error:
-        raise InputError(str(file), f"DVC cannot read the pipeline: {error}") from None
+        raise InputError(str(file), f"DVC cannot read the pipeline: {_line(error)}") from None
 
 
 def _changed(repo: Repo, stages: list[Stage]) -> set[Stage]:
@@ -92,3 +92,7 @@ def _address(stage: Stage) -> str:
     if not isinstance(stage, PipelineStage):
         return file
     return str(stage.name) if file == "dvc.yaml" else f"{file}:{stage.name}"
+
+
+def _line(error: DvcException) -> str:
+    return " ".join(str(error).split())

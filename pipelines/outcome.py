@@ -28,11 +28,13 @@ class Outcome:
     Attributes:
         kind: Which of the ways.
         line: For a failure the one line that explains it.
+        code: For a failure of the stage's own command its exit code.
         seconds: How long DVC was busy with it.
     """
 
     kind: Kind
     line: str = ""
+    code: int = 0
     seconds: float = 0.0
 
 
@@ -56,15 +58,15 @@ def failure(code: int, lines: Sequence[str]) -> Outcome:
     Its line is the stage's own ``gradflow: ...``, else the last that the stage said, else DVC's.
     """
     errors = [n for n, line in enumerate(lines) if line.startswith("ERROR: ")]
-    end = errors[0] if errors else len(lines)
-    said = [line for line in lines[:end] if line.strip()]
+    if not errors:
+        return Outcome(Kind.FAILED, f"dvc ended with exit code {code}")
+    explanation = lines[errors[0]].removeprefix("ERROR: ")
+    if _BUSY.search("\n".join(lines[errors[0] :])):
+        return Outcome(Kind.BUSY, explanation)
+    stopped = _COMMAND_FAILED.search(explanation)
+    if not stopped:
+        return Outcome(Kind.FAILED, explanation)
+    said = [line for line in lines[: errors[0]] if line.strip()]
     own = [line for line in said if line.startswith("gradflow: ")]
-    if own:
-        return Outcome(Kind.FAILED, own[-1])
-    explanation = "\n".join(lines[end:])
-    if _BUSY.search(explanation):
-        return Outcome(Kind.BUSY, lines[end].removeprefix("ERROR: "))
-    stopped = _COMMAND_FAILED.search(lines[end]) if errors else None
-    if stopped and said and not said[-1].startswith("> "):
-        return Outcome(Kind.FAILED, f"{said[-1]} (exit code {stopped[1]})")
-    return Outcome(Kind.FAILED, lines[end].removeprefix("ERROR: ") if errors else f"dvc: exit code {code}")
+    last = own[-1] if own else f"{said[-1]} (exit code {stopped[1]})" if not said[-1].startswith("> ") else explanation
+    return Outcome(Kind.FAILED, last, int(stopped[1]))

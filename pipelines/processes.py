@@ -9,8 +9,11 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from gradflow.errors import RunError
 from pipelines import leash
+
+
+class RunEndedError(Exception):
+    """The run is being ended, and its processes with it."""
 
 
 class Processes:
@@ -58,13 +61,13 @@ class Processes:
             The exit code and all lines.
 
         Raises:
-            RunError: The run is being ended.
+            RunEndedError: The context was left, before or meanwhile.
         """
         # `python` in a stage's command is this one, however the flow was started
         path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', '')}"
         with self._lock:
             if self._closed:
-                raise RunError("the run is being ended")
+                raise RunEndedError
             process = subprocess.Popen(  # noqa: S603
                 [sys.executable, "-I", "-S", leash.__file__, *command],
                 cwd=cwd,
@@ -85,7 +88,10 @@ class Processes:
             for text in process.stdout:
                 lines.append(text.rstrip())
                 on_line(lines[-1])
-            return process.wait(), lines
+            code = process.wait()
+            if self._closed:
+                raise RunEndedError
+            return code, lines
         finally:
             with self._lock:
                 self._running.discard(process)

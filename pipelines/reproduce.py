@@ -2,6 +2,7 @@
 
 import sys
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Annotated, Any
@@ -11,16 +12,18 @@ from prefect import flow, get_run_logger, task
 from prefect.cache_policies import NO_CACHE
 from prefect.client.schemas.objects import State, TaskRun
 from prefect.context import TaskRunContext
-from prefect.futures import PrefectFuture, wait
-from prefect.states import Completed, Failed
+from prefect.exceptions import CancelledRun
+from prefect.futures import PrefectFuture
+from prefect.states import Cancelled, Completed, Failed
 from prefect.task_runners import ThreadPoolTaskRunner
 from prefect.tasks import Task
 from pydantic import Field
 
-from gradflow.errors import RunError
+from gradflow.errors import InputError, RunError
 from pipelines import checkout, dag, outcome, report
+from pipelines.cancellation import all_finished
 from pipelines.outcome import Kind, Outcome
-from pipelines.processes import Processes
+from pipelines.processes import Processes, RunEndedError
 from pipelines.progress import Progress
 from pipelines.slots import Slots
 
@@ -59,7 +62,10 @@ def stage(node: dag.Node, run: Run) -> State[None]:
     if not node.changed and all(run.outcomes[other].kind == Kind.UNCHANGED for other in node.upstream):
         result = Outcome(Kind.UNCHANGED)
     else:
-        result = _repro(node.address, run)
+        try:
+            result = _repro(node.address, run)
+        except RunEndedError:
+            return Cancelled()
     run.outcomes[node.address] = result
     return as_state(node.address, result)
 
@@ -93,27 +99,40 @@ def as_state(name: str, result: Outcome) -> State[None]:
 
 
 @flow(name="reproduce", flow_run_name="reproduce {folder}", task_runner=ThreadPoolTaskRunner())  # type: ignore[arg-type]  # its future is a PrefectFuture
-def reproduce(folder: Path = Path(), jobs: Annotated[int, Field(ge=1)] | None = None) -> State[None]:
+def reproduce(folder: Path = Path(), jobs: Annotated[int, Field(ge=1)] | None = None) -> State[Any]:
     """Bring the pipeline of a folder up to date.
 
     Args:
         folder: Where its dvc.yaml lies.
         jobs: Stages that run at once; default: one a GPU, else one a core.
     """
-    log = get_run_logger()
-    with checkout.alone(dag.root(folder), log.warning) as lock, Processes(lock) as processes:
-        plan = dag.read(folder)
-        run = Run(plan.root, processes, Slots.of_machine(jobs))
-        futures: dict[str, PrefectFuture[Any]] = {}
-        for node in plan.nodes:
-            upstream = [futures[other] for other in node.upstream]
-            futures[node.address] = stage.submit(node, run, return_state=False, wait_for=upstream)
-        wait(list(futures.values()))
-        report.publish(folder, plan, run.outcomes)
-    failed = [f"{address}: {result.line}" for address, result in run.outcomes.items() if result.kind.failed]
-    if failed:
-        return Failed(message="; ".join(failed))
+    try:
+        root = dag.root(folder)
+        with checkout.alone(root, get_run_logger().warning) as lock, Processes(lock) as processes:
+            plan = dag.read(folder)
+            run = Run(root, processes, Slots.of_machine(jobs))
+            futures: dict[str, PrefectFuture[Any]] = {}
+            for node in plan.nodes:
+                upstream = [futures[other] for other in node.upstream]
+                futures[node.address] = stage.submit(node, run, return_state=False, wait_for=upstream)
+            if not all_finished(list(futures.values())):
+                return Cancelled(message="Cancelled")
+            report.publish(folder, plan, run.outcomes)
+    except RunError as error:
+        return Failed(message=error.message, data=error)
+    failure = _joined(run.outcomes)
+    if failure:
+        return Failed(message=failure.message, data=failure)
     return Completed(message=report.counts(run.outcomes.values()))
+
+
+def _joined(outcomes: Mapping[str, Outcome]) -> RunError | None:
+    """The failures of a run in one line, if there are any; an InputError if none but the input is to blame."""
+    failed = {address: result for address, result in outcomes.items() if result.kind.failed}
+    line = "; ".join(f"{address}: {result.line.removeprefix('gradflow: ')}" for address, result in failed.items())
+    if failed and all(result.code == InputError.exit_code for result in failed.values()):
+        return InputError(*line.split(": ", 1))
+    return RunError(line) if failed else None
 
 
 @click.command(context_settings={"show_default": True})
@@ -121,9 +140,10 @@ def reproduce(folder: Path = Path(), jobs: Annotated[int, Field(ge=1)] | None = 
 @click.option("--jobs", type=click.IntRange(min=1), help="Stages that run at once.  [default: one a GPU, else a core]")
 def main(folder: Path, jobs: int | None) -> None:
     """Bring the pipeline of FOLDER (its dvc.yaml) up to date, independent stages side by side."""
-    state = reproduce(folder, jobs, return_state=True)
-    if not state.is_completed():
-        raise RunError(str(state.message))
+    try:
+        reproduce(folder, jobs)
+    except CancelledRun:
+        raise RunError("cancelled; the next run goes on from the stages that are done") from None
 
 
 if __name__ == "__main__":
