@@ -5,6 +5,7 @@ from pathlib import Path
 
 from dvc.exceptions import DvcException
 from dvc.lock import LockError
+from dvc.output import Output
 from dvc.repo import Repo
 from dvc.repo.reproduce import get_active_graph, plan_repro
 from dvc.stage import PipelineStage, Stage
@@ -35,11 +36,13 @@ class Dag:
         root: Folder of the DVC repository.
         nodes: The stages of the folder's dvc.yaml and all that they depend on.
         metrics: Metrics files of the folder's stages, seen from the root.
+        outputs_in_git: Outputs of any stage that DVC leaves to git, seen from the root.
     """
 
     root: Path
     nodes: tuple[Node, ...]
     metrics: tuple[str, ...]
+    outputs_in_git: tuple[str, ...]
 
 
 def root(folder: Path) -> Path:
@@ -71,9 +74,9 @@ def read(folder: Path) -> Dag:
                 Node(_address(stage), tuple(_address(other) for other in graph.successors(stage)), stage in changed)
                 for stage in stages
             )
-            top = Path(repo.root_dir)
-            metrics = (str(Path(out.fs_path).relative_to(top)) for stage in own for out in stage.outs if out.metric)
-            return Dag(top, tuple(nodes), tuple(metrics))
+            metrics = (_path(out) for stage in own for out in stage.outs if out.metric)
+            in_git = (_path(out) for out in repo.index.outs if not out.use_cache)
+            return Dag(Path(repo.root_dir), tuple(nodes), tuple(metrics), tuple(in_git))
     except DvcException as error:
         raise InputError(str(file), f"DVC cannot read the pipeline: {_line(error)}") from None
 
@@ -92,6 +95,10 @@ def _address(stage: Stage) -> str:
     if not isinstance(stage, PipelineStage):
         return file
     return str(stage.name) if file == "dvc.yaml" else f"{file}:{stage.name}"
+
+
+def _path(out: Output) -> str:
+    return str(Path(out.fs_path).relative_to(out.repo.root_dir))
 
 
 def _line(error: DvcException) -> str:

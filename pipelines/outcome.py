@@ -12,6 +12,7 @@ class Kind(StrEnum):
     RAN = "Ran"
     CACHED = "Cached"  # not run: its outputs for these inputs were in DVC's cache
     UNCHANGED = "Unchanged"
+    PRESENT = "Present"  # an experiment that was there already
     FAILED = "Failed"
     BUSY = "Busy"  # a failure that can pass: another DVC process, or a server that does not answer
 
@@ -50,6 +51,11 @@ def of_repro(code: int, lines: Sequence[str]) -> Outcome:
         return Outcome(Kind.RAN)
     cached = any(line.endswith("is cached - skipping run, checking out outputs") for line in lines)
     return Outcome(Kind.CACHED if cached else Kind.UNCHANGED)
+
+
+def of_experiment(code: int, lines: Sequence[str]) -> Outcome:
+    """Outcome of ``dvc exp run`` from its exit code and its lines."""
+    return failure(code, lines) if code else Outcome(Kind.RAN)
 
 
 def failure(code: int, lines: Sequence[str]) -> Outcome:

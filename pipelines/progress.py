@@ -1,4 +1,4 @@
-"""How far a training is, as a progress bar in Prefect's UI."""
+"""How far something is, as a progress bar in Prefect's UI."""
 
 import re
 from typing import cast
@@ -10,25 +10,24 @@ _EPOCH = re.compile(r": epoch (\d+)/(\d+)")
 
 
 class Progress:
-    """A progress artifact that follows the lines of one stage; none for a stage that reports no epochs."""
+    """A progress artifact, made when there is something to show."""
 
-    def __init__(self, address: str) -> None:
-        self._address = address
+    def __init__(self, name: str) -> None:
+        # Prefect wants lower-case letters, digits and dashes
+        self._key = "progress-" + re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-")
         self._artifact: UUID | None = None
 
-    def follow(self, line: str) -> None:
-        """Look at a line such as ``plain: epoch 10/100, loss 0.6931``."""
-        found = _EPOCH.search(line)
-        if not found:
-            return
-        percent = 100 * int(found[1]) / int(found[2])
+    def show(self, done: int, of: int, description: str) -> None:
+        """Say how much is done."""
+        percent = 100 * done / of
         if self._artifact is None:
-            made = create_progress_artifact(percent, key=key(f"progress-{self._address}"), description=line)
+            made = create_progress_artifact(percent, key=self._key, description=description)
             self._artifact = cast("UUID", made)  # a coroutine in asynchronous flows alone
         else:
-            update_progress_artifact(self._artifact, percent, description=line)
+            update_progress_artifact(self._artifact, percent, description=description)
 
-
-def key(text: str) -> str:
-    """A text as Prefect wants the key of an artifact: lower-case letters, digits and dashes."""
-    return re.sub(r"[^a-z0-9]+", "-", text.lower()).strip("-")
+    def follow(self, line: str) -> None:
+        """Show what a training says, e.g. ``plain: epoch 10/100, loss 0.6931``; ignore other lines."""
+        epoch = _EPOCH.search(line)
+        if epoch:
+            self.show(int(epoch[1]), int(epoch[2]), line)

@@ -11,6 +11,7 @@ from prefect.artifacts import create_link_artifact, create_markdown_artifact, cr
 
 from pipelines.dag import Dag
 from pipelines.outcome import Kind, Outcome
+from pipelines.run import Run
 
 
 def counts(outcomes: Iterable[Outcome]) -> str:
@@ -19,15 +20,15 @@ def counts(outcomes: Iterable[Outcome]) -> str:
     return ", ".join(f"{numbers[kind]} {kind.lower()}" for kind in Kind if numbers[kind]) or "no stages"
 
 
-def publish(folder: Path, plan: Dag, outcomes: Mapping[str, Outcome]) -> None:
-    """Make the artifacts of a run of the pipeline in ``folder``."""
-    metrics = metrics_table(plan)
+def publish(run: Run, plan: Dag) -> None:
+    """Make the artifacts of a run."""
+    metrics, folder = metrics_table(plan), run.folder.resolve()
     create_markdown_artifact(
-        summary(folder, plan, outcomes, metrics), key="summary", description=f"What became of {folder.resolve().name}"
+        summary(folder, plan, run.outcomes, metrics), key="summary", description=f"What became of {folder.name}"
     )
     if metrics:
         create_table_artifact(metrics, key="metrics", description=", ".join(plan.metrics))
-    page = (folder / "reports" / "index.html").resolve()
+    page = folder / "reports" / "index.html"
     if page.exists():
         create_link_artifact(page.as_uri(), "Interactive report", key="report")
 
