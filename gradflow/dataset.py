@@ -13,7 +13,7 @@ from gradflow.errors import InputError, RunError
 Points = NDArray[np.float64]
 Labels = NDArray[np.int64]
 
-_LABEL_NAMES = ("label", "target", "class", "y")
+_LABEL_NAMES = ("label", "target", "class", "y")  # the first of them that there is
 
 
 def standardise(table: pa.Table, where: str) -> tuple[Points, Labels, list[str]]:
@@ -21,7 +21,7 @@ def standardise(table: pa.Table, where: str) -> tuple[Points, Labels, list[str]]
 
     Args:
         table: Two numeric columns and a label column, in any order; the label is the column called
-            label, target, class or y, else the last one.
+            label, target, class or, unless another is called x, y; else it is the last one.
         where: What to name in an error, e.g. the file.
 
     Returns:
@@ -36,18 +36,24 @@ def standardise(table: pa.Table, where: str) -> tuple[Points, Labels, list[str]]
         raise InputError(where, f"must have three different column names, got {_listed(table.column_names)}")
     if table.num_rows == 0:
         raise InputError(where, "must have rows, got none")
-    label = next((name for name in table.column_names if name.lower() in _LABEL_NAMES), table.column_names[-1])
+    label = _label_name(table.column_names)
     features = [name for name in table.column_names if name != label]
     points = np.stack([_numbers(table[name], f"{where}: column {name}") for name in features], axis=1)
     labels, values = _classes(table[label], f"{where}: column {label}")
     return points, labels, values
 
 
+def _label_name(columns: list[str]) -> str:
+    by_name = {column.lower(): column for column in columns}
+    named = (by_name[name] for name in _LABEL_NAMES if name in by_name and not (name == "y" and "x" in by_name))
+    return next(named, columns[-1])
+
+
 def _numbers(column: pa.ChunkedArray, where: str) -> Points:
-    if not (pa.types.is_integer(column.type) or pa.types.is_floating(column.type)):
-        raise InputError(where, f"must hold numbers, got {column.type}{_first_text(column)}")
     if column.null_count:
         raise InputError(where, f"must have no gaps, got one in row {_first(pc.is_null(column))}")
+    if not (pa.types.is_integer(column.type) or pa.types.is_floating(column.type)):
+        raise InputError(where, f"must hold numbers, got {column.type}{_first_text(column)}")
     numbers = column.cast(pa.float64(), safe=False).to_numpy()
     finite = np.isfinite(numbers)
     if not finite.all():
@@ -60,6 +66,8 @@ def _classes(column: pa.ChunkedArray, where: str) -> tuple[Labels, list[str]]:
     gaps = pc.is_null(column, nan_is_null=pa.types.is_floating(column.type))
     if pc.any(gaps).as_py():
         raise InputError(where, f"must have no gaps, got one in row {_first(gaps)}")
+    if pa.types.is_nested(column.type):
+        raise InputError(where, f"must hold one value a row, got {column.type}")
     values = sorted(pc.unique(column).to_pylist(), key=lambda value: (str(type(value)), value))
     if len(values) != 2:
         raise InputError(where, f"must hold two classes, got {len(values)}: {_listed(values)}")

@@ -1,7 +1,9 @@
 """Where the arithmetic runs: GRADFLOW_DEVICE (cpu or cuda) and GRADFLOW_THREADS, from the environment."""
 
 import os
+import platform
 
+import numpy as np
 import torch
 
 from gradflow.errors import InputError
@@ -26,3 +28,9 @@ def from_environment() -> tuple[torch.device, int]:
         raise InputError("environment: GRADFLOW_THREADS", f"must be a whole number from 1 to 1024, got {threads!r}")
     torch.set_num_threads(int(threads))
     return torch.device(name), int(threads)
+
+
+def circumstances(where: torch.device, threads: int) -> dict[str, object]:
+    """What may move the last digits of a result and is no parameter: device, threads, versions of libraries."""
+    versions = {"python": platform.python_version(), "numpy": np.__version__, "torch": torch.__version__}
+    return {"device": where.type, "threads": threads, "versions": versions}

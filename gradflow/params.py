@@ -5,7 +5,7 @@ import math
 import operator
 import re
 import reprlib
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from functools import reduce
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal, cast
@@ -24,7 +24,18 @@ Count = Annotated[int, Field(ge=1, le=100_000)]
 
 
 class _Loader(yaml.SafeLoader):
-    """PyYAML's safe loader, which also reads numbers the way DVC writes them: 0.00001 as 1e-05."""
+    """PyYAML's safe loader, in two points as DVC reads: it takes 1e-05 for a number, and no key twice."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        """A mapping whose keys all differ."""
+        seen = set()
+        for key, _ in node.value:
+            if (key.tag, str(key.value)) in seen:
+                raise yaml.constructor.ConstructorError(
+                    problem=f"{key.value} stands twice", problem_mark=key.start_mark
+                )
+            seen.add((key.tag, str(key.value)))
+        return super().construct_mapping(node, deep)
 
 
 _Loader.add_implicit_resolver("tag:yaml.org,2002:float", re.compile(r"^-?[1-9]e[-+][0-9]{2,3}$"), list("-123456789"))
@@ -127,18 +138,20 @@ class Params(_Section):
     analysis: Analysis
     plot: Plot
 
-    def check_rows(self, rows: int) -> None:
-        """Check that a data set of that many rows can be split, batched and probed.
+    def check_rows(self, classes: Collection[int]) -> None:
+        """Check that a data set with that many rows of each class can be split, batched and probed.
 
         Raises:
             InputError: It cannot; names the key to change.
         """
+        rows = sum(classes)
         train = train_rows(rows, self.split.validation)
-        if train < 2 or rows - train < 2:
-            raise InputError(
-                "params.yaml: split.validation",
-                f"must leave at least 2 rows on each side, got {self.split.validation} of {rows} rows",
-            )
+        for of_class in classes:  # a stratified split takes its share of each, rounded up or down
+            if not 1 <= of_class * train // rows <= -(-of_class * train // rows) < of_class:
+                raise InputError(
+                    "params.yaml: split.validation",
+                    f"must leave rows of each class on both sides, got {self.split.validation} of {of_class} rows",
+                )
         self.check_batches(train)
 
     def check_batches(self, train: int) -> None:
@@ -157,16 +170,18 @@ def train_rows(rows: int, validation: float) -> int:
     return rows - math.ceil(rows * validation)
 
 
-def load(path: Path = Path("params.yaml")) -> Params:
-    """Read and check the parameters.
+def read(path: Path) -> Mapping[str, Any]:
+    """Read the parameters as they are written, whichever rules they obey.
 
     Raises:
-        InputError: The file is missing, is no YAML, or breaks a rule; names file, key, rule and value.
+        InputError: The file is missing or is no YAML of keys and values.
     """
     try:
         document = yaml.load(path.read_text(encoding="utf-8"), _Loader)  # noqa: S506  # a SafeLoader
     except FileNotFoundError:
         raise InputError(str(path), "no such file; run this where params.yaml lies") from None
+    except OSError as error:
+        raise InputError(str(path), f"cannot be read: {error.strerror}") from None
     except (yaml.YAMLError, UnicodeDecodeError, ValueError) as error:
         mark = getattr(error, "problem_mark", None)
         place = f", line {mark.line + 1}" if mark else ""
@@ -175,12 +190,25 @@ def load(path: Path = Path("params.yaml")) -> Params:
         ) from None
     if not isinstance(document, Mapping):
         raise InputError(str(path), f"must hold keys and values, got {reprlib.repr(document)}")
+    return document
+
+
+def load(path: Path = Path("params.yaml")) -> Params:
+    """Read and check the parameters.
+
+    Raises:
+        InputError: The file is missing, is no YAML, or breaks a rule; names file, key, rule and value.
+    """
+    document = read(path)
     try:
         params = Params.model_validate(document)
     except ValidationError as errors:
-        raise _explain(path, errors.errors(include_url=False)[0], document) from None
+        # A misspelt key is also a missing one: the misspelling says more.
+        first = min(errors.errors(include_url=False), key=lambda error: error["type"] != "extra_forbidden")
+        raise _explain(path, first, document) from None
     if params.data.source == "sklearn":  # other sources tell their rows only when they are fetched
-        params.check_rows(params.data.samples)
+        half = params.data.samples // 2
+        params.check_rows([half, params.data.samples - half])
     return params
 
 
@@ -190,12 +218,13 @@ _RULES = {
     "finite_number": "must be a finite number",
     "float_type": "must be a number",
     "greater_than": "must be > {gt:g}",
-    "greater_than_equal": "must be >= {ge}",
+    "greater_than_equal": "must be >= {ge:.15g}",
     "int_from_float": "must be a whole number",
     "int_parsing_size": "must be a whole number of reasonable size",
     "int_type": "must be a whole number",
+    "invalid_key": "must be text",
     "less_than": "must be < {lt:g}",
-    "less_than_equal": "must be <= {le}",
+    "less_than_equal": "must be <= {le:.15g}",
     "literal_error": "must be {expected}",
     "model_attributes_type": "must hold keys and values",
     "model_type": "must hold keys and values",
@@ -215,11 +244,11 @@ def _explain(path: Path, error: ErrorDetails, document: Mapping[Any, Any]) -> In
     kind, context, value = error["type"], error.get("ctx", {}), error["input"]
     if kind == "extra_forbidden":
         known = _known_keys(location[:-1], document)
-        nearest = difflib.get_close_matches(str(location[-1]), known, n=1, cutoff=0)
-        rule = f"unknown key; did you mean {nearest[0]}? Known: {', '.join(known)}"
-        return InputError(f"{path}: {_dotted(location)}", rule)
+        nearest = _nearest(str(location[-1]), known)
+        meant = f"; did you mean {nearest}?" if nearest else "."
+        return InputError(f"{path}: {_dotted(location)}", f"unknown key{meant} Known: {', '.join(known)}")
     if kind == "union_tag_invalid":
-        location, value = [*location, "block"], context["tag"]
+        location, value = [*location, "block"], value["block"]
         rule = f"must be one of {', '.join(catalogue.names())}"
     elif kind in ("missing", "union_tag_not_found"):
         location += ["block"] * (kind == "union_tag_not_found")
@@ -227,6 +256,13 @@ def _explain(path: Path, error: ErrorDetails, document: Mapping[Any, Any]) -> In
     else:
         rule = _RULES.get(kind, error["msg"]).format(**context)
     return InputError(f"{path}: {_dotted(location)}", f"{rule}, got {reprlib.repr(value)}{_written_out(kind, value)}")
+
+
+def _nearest(key: str, known: list[str]) -> str | None:
+    """The key that was meant: one spelt alike in the same section, or one spelt so in another."""
+    sections = Params.model_fields.items()
+    elsewhere = [f"{name}.{key}" for name, field in sections if key in getattr(field.annotation, "model_fields", ())]
+    return next(iter(difflib.get_close_matches(key, known, n=1) + elsewhere), None)
 
 
 def _known_keys(section: list[int | str], document: Mapping[Any, Any]) -> list[str]:

@@ -3,13 +3,33 @@
 Each imports what it needs when it is called, so that no source pays for another.
 """
 
+import logging
 from collections.abc import Callable
 from pathlib import Path
 
 import pyarrow as pa
 
+from gradflow import dataset
 from gradflow.errors import InputError, RunError
-from gradflow.params import Data
+from gradflow.params import Data, Params
+
+
+def load(config: Params) -> tuple[dataset.Points, dataset.Labels, dict[str, int]]:
+    """The rows that ``data`` asks for, fit to be split, batched and probed.
+
+    Returns:
+        Points (rows, 2), labels (rows,) in {0, 1}, and the rows of each class under its original name.
+
+    Raises:
+        InputError: There are no such data, or they are not as they should be.
+        RunError: They cannot be reached.
+    """
+    data = config.data
+    where = "params.yaml: data" if data.source == "sklearn" else data.path
+    points, labels, names = dataset.standardise(SOURCES[data.source](data), where)
+    classes = {name: int((labels == label).sum()) for label, name in enumerate(names)}
+    config.check_rows(classes.values())
+    return points, labels, classes
 
 
 def sklearn(data: Data) -> pa.Table:
@@ -28,18 +48,27 @@ def hub(data: Data) -> pa.Table:
         RunError: The hub cannot be reached.
     """
     import datasets
+    import huggingface_hub
 
     datasets.disable_progress_bars()
+    huggingface_hub.utils.disable_progress_bars()
+    for library in ("datasets", "huggingface_hub"):  # what went wrong is said below, in one line
+        logging.getLogger(library).setLevel(logging.CRITICAL + 1)
     where, others = "params.yaml: data.path", "data.source can also be sklearn or file"
     try:
         splits = datasets.load_dataset(data.path, revision=data.revision)
     except datasets.exceptions.DatasetNotFoundError:
-        revision = f" at revision {data.revision}" if data.revision else ""
-        raise InputError(where, f"the hub has no data set {data.path!r}{revision}; {others}") from None
-    except datasets.exceptions.DatasetsError as error:
-        raise InputError(where, f"{data.path!r} cannot be read: {_first_line(error)}; {others}") from None
+        revision = f" at revision {data.revision!r}" if data.revision else ""
+        raise InputError(
+            where, f"must name a data set of the hub, found none at {data.path!r}{revision}; {others}"
+        ) from None
     except ConnectionError:
         raise RunError(f"the hub cannot be reached for data set {data.path!r}; try again later; {others}") from None
+    # Data files that are absent, damaged or unlike each other, no possible name, a choice of configurations, a script
+    except (datasets.exceptions.DatasetsError, FileNotFoundError, ValueError, RuntimeError) as error:
+        raise InputError(where, f"{data.path!r} cannot be read: {_first_line(error)}; {others}") from None
+    except (OSError, huggingface_hub.errors.HTTPError) as error:
+        raise RunError(f"data set {data.path!r} was not got: {_first_line(error)}; try again later; {others}") from None
     return pa.concat_tables(part.with_format("arrow")[:] for part in splits.values())
 
 
@@ -57,14 +86,28 @@ def file(data: Data) -> pa.Table:
             case ".csv":
                 import pyarrow.csv
 
-                return pyarrow.csv.read_csv(path)
+                gaps = pyarrow.csv.ConvertOptions(null_values=[""], strings_can_be_null=True)
+                table = pyarrow.csv.read_csv(path, convert_options=gaps)
+                if all(_is_number(name) for name in table.column_names):  # else the first row would be lost
+                    names = ", ".join(table.column_names)[:80]
+                    raise InputError(str(path), f"must name the columns in its first line, got {names}")
+                return table
             case ".parquet":
                 import pyarrow.parquet
 
-                return pyarrow.parquet.read_table(path)
+                with pyarrow.parquet.ParquetFile(path) as parquet:
+                    return parquet.read()
     except (OSError, pa.ArrowException) as error:
         raise InputError(str(path), f"cannot be read: {_first_line(error)}") from None
     raise InputError("params.yaml: data.path", f"must end in .csv or .parquet, got {data.path!r}")
+
+
+def _is_number(text: str) -> bool:
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return True
 
 
 def _first_line(error: Exception) -> str:

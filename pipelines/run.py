@@ -19,7 +19,11 @@ from pipelines.processes import Processes
 from pipelines.slots import Slots
 
 
-_PARTING_ADVICE = ("To track the changes with git", "To apply the results", "Use `dvc push`")  # DVC's, to somebody by hand
+_PARTING_ADVICE = (
+    "To track the changes with git",
+    "To apply the results",
+    "Use `dvc push`",
+)  # DVC's, to somebody by hand
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""check: refuse a params.yaml that cannot work before any stage touches an output.
+"""check: refuse a params.yaml, or a file of the user's own, that cannot work before any stage touches an output.
 
 DVC deletes a stage's outputs when the stage starts. This one runs first, on any change of any key,
 takes a fraction of a second, and writes the same file each time, so nothing reruns because of it.
@@ -15,7 +15,11 @@ from gradflow import params
 @click.argument("passed", type=click.Path(path_type=Path))
 def main(passed: Path) -> None:
     """Write PASSED when params.yaml obeys all rules."""
-    params.load()
+    config = params.load()
+    if config.data.source == "file":
+        from gradflow import sources  # noqa: PLC0415  # other sources need no look at the rows, nor the time for it
+
+        sources.load(config)
     passed.parent.mkdir(parents=True, exist_ok=True)
     passed.write_text("params.yaml obeys the rules\n", encoding="utf-8")
 

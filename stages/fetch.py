@@ -14,17 +14,15 @@ from gradflow import dataset, params, sources
 def main(rows: Path, description: Path) -> None:
     """Write ROWS (Parquet) and a DESCRIPTION of them (JSON)."""
     config = params.load()
-    data = config.data
-    where = data.path if data.source != "sklearn" else "params.yaml: data"
-    points, labels, classes = dataset.standardise(sources.SOURCES[data.source](data), where)
-    config.check_rows(len(labels))
+    points, labels, classes = sources.load(config)
     dataset.write(rows, points, labels)
+    data = config.data
     about = {
         "source": data.source,
         "path": None if data.source == "sklearn" else data.path,
         "revision": data.revision if data.source == "hub" else None,
         "rows": len(labels),
-        "classes": {name: int((labels == label).sum()) for label, name in enumerate(classes)},
+        "classes": classes,
     }
     description.write_text(json.dumps(about, indent=2) + "\n", encoding="utf-8")
 

@@ -10,6 +10,7 @@ import torch
 from tqdm import tqdm
 
 from gradflow import checkpoints, dataset, device, logs, params, training
+from gradflow.errors import InputError
 from gradflow.initialisation import initialised
 
 
@@ -27,6 +28,9 @@ def main(
 ) -> None:
     """Train VARIANT on the TRAIN rows; write the MODEL and what was measured on the way."""
     config = params.load()
+    if variant not in config.variants:
+        known = ", ".join(config.variants)
+        raise InputError("params.yaml: variants", f"must have an entry {variant!r}, got {known}")
     chosen = config.variants[variant]
     where, threads = device.from_environment()
     train_set, val_set = (_tensors(path, where) for path in (train, validation))
@@ -59,7 +63,7 @@ def main(
     logs.write_grad_norms(grad_norms, record)
     logs.write_history(history, record)
     logs.write_probes(probes, record)
-    logs.write_facts(facts, record, about | {"device": where.type, "threads": threads})
+    logs.write_facts(facts, record, about | device.circumstances(where, threads))
 
 
 def _tensors(path: Path, where: torch.device) -> tuple[torch.Tensor, torch.Tensor]:

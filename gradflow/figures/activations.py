@@ -1,0 +1,58 @@
+"""activations: what the layers carry forward, before the first step and after the last."""
+
+import matplotlib
+import pandas as pd
+from matplotlib.figure import Figure
+from matplotlib.ticker import PercentFormatter
+
+from gradflow.figures import curves, style
+from gradflow.figures.experiment import Experiment
+
+# Column of the probe to the label of its axis
+_ROWS = {
+    "x_std": "stream x\nstandard deviation",
+    "z_std": "pre-activation z\nstandard deviation",
+    "dead_fraction": "dead units\nz ≤ 0 on every row",
+    "branch_ratio": "branch over stream\nratio of their norms",
+}
+
+
+@matplotlib.rc_context(style.RC)
+def draw(probes: pd.DataFrame, experiment: Experiment) -> Figure:
+    """Size of stream, pre-activation and branch and share of dead units by layer: median and range over seeds.
+
+    Args:
+        probes: Columns variant, seed, epoch, layer, x_std, z_std, dead_fraction, branch_ratio (empty for
+            blocks without a skip), as in reports/probe.csv.
+        experiment: What the figures share.
+    """
+    epochs = (0, experiment.epochs)
+    shown = probes[probes["epoch"].isin(epochs)]
+    figure = Figure(figsize=(style.WIDTH, 6.0), layout="constrained")
+    panels = figure.subplots(len(_ROWS), 2, sharex=True, sharey="row")
+    for (column, label), pair in zip(_ROWS.items(), panels, strict=True):
+        rows = shown.dropna(subset=column)
+        pair[0].set_ylabel(label)
+        if column == "dead_fraction":
+            pair[0].set_ylim(-0.03, 1.03)
+            pair[0].yaxis.set_major_formatter(PercentFormatter(1.0, decimals=0))
+        else:
+            curves.log_axis(pair[0], curves.to_show(rows, ["epoch", "layer"], column, experiment))
+        for axes, epoch in zip(pair, epochs, strict=True):
+            curves.layer_axis(axes, experiment.depth, ends=False)
+            for variant in experiment.diverged:
+                part = rows[(rows["variant"] == variant) & (rows["epoch"] == epoch)]
+                if len(part):
+                    spread = curves.over_seeds(part, "layer", column)
+                    curves.curve(axes, spread, experiment, variant, mark=experiment.depth <= 40)
+            if not (rows["epoch"] == epoch).any():
+                curves.say(axes, "all seeds diverged before" if len(rows) else "no variant has a skip connection")
+    for axes, title in zip(panels[0], ("at initialisation", f"after epoch {experiment.epochs}"), strict=True):
+        axes.set_title(title, loc="left")
+    for axes in panels[-1]:
+        axes.set_xlabel("layer (block)")
+    notes = (
+        f"{curves.reading(experiment)} Over the probe's rows and all units of a layer; x is the stream after the"
+        " block, z what its linear map gives."
+    )
+    return style.finish(figure, experiment, "Activations by layer", curves.handles(experiment), notes)

@@ -1,0 +1,230 @@
+"""What there is to track of one result, read from the artefacts of the pipeline alone."""
+
+import hashlib
+import json
+import math
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import pandas as pd
+
+from gradflow import dataset, params
+from gradflow.errors import RunError
+
+TABLES = ("gradient_norms.csv", "probe.csv", "history.csv")
+EXAMPLE_ROWS = 5
+
+
+@dataclass(frozen=True)
+class Artefacts:
+    """Where the outputs of a pipeline lie."""
+
+    params: Path
+    lock: Path
+    data: Path
+    models: Path
+    logs: Path
+    reports: Path
+
+
+class Point(NamedTuple):
+    """One point of a curve."""
+
+    name: str
+    value: float
+    epoch: int
+
+
+class Seed(NamedTuple):
+    """The seed of a variant with the lowest final validation loss."""
+
+    seed: int
+    val_loss: float
+    val_accuracy: float
+
+
+@dataclass(frozen=True)
+class DataSet:
+    """One split of the data; ``digest`` is the MD5 that dvc.lock has of the file."""
+
+    split: str
+    name: str
+    path: Path
+    rows: int
+    digest: str
+    source: dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Variant:
+    """One network of the result.
+
+    Attributes:
+        name: Its key in params.yaml.
+        numbers: What metrics.json says of it, as one number each; what is null there is left out.
+        curves: Means over seeds and spreads by epoch, and the gradient norm of each layer.
+        tags: Device, threads and library versions of its training, and its diverged seeds.
+        checkpoint: The weights of all seeds.
+        best: None where every seed diverged.
+    """
+
+    name: str
+    numbers: dict[str, float]
+    curves: list[Point]
+    tags: dict[str, str]
+    checkpoint: Path
+    best: Seed | None
+
+
+@dataclass(frozen=True)
+class Result:
+    """One run of the pipeline.
+
+    Attributes:
+        params: All parameters, flat: ``train.lr`` to ``0.1``.
+        data: The train and the validation split.
+        variants: In the order of params.yaml.
+        files: What to keep with the result, by folder; the checkpoints belong to the variants.
+        fingerprint: SHA-256 of the parameters and of the content of all files, hence of the result.
+    """
+
+    params: dict[str, str]
+    data: list[DataSet]
+    variants: list[Variant]
+    files: dict[str, list[Path]]
+    fingerprint: str
+
+    @property
+    def name(self) -> str:
+        """What to call it where no experiment gives it a name."""
+        return f"depth{self.params['depth']}-{self.fingerprint[:6]}"
+
+
+def read(artefacts: Artefacts) -> Result:
+    """Read a result.
+
+    Raises:
+        InputError: params.yaml is missing or not readable.
+        RunError: An artefact is missing or damaged.
+    """
+    document = params.read(artefacts.params)
+    try:
+        return _read(artefacts, document)
+    except (OSError, KeyError, ValueError, TypeError) as error:
+        raise RunError(f"the results cannot be read, run `dvc repro` to make them anew ({error})") from None
+
+
+def _read(artefacts: Artefacts, document: Mapping[str, Any]) -> Result:
+    reports = artefacts.reports
+    tables = {name: pd.read_csv(reports / name) for name in TABLES if name != "probe.csv"}
+    numbers = json.loads((reports / "metrics.json").read_text(encoding="utf-8"))
+    variants = [
+        _variant(artefacts, name, tables["history.csv"], tables["gradient_norms.csv"], numbers[name])
+        for name in document["variants"]
+    ]
+    files = {
+        "": [
+            *(reports / name for name in (*TABLES, "metrics.json")),
+            *filter(Path.is_file, [reports / "index.html", artefacts.lock]),
+            artefacts.params,
+        ],
+        "figures": sorted(path for path in (reports / "figures").glob("*") if path.suffix in {".png", ".svg"}),
+    }
+    data = _data(artefacts.data)
+    flat = dict(_flat(document))
+    # dvc.lock also changes with the code, and params.yaml with a comment: neither makes another result.
+    content = [path for paths in files.values() for path in paths if path not in (artefacts.lock, artefacts.params)]
+    content += [variant.checkpoint for variant in variants]
+    content += [artefacts.logs / f"{variant.name}.json" for variant in variants]
+    content += [split.path for split in data]
+    return Result(flat, data, variants, files, _fingerprint(flat, content))
+
+
+def _variant(
+    artefacts: Artefacts, name: str, history: pd.DataFrame, norms: pd.DataFrame, numbers: Mapping[str, Any]
+) -> Variant:
+    facts = json.loads((artefacts.logs / f"{name}.json").read_text(encoding="utf-8"))
+    history = history[history["variant"] == name]
+    norms = norms[norms["variant"] == name]
+    final = history[history["epoch"] == facts["train"]["epochs"]]
+    best = final.loc[final["val_loss"].idxmin()] if len(final) else None
+    checkpoint = artefacts.models / f"{name}.safetensors"
+    checkpoint.stat()  # a missing one is told now, before anything is logged
+    return Variant(
+        name=name,
+        numbers=dict(_numbers(numbers)),
+        curves=[
+            point
+            for point in (*_losses(history), *_layers(norms, facts["depth"]))
+            if math.isfinite(point.value)  # MLflow would draw an infinite one at 1e308
+        ],
+        tags={
+            "device": str(facts["device"]),
+            "threads": str(facts["threads"]),
+            **{f"version_{library}": version for library, version in facts["versions"].items()},
+            "diverged_seeds": ", ".join(str(entry["seed"]) for entry in facts["diverged"]) or "none",
+        },
+        checkpoint=checkpoint,
+        best=None if best is None else Seed(int(best["seed"]), float(best["val_loss"]), float(best["val_accuracy"])),
+    )
+
+
+def _numbers(numbers: Mapping[str, Any]) -> Iterator[tuple[str, float]]:
+    """Means of what has a spread, the number of diverged seeds, and all else as it is."""
+    for key, value in numbers.items():
+        number = value["mean"] if isinstance(value, Mapping) else value
+        if isinstance(number, list):
+            yield f"{key}_seeds", float(len(number))
+        elif number is not None and math.isfinite(number):
+            yield key, float(number)
+
+
+def _losses(history: pd.DataFrame) -> Iterator[Point]:
+    """Mean over the seeds that are still training, and under ``spread/`` their standard deviation."""
+    columns = ["train_loss", "val_loss", "val_accuracy"]
+    by_epoch = history.groupby("epoch")[columns]
+    for prefix, table in (("", by_epoch.mean()), ("spread/", by_epoch.std(ddof=0))):
+        for name in columns:
+            yield from (
+                Point(f"{prefix}{name}", value, epoch) for epoch, value in zip(table.index, table[name], strict=True)
+            )
+
+
+def _layers(norms: pd.DataFrame, depth: int) -> Iterator[Point]:
+    """Median over seeds of each layer's gradient norm, named so that the alphabet keeps the order of the layers."""
+    digits = max(2, len(str(depth + 1)))
+    ends = {0: "_stem", depth + 1: "_head"}
+    medians = norms.groupby(["layer", "epoch"])["grad_norm"].median().reset_index()
+    for layer, epoch, value in medians.itertuples(index=False):
+        yield Point(f"grad_norm/layer_{layer:0{digits}}{ends.get(layer, '')}", value, epoch)
+
+
+def _data(folder: Path) -> list[DataSet]:
+    source = json.loads((folder / "raw" / "source.json").read_text(encoding="utf-8"))
+    splits = []
+    for split, context in (("train", "training"), ("val", "validation")):
+        path = folder / "scaled" / f"{split}.parquet"
+        labels = dataset.read(path)[1]
+        digest = hashlib.md5(path.read_bytes(), usedforsecurity=False).hexdigest()
+        splits.append(DataSet(context, source["path"] or source["source"], path, len(labels), digest, source))
+    return splits
+
+
+def example(data: list[DataSet]) -> dataset.Points:
+    """A few rows that a network takes: (rows, 2), standardised."""
+    return dataset.read(data[0].path)[0][:EXAMPLE_ROWS]
+
+
+def _flat(section: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, str]]:
+    for key, value in section.items():
+        if isinstance(value, Mapping):
+            yield from _flat(value, f"{prefix}{key}.")
+        else:
+            yield f"{prefix}{key}", value if isinstance(value, str) else json.dumps(value)
+
+
+def _fingerprint(flat: Mapping[str, str], content: list[Path]) -> str:
+    digests = {f"{path.parent.name}/{path.name}": hashlib.sha256(path.read_bytes()).hexdigest() for path in content}
+    return hashlib.sha256(json.dumps([flat, digests], sort_keys=True).encode()).hexdigest()

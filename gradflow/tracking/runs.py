@@ -1,0 +1,180 @@
+"""Runs: one parent a result, one nested run a variant; a result that is there is not logged again."""
+
+import hashlib
+import json
+import platform
+import time
+from collections.abc import Iterable, Mapping
+from getpass import getuser
+
+from mlflow import MlflowClient
+from mlflow.entities import Dataset, DatasetInput, InputTag, Metric, Param, Run
+from mlflow.utils.mlflow_tags import (
+    MLFLOW_DATASET_CONTEXT,
+    MLFLOW_GIT_COMMIT,
+    MLFLOW_PARENT_RUN_ID,
+    MLFLOW_SOURCE_NAME,
+    MLFLOW_SOURCE_TYPE,
+    MLFLOW_USER,
+)
+
+from gradflow.dataset import Points
+from gradflow.tracking.origin import Origin
+from gradflow.tracking.result import DataSet, Point, Result, Variant, example
+from gradflow.tracking.store import Store
+
+# What MLflow takes at once.
+_METRICS = 1000
+_PARAMS = 100
+
+
+def track(result: Result, origin: Origin, store: Store, experiment: str) -> bool:
+    """Log a result, unless it is there.
+
+    The parent run ends last and only when everything is logged: one that is not finished is half of a
+    result. Such a one is replaced, as is whatever a killed process of this checkout left running.
+
+    Args:
+        result: What to log.
+        origin: Where it comes from.
+        store: Where to log it.
+        experiment: Name of the MLflow experiment.
+
+    Returns:
+        Whether it was logged now.
+
+    Raises:
+        RunError: The store cannot be used.
+    """
+    with store.connected() as client:
+        where = store.experiment(client, experiment)
+        mark = _mark(store)
+        same = client.search_runs([where], f"tags.fingerprint = '{result.fingerprint}'")
+        left = client.search_runs([where], f"tags.checkout = '{mark}' and attributes.status = 'RUNNING'")
+        finished = [run for run in same if run.info.status == "FINISHED"]
+        for run in {run.info.run_id: run for run in (*left, *same) if run.info.status != "FINISHED"}.values():
+            _discard(client, run)
+        if finished:
+            return False
+        _log(client, where, result, origin, mark)
+        return True
+
+
+def _log(client: MlflowClient, experiment: str, result: Result, origin: Origin, mark: str) -> None:
+    from gradflow.tracking import models  # PyTorch, which a result that is there does not need
+
+    rows = example(result.data)
+    name = origin.experiment or result.name
+    shared = _system_tags(origin) | origin.tags() | {"checkout": mark}
+    tags = shared | _common(result.variants) | {"fingerprint": result.fingerprint}
+    run = client.create_run(experiment, tags=tags, run_name=name).info.run_id
+    _log_batches(client, run, params=result.params, metrics=_summary(result.variants))
+    client.log_inputs(run, [_input(split) for split in result.data])
+    for folder, paths in result.files.items():
+        for path in paths:
+            client.log_artifact(run, str(path), folder or None)
+    logged = [
+        _log_variant(
+            client, experiment, result, variant, rows, f"{name} {variant.name}", shared | {MLFLOW_PARENT_RUN_ID: run}
+        )
+        for variant in result.variants
+    ]
+    for variant, (child, model) in zip(result.variants, logged, strict=True):
+        if model:
+            models.register(client, variant, model, child, result.fingerprint)
+    client.set_terminated(run)
+
+
+def _log_variant(
+    client: MlflowClient,
+    experiment: str,
+    result: Result,
+    variant: Variant,
+    rows: Points,
+    name: str,
+    tags: dict[str, str],
+) -> tuple[str, str | None]:
+    """Log one variant as a nested run; returns its identifier and that of its model."""
+    from gradflow.tracking import models
+
+    best = variant.best
+    tags = (
+        tags
+        | variant.tags
+        | {"variant": variant.name, "model": f"seed {best.seed}" if best else "none, all seeds diverged"}
+    )
+    run = client.create_run(experiment, tags=tags, run_name=name).info.run_id
+    model = models.log(client, experiment, run, variant, rows) if best else None
+    points = [
+        Point(name, value, 0) for name, value in variant.numbers.items() if name not in {p.name for p in variant.curves}
+    ]
+    _log_batches(client, run, params=result.params | {"variant": variant.name}, metrics=[*variant.curves, *points])
+    client.log_inputs(run, [_input(split) for split in result.data])
+    client.log_artifact(run, str(variant.checkpoint), "checkpoints")
+    client.set_terminated(run)
+    return run, model
+
+
+def _common(variants: list[Variant]) -> dict[str, str]:
+    """Tags of the result: once what all variants agree on, else ``plain: 1; residual: none``."""
+    tags = {}
+    for name in variants[0].tags:
+        values = {variant.name: variant.tags.get(name, "") for variant in variants}
+        agreed = len(set(values.values())) == 1
+        tags[name] = next(iter(values.values())) if agreed else "; ".join(f"{k}: {v}" for k, v in values.items())
+    return tags
+
+
+def _summary(variants: Iterable[Variant]) -> list[Point]:
+    """The final numbers, those of all variants side by side: ``val_loss/plain``, ``val_loss/residual``."""
+    return [
+        Point(f"{name}/{variant.name}", value, 0) for variant in variants for name, value in variant.numbers.items()
+    ]
+
+
+def _log_batches(client: MlflowClient, run: str, params: Mapping[str, str], metrics: list[Point]) -> None:
+    now = int(time.time() * 1000)
+    texts = [Param(key, value) for key, value in params.items()]
+    for start in range(0, len(texts), _PARAMS):
+        client.log_batch(run, params=texts[start : start + _PARAMS])
+    for start in range(0, len(metrics), _METRICS):
+        batch = metrics[start : start + _METRICS]
+        client.log_batch(run, metrics=[Metric(point.name, point.value, now, point.epoch) for point in batch])
+
+
+def _input(split: DataSet) -> DatasetInput:
+    columns = {"x1": "double", "x2": "double", "label": "long"}
+    schema = {"mlflow_colspec": [{"name": name, "type": kind, "required": True} for name, kind in columns.items()]}
+    entity = Dataset(
+        name=split.name,
+        digest=split.digest,
+        source_type="local",
+        source=json.dumps({"uri": split.path.as_posix()} | split.source),
+        schema=json.dumps(schema),
+        profile=json.dumps({"num_rows": split.rows}),
+    )
+    return DatasetInput(entity, [InputTag(MLFLOW_DATASET_CONTEXT, split.split)])
+
+
+def _system_tags(origin: Origin) -> dict[str, str]:
+    """What MLflow's own views show of a run."""
+    tags = {MLFLOW_SOURCE_NAME: "stages/track.py", MLFLOW_SOURCE_TYPE: "LOCAL", MLFLOW_USER: getuser()}
+    return tags | ({MLFLOW_GIT_COMMIT: origin.commit} if origin.commit else {})
+
+
+def _mark(store: Store) -> str:
+    """A name for this checkout on this machine that says nothing about either."""
+    return hashlib.sha256(f"{platform.node()}:{store.root}".encode()).hexdigest()[:16]
+
+
+def _discard(client: MlflowClient, run: Run) -> None:
+    """End and delete a run with all that belongs to it, itself last, so that this can be interrupted too."""
+    identifier = run.info.run_id
+    for child in client.search_runs([run.info.experiment_id], f"tags.`{MLFLOW_PARENT_RUN_ID}` = '{identifier}'"):
+        _discard(client, child)
+    for version in client.search_model_versions(f"run_id = '{identifier}'"):
+        client.delete_model_version(version.name, version.version)
+    for model in client.search_logged_models([run.info.experiment_id], f"source_run_id = '{identifier}'"):
+        client.delete_logged_model(model.model_id)
+    client.set_terminated(identifier, "KILLED")
+    client.delete_run(identifier)

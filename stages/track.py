@@ -1,0 +1,35 @@
+"""track: log each result in MLflow, once."""
+
+from pathlib import Path
+
+import click
+
+from gradflow.tracking import origin, result, runs, store
+
+
+@click.command()
+@click.argument("data", type=click.Path(path_type=Path), required=False)
+@click.argument("models", type=click.Path(path_type=Path), required=False)
+@click.argument("logs", type=click.Path(path_type=Path), required=False)
+@click.argument("reports", type=click.Path(path_type=Path), required=False)
+@click.option("--experiment", default="gradflow", show_default=True, help="Name of the MLflow experiment.")
+@click.option("--all", "everything", is_flag=True, help="Track what DVC holds: all experiments and the workspace.")
+def main(
+    data: Path | None, models: Path | None, logs: Path | None, reports: Path | None, experiment: str, everything: bool
+) -> None:
+    """Log the result that lies in the folders DATA, MODELS, LOGS and REPORTS, unless it is logged already."""
+    where = store.find()
+    if everything:
+        from gradflow.tracking import held  # DVC's code, which costs a second
+
+        held.track(where, experiment)
+        return
+    if not (data and models and logs and reports):
+        raise click.UsageError("name the folders DATA MODELS LOGS REPORTS, or say --all")
+    found = result.read(result.Artefacts(Path("params.yaml"), Path("dvc.lock"), data, models, logs, reports))
+    logged = runs.track(found, origin.current(), where, experiment)
+    click.echo(f"{'tracked' if logged else 'already tracked'} in {where}: {found.fingerprint[:12]}")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,171 @@
+"""A small copy of this project for each test: real git, real DVC, the pipeline run once, in a path with a space."""
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+import yaml
+from filelock import FileLock
+
+CHECKOUT = Path(__file__).parents[1]
+
+# Small enough that a run of the whole pipeline is mostly start-up.
+SMALL = {
+    "depth": 3,
+    "width": 8,
+    "seeds": 2,
+    "data.samples": 120,
+    "train.epochs": 2,
+    "train.batch_size": 32,
+    "probe.samples": 32,
+    "plot.dpi": 40,
+}
+
+# What could bring settings of the user's machine into a test.
+_PRIVATE = ("DVC_", "GIT_", "GRADFLOW_", "HF_", "HUGGING", "MLFLOW_", "MPL", "PREFECT_", "PYTHON", "XDG_")
+_PROXIES = ("ALL_PROXY", "HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY")
+
+
+@dataclass(frozen=True)
+class Project:
+    """A repository of git and DVC with this project's files."""
+
+    root: Path
+    env: dict[str, str]
+
+    def run(self, *command: object, code: int | None = 0, **env: str) -> subprocess.CompletedProcess[str]:
+        """Run a command in the root; it must end with that exit code, None allows any."""
+        done = subprocess.run(
+            [str(part) for part in command],
+            cwd=self.root,
+            env=self.env | env,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert code is None or done.returncode == code, f"exit {done.returncode}\n{done.stdout}\n{done.stderr}"
+        return done
+
+    def repro(self, *arguments: str) -> set[str]:
+        """Run ``dvc repro`` and return the names of the stages that it ran or took from the run cache."""
+        output = self.run("dvc", "repro", *arguments).stdout
+        return set(re.findall(r"^(?:Running stage|Stage) '(\S+)'(?::| is cached)", output, re.MULTILINE))
+
+    def params(self) -> dict:
+        """What params.yaml holds."""
+        return yaml.safe_load((self.root / "params.yaml").read_text(encoding="utf-8"))
+
+    def change(self, values: dict[str, object]) -> None:
+        """Write values under dotted keys into params.yaml."""
+        document = self.params()
+        for key, value in values.items():
+            *sections, last = key.split(".")
+            section = document
+            for name in sections:
+                section = section[name]
+            section[last] = value
+        (self.root / "params.yaml").write_text(yaml.safe_dump(document, sort_keys=False), encoding="utf-8")
+
+    def copy(self, root: Path) -> "Project":
+        """The same, cache and history included, in another folder."""
+        shutil.copytree(self.root, root, symlinks=True)
+        return Project(root, self.env)
+
+
+@pytest.fixture(scope="session")
+def shared(tmp_path_factory, worker_id):
+    """A folder that all workers of this test run share."""
+    base = tmp_path_factory.getbasetemp()
+    return base if worker_id == "master" else base.parent
+
+
+@pytest.fixture(scope="session")
+def clean_env(shared):
+    """Environment for subprocesses: this Python first, and nothing of the user's settings."""
+    home = shared / "home"
+    home.mkdir(exist_ok=True)
+    env = {name: value for name, value in os.environ.items() if not name.upper().startswith(_PRIVATE + _PROXIES)}
+    identity = {
+        f"GIT_{role}_{key}": value
+        for role in ("AUTHOR", "COMMITTER")
+        for key, value in (("NAME", "Test"), ("EMAIL", "test@localhost"))
+    }
+    return env | identity | {
+        "PATH": os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]]),
+        "HOME": str(home),
+        "SHELL": "/bin/sh",
+        "COLUMNS": "200",
+        "GIT_CONFIG_GLOBAL": os.devnull,
+        "GIT_CONFIG_NOSYSTEM": "1",
+        "DVC_NO_ANALYTICS": "1",
+        "DVC_GLOBAL_CONFIG_DIR": str(home / "dvc"),
+        "DVC_SYSTEM_CONFIG_DIR": str(home / "dvc"),
+        "DVC_SITE_CACHE_DIR": str(home / "dvc-cache"),
+        "HF_HOME": str(home / "huggingface"),
+        "MPLCONFIGDIR": str(home / "matplotlib"),
+        "GRADFLOW_DEVICE": "cpu",
+    }  # fmt: skip
+
+
+@pytest.fixture(scope="session")
+def fresh(shared, clean_env):
+    """The project as cloned, with small parameters: committed, never run. Not to be changed, only copied."""
+    project = Project(shared / "fresh project", clean_env)
+    with FileLock(shared / "fresh.lock"):
+        if not project.root.exists():
+            draft = Project(shared / "draft", clean_env)
+            for name in _project_files():
+                target = draft.root / name
+                target.parent.mkdir(parents=True, exist_ok=True)
+                shutil.copy2(CHECKOUT / name, target)
+            draft.change(SMALL)
+            draft.run("git", "init", "--quiet", "--initial-branch=main")
+            draft.run("git", "add", "--all")
+            draft.run("git", "commit", "--quiet", "--message", "Project")
+            draft.root.rename(project.root)
+    return project
+
+
+@pytest.fixture(scope="session")
+def finished(shared, fresh):
+    """The same after one ``dvc repro``, committed. Not to be changed, only looked at or copied."""
+    project = Project(shared / "finished project", fresh.env)
+    with FileLock(shared / "finished.lock"):
+        if not project.root.exists():
+            draft = fresh.copy(shared / "draft finished")
+            draft.run("dvc", "repro")
+            draft.run("git", "add", "--all")
+            draft.run("git", "commit", "--quiet", "--message", "Results")
+            draft.root.rename(project.root)
+    return project
+
+
+@pytest.fixture
+def clone(fresh, tmp_path):
+    """A project of the test's own that has not run."""
+    return fresh.copy(tmp_path / "a clone")
+
+
+@pytest.fixture
+def project(finished, tmp_path):
+    """A finished project of the test's own."""
+    return finished.copy(tmp_path / "a project")
+
+
+def _project_files() -> list[str]:
+    """Files that git tracks or would track, without the results that lie among them."""
+    listed = subprocess.run(
+        ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"],
+        cwd=CHECKOUT,
+        capture_output=True,
+        text=True,
+        check=True,
+    ).stdout
+    names = (name for name in listed.split("\0") if name)
+    return [n for n in names if n != "dvc.lock" and not n.startswith("reports/") and (CHECKOUT / n).is_file()]

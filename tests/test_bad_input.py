@@ -1,0 +1,360 @@
+"""What cannot work is refused with exit code 2 and one line, before anything is changed."""
+
+import importlib
+import reprlib
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+import yaml
+from click.testing import CliRunner
+
+from gradflow import params
+
+OUTPUTS = ("data", "models", "logs", "reports", "dvc.lock")
+
+
+@pytest.fixture
+def folder(fresh, tmp_path, monkeypatch):
+    """An otherwise empty folder with small parameters that are fine; the current one."""
+    place = tmp_path / "a folder"
+    place.mkdir()
+    shutil.copy2(fresh.root / "params.yaml", place)
+    monkeypatch.chdir(place)
+    return type(fresh)(place, fresh.env)
+
+
+def refusal(stage, *outputs):
+    """Run a stage, which must refuse and change nothing; return its line without the first word."""
+    before = content(Path())
+    done = CliRunner().invoke(importlib.import_module(f"stages.{stage}").main, outputs)
+    assert content(Path()) == before
+    return the_line(done.exit_code, done.stderr)
+
+
+def the_line(code, stderr):
+    assert code == 2, stderr
+    assert stderr.startswith("gradflow: ") and stderr.endswith("\n") and stderr.count("\n") == 1
+    return stderr.removeprefix("gradflow: ").rstrip("\n")
+
+
+def content(folder, names=("",)):
+    """Every file and folder below, with its bytes."""
+    paths = [path for name in names for path in [folder / name, *(folder / name).rglob("*")]]
+    return {path: path.read_bytes() if path.is_file() else None for path in paths}
+
+
+VALUES = [
+    ("depth", 0, "must be >= 1, got 0"),
+    ("depth", -1, "must be >= 1, got -1"),
+    ("depth", 2.5, "must be a whole number, got 2.5"),
+    ("depth", "abc", "must be a whole number, got 'abc'"),
+    ("depth", "a\nb", r"must be a whole number, got 'a\nb'"),
+    ("depth", True, "must be a whole number, got True"),
+    ("depth", None, "must be a whole number, got None"),
+    ("depth", 10**30, f"must be <= 10000, got 1{'0' * 30}"),
+    ("width", 0, "must be >= 1, got 0"),
+    ("seeds", 0, "must be >= 1, got 0"),
+    ("train", [1], "must hold keys and values, got [1]"),
+    ("train.lr", 0, "must be > 0, got 0"),
+    ("train.lr", -1, "must be > 0, got -1"),
+    ("train.lr", float("nan"), "must be a finite number, got nan"),
+    ("train.lr", float("inf"), "must be a finite number, got inf"),
+    ("train.lr", "1e-3", "must be a number, got '1e-3': write 0.001"),
+    ("train.lr", "fast", "must be a number, got 'fast'"),
+    ("train.momentum", 1, "must be < 1, got 1"),
+    ("train.momentum", -0.5, "must be >= 0, got -0.5"),
+    ("train.clip_norm", 0, "must be > 0, got 0"),
+    ("train.optimizer", "adam", "must be 'sgd', got 'adam'"),
+    ("train.init", "xavier", "must be 'default' or 'he', got 'xavier'"),
+    ("train.batch_size", 0, "must be >= 1, got 0"),
+    ("train.batch_size", 85, "must be <= 84, the rows of the train split, got 85"),
+    ("train.seed", -1, "must be >= 0, got -1"),
+    ("split.validation", 0, "must be > 0, got 0"),
+    ("split.validation", 1, "must be < 1, got 1"),
+    ("split.validation", 0.999, "must leave rows of each class on both sides, got 0.999 of 60 rows"),
+    ("data.source", "web", "must be 'sklearn', 'hub' or 'file', got 'web'"),
+    ("data.path", "", "must not be empty, got ''"),
+    ("data.noise", -0.1, "must be >= 0, got -0.1"),
+    ("data.samples", 19, "must be >= 20, got 19"),
+    ("data.seed", 2**32, "must be <= 2147483648, got 4294967296"),
+    ("probe.samples", 85, "must be <= 84, the rows of the train split, got 85"),
+    ("probe.every", 0, "must be >= 1, got 0"),
+    ("analysis.vanished_below", 0, "must be > 0, got 0"),
+    ("plot.dpi", 5, "must be >= 30, got 5"),
+    ("variants", {}, "must not be empty, got {}"),
+    ("variants", None, "must hold keys and values, got None"),
+    ("variants", ["plain"], "must hold keys and values, got ['plain']"),
+    ("variants.plain", None, "must hold keys and values, got None"),
+    ("variants.plain.block", "resnet", "must be one of plain, residual, got 'resnet'"),
+    ("variants.plain.block", 7, "must be one of plain, residual, got 7"),
+    ("variants.plain.block", ["plain"], "must be one of plain, residual, got ['plain']"),
+    ("variants.residual.scale", "large", "must be a number, got 'large'"),
+]
+
+NAME_RULE = "must be a letter followed by up to 39 letters, digits, _ or -"
+WHOLE = "Known: depth, width, seeds, data, split, train, variants, probe, analysis, plot"
+UNKNOWN = [
+    ("dept", 4, f"unknown key; did you mean depth? {WHOLE}"),
+    ("lr", 0.1, f"unknown key; did you mean train.lr? {WHOLE}"),
+    ("colour", "red", f"unknown key. {WHOLE}"),
+    ("data.sample", 9, "unknown key; did you mean samples? Known: source, path, revision, samples, noise, seed"),
+    ("variants.residual.scal", 1.0, "unknown key; did you mean scale? Known: block, scale"),
+    ("variants.plain.scale", 1.0, "unknown key. Known: block"),
+]
+
+
+@pytest.mark.parametrize(("key", "value", "rule"), VALUES + UNKNOWN)
+def test_a_bad_value_is_refused(folder, key, value, rule):
+    folder.change({key: value})
+
+    assert refusal("check", "data/checked") == f"params.yaml: {key}: {rule}"
+
+
+@pytest.mark.parametrize("name", ["a/b", "..", "../up", "", "1st", "a b", "x" * 41])
+def test_a_variant_is_refused_whose_name_could_not_be_a_file_name(folder, name):
+    document = folder.params()
+    document["variants"][name] = {"block": "plain"}
+    folder.change({"variants": document["variants"]})
+
+    assert refusal("check", "data/checked") == f"params.yaml: variants.{name}: {NAME_RULE}, got {reprlib.repr(name)}"
+
+
+def test_a_missing_key_is_refused_and_a_misspelt_one_is_named(folder):
+    document = folder.params()
+    del document["depth"]
+    write("params.yaml", document)
+    assert refusal("check", "data/checked") == "params.yaml: depth: is missing"
+
+    write("params.yaml", document | {"dept": 4})
+    assert refusal("check", "data/checked") == f"params.yaml: dept: unknown key; did you mean depth? {WHOLE}"
+
+
+@pytest.mark.parametrize(
+    ("text", "line"),
+    [
+        ("depth: [4\n", "params.yaml, line 2: is not readable YAML: expected ',' or ']', but got '<stream end>'"),
+        ("depth: 4\ndepth: 5\n", "params.yaml, line 2: is not readable YAML: depth stands twice"),
+        ("train:\n  lr: 1\n  lr: 2\n", "params.yaml, line 3: is not readable YAML: lr stands twice"),
+        ("- depth\n", "params.yaml: must hold keys and values, got ['depth']"),
+        ("", "params.yaml: must hold keys and values, got None"),
+        (
+            "!!python/name:os.system x",
+            "params.yaml, line 1: is not readable YAML: could not determine a constructor for",
+        ),
+    ],
+)
+def test_a_file_that_holds_no_parameters_is_refused(folder, text, line):
+    write("params.yaml", text)
+
+    assert refusal("check", "data/checked").startswith(line)
+
+
+def test_a_missing_or_unreadable_file_of_parameters_is_refused(folder):
+    write("params.yaml", b"\x80")
+    assert refusal("check", "data/checked").startswith("params.yaml: is not readable YAML: 'utf-8'")
+
+    Path("params.yaml").unlink()
+    assert refusal("check", "data/checked") == "params.yaml: no such file; run this where params.yaml lies"
+
+    Path("params.yaml").mkdir()
+    assert refusal("check", "data/checked") == "params.yaml: cannot be read: Is a directory"
+
+
+@pytest.mark.parametrize(("text", "number"), [("1e-05", 1e-05), ("1e-10", 1e-10), ("0.00001", 1e-05), ("5", 5.0)])
+def test_numbers_are_read_as_dvc_writes_them(folder, text, number):
+    lines = Path("params.yaml").read_text(encoding="utf-8").splitlines()
+    kept = [f"  vanished_below: {text}" if "vanished_below:" in line else line for line in lines]
+    write("params.yaml", "\n".join(kept))
+
+    assert params.load().analysis.vanished_below == number
+
+
+# Bytes of a file of the user's own, and what is said of it.
+ROWS = "".join(f"{i / 10},{-i},{'ab'[i % 2]}\n" for i in range(60))
+FILES = {
+    "empty.csv": (b"", "empty.csv: cannot be read: Empty CSV file"),
+    "no_rows.csv": (b"a,b,label\n", "no_rows.csv: must have rows, got none"),
+    "no_names.csv": (
+        b"0.1,0.2,0\n0.3,0.1,1\n",
+        "no_names.csv: must name the columns in its first line, got 0.1, 0.2, 0",
+    ),
+    "text.csv": (
+        f"a,b,label\n{ROWS}4,many,a\n".encode(),
+        "text.csv: column b: must hold numbers, got string, 'many' in row 61",
+    ),
+    "nan.csv": (
+        f"a,b,label\n{ROWS}4,nan,a\n".encode(),
+        "nan.csv: column b: must hold finite numbers, got nan in row 61",
+    ),
+    "gap.csv": (f"a,b,label\n{ROWS}4,,a\n".encode(), "gap.csv: column b: must have no gaps, got one in row 61"),
+    "na.csv": (
+        f"a,b,label\n{ROWS}4,NA,a\n".encode(),
+        "na.csv: column b: must hold numbers, got string, 'NA' in row 61",
+    ),
+    "inf.csv": (
+        f"a,b,label\n{ROWS}inf,4,a\n".encode(),
+        "inf.csv: column a: must hold finite numbers, got inf in row 61",
+    ),
+    "one_class.csv": (
+        f"a,b,label\n{ROWS.replace('b', 'a')}".encode(),
+        "one_class.csv: column label: must hold two classes, got 1: a",
+    ),
+    "three_classes.csv": (
+        f"a,b,label\n{ROWS}1,2,c\n".encode(),
+        "three_classes.csv: column label: must hold two classes, got 3: a, b, c",
+    ),
+    "no_label.csv": (
+        f"a,b,label\n{ROWS}1,2,\n".encode(),
+        "no_label.csv: column label: must have no gaps, got one in row 61",
+    ),
+    "two_columns.csv": (
+        b"a,label\n1,0\n",
+        "two_columns.csv: must have two feature columns and a label column, got a, label",
+    ),
+    "semicolons.csv": (
+        b"a;b;label\n1;2;0\n",
+        "semicolons.csv: must have two feature columns and a label column, got a;b;label",
+    ),
+    "ragged.csv": (b"a,b,label\n1,2,0\n1,2\n", "ragged.csv: cannot be read: CSV parse error: Expected 3 columns"),
+    "same_names.csv": (b"a,a,label\n1,2,0\n", "same_names.csv: must have three different column names"),
+    "short.csv": (
+        b"a,b,label\n1,2,0\n3,4,0\n5,6,1\n7,8,1\n",
+        "params.yaml: train.batch_size: must be <= 2, the rows of the train split, got 32",
+    ),
+    "lonely.csv": (
+        f"a,b,label\n{ROWS.replace('b', 'a')}1,2,b\n".encode(),
+        "params.yaml: split.validation: must leave rows of each class on both sides, got 0.3 of 1 rows",
+    ),
+    "notes.txt": (b"hello", "params.yaml: data.path: must end in .csv or .parquet, got 'notes.txt'"),
+    "text.parquet": (b"a,b,label\n1,2,0\n", "text.parquet: cannot be read: Parquet magic bytes not found"),
+}
+
+
+@pytest.mark.parametrize("stage", ["check", "fetch"])
+@pytest.mark.parametrize("name", FILES)
+def test_a_file_that_cannot_be_used_is_refused(folder, stage, name):
+    held, line = FILES[name]
+    write(name, held)
+    folder.change({"data.source": "file", "data.path": name})
+
+    assert refusal(stage, *ARGUMENTS[stage]).startswith(line)
+
+
+@pytest.mark.parametrize("stage", ["check", "fetch"])
+def test_a_missing_file_is_refused(folder, stage):
+    folder.change({"data.source": "file", "data.path": "data/own/gone.csv"})
+
+    expected = "params.yaml: data.path: must name a file, found none at 'data/own/gone.csv'"
+    assert refusal(stage, *ARGUMENTS[stage]) == expected
+
+
+@pytest.mark.parametrize("stage", ["check", "fetch"])
+def test_a_truncated_parquet_file_is_refused(folder, stage):
+    pq.write_table(moons(60), "cut.parquet")
+    whole = Path("cut.parquet").read_bytes()
+    write("cut.parquet", whole[: len(whole) // 2])
+    folder.change({"data.source": "file", "data.path": "cut.parquet"})
+
+    assert refusal(stage, *ARGUMENTS[stage]).startswith("cut.parquet: cannot be read: Parquet magic bytes not found")
+
+
+ARGUMENTS = {"check": ("data/checked",), "fetch": ("data/raw/moons.parquet", "data/raw/source.json")}
+
+
+def moons(rows):
+    rng = np.random.default_rng(0)
+    labels = np.arange(rows) % 2
+    return pa.table({"a": rng.normal(size=rows) + labels, "b": rng.normal(size=rows), "label": labels})
+
+
+def write(path, held):
+    """Write bytes, text, or parameters."""
+    text = held if isinstance(held, str | bytes) else yaml.safe_dump(held)
+    Path(path).write_bytes(text if isinstance(text, bytes) else text.encode())
+
+
+def test_the_commands_themselves_end_with_2_and_one_line(project):
+    project.change({"train.lr": "1e-3"})
+    before = content(project.root, OUTPUTS)
+
+    for stage, arguments in ARGUMENTS.items():
+        done = project.run("python", "-m", f"stages.{stage}", *arguments, code=2)
+        line = the_line(done.returncode, done.stderr)
+        assert line == "params.yaml: train.lr: must be a number, got '1e-3': write 0.001"
+        assert done.stdout == ""
+
+    assert content(project.root, OUTPUTS) == before
+
+
+def test_dvc_repro_shows_the_line_and_touches_no_output(project):
+    before = content(project.root, OUTPUTS)
+    own = project.root / "data" / "own" / "mine.csv"
+
+    for change, line in [
+        ({"depth": 0}, "params.yaml: depth: must be >= 1, got 0"),
+        ({"depth": 3, "variants.a/b": {"block": "plain"}}, f"params.yaml: variants.a/b: {NAME_RULE}, got 'a/b'"),
+    ]:
+        project.change(change)
+        assert f"gradflow: {line}\n" in project.run("dvc", "repro", code=255).stderr
+        assert content(project.root, OUTPUTS) == before
+
+    project.run("git", "checkout", "--quiet", "params.yaml")
+    own.write_bytes(FILES["text.csv"][0])
+    project.change({"data.source": "file", "data.path": "data/own/mine.csv"})
+    before = content(project.root, OUTPUTS)
+    line = "gradflow: data/own/mine.csv: column b: must hold numbers, got string, 'many' in row 61\n"
+    assert line in project.run("dvc", "repro", code=255).stderr
+    assert content(project.root, OUTPUTS) == before
+
+
+def test_a_batch_larger_than_a_file_of_ones_own_is_refused_before_networks_are_deleted(project):
+    own = project.root / "data" / "own" / "mine.csv"
+    own.write_text(f"a,b,label\n{ROWS}", encoding="utf-8")
+    project.change({"data.source": "file", "data.path": "data/own/mine.csv"})
+    project.repro("scale")
+    project.change({"train.batch_size": 43})
+    before = content(project.root, OUTPUTS)
+
+    stderr = project.run("dvc", "repro", code=255).stderr
+
+    assert "gradflow: params.yaml: train.batch_size: must be <= 42, the rows of the train split, got 43\n" in stderr
+    assert content(project.root, OUTPUTS) == before
+
+
+@pytest.mark.parametrize(
+    ("change", "dvc_says", "check_says"),
+    [
+        ({"variants": None}, "'stages.train.foreach'", "variants: must hold keys and values, got None"),
+        ({"variants": "plain"}, "'stages.train.foreach'", "variants: must hold keys and values, got 'plain'"),
+        ({"variants": ["plain"]}, "'stages.train@plain.cmd'", "variants: must hold keys and values, got ['plain']"),
+        ({"variants.plain": {}}, "Could not find 'item.block'", "variants.plain.block: is missing"),
+    ],
+)
+def test_variants_that_dvc_cannot_resolve_are_refused_by_dvc_and_explained_by_check(
+    project, change, dvc_says, check_says
+):
+    """DVC reads the variants before it runs anything: it then speaks in place of check, and changes nothing."""
+    before = content(project.root, OUTPUTS)
+    project.change(change)
+
+    assert dvc_says in project.run("dvc", "repro", code=255).stderr
+    done = project.run("python", "-m", "stages.check", "data/checked", code=2)
+    assert the_line(2, done.stderr) == f"params.yaml: {check_says}"
+    assert content(project.root, OUTPUTS) == before
+
+
+def test_an_experiment_with_an_unknown_key_fails_and_leaves_nothing(project):
+    """DVC itself refuses to set a key that params.yaml does not have; with a plus, it adds it and check refuses."""
+    before = content(project.root, (*OUTPUTS, "params.yaml"))
+    stderr = project.run("dvc", "exp", "run", "-S", "dept=4", code=255).stderr
+    assert "Could not override 'dept'" in stderr
+    assert content(project.root, (*OUTPUTS, "params.yaml")) == before
+
+    stderr = project.run("dvc", "exp", "run", "-S", "+dept=4", code=255).stderr
+    assert f"gradflow: params.yaml: dept: unknown key; did you mean depth? {WHOLE}\n" in stderr
+    assert content(project.root, OUTPUTS) == {path: held for path, held in before.items() if path.name != "params.yaml"}
+    assert project.run("dvc", "exp", "list").stdout == ""

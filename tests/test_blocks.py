@@ -1,0 +1,100 @@
+"""Every block: its row here, its size, its gradient, and that a stack of networks is the networks."""
+
+import pytest
+import torch
+from torch import nn
+
+from gradflow import catalogue
+from gradflow.initialisation import INITS, initialised
+from gradflow.network import Network, stacked
+
+# A block, its settings, and the parameters of one of width n beside nothing else. A new block needs a row.
+BLOCKS = {
+    "plain": ({}, lambda n: n * n + n),
+    "residual": ({"scale": 0.5}, lambda n: n * n + n),
+}
+
+
+def test_every_block_has_a_row():
+    assert sorted(BLOCKS) == catalogue.names()
+
+
+@pytest.mark.parametrize("name", BLOCKS)
+def test_settings_read_from_the_source_are_those_of_the_constructor(name):
+    settings, _ = BLOCKS[name]
+    assert set(catalogue.settings(name)) == set(settings)
+    catalogue.block(name)(4, **{key: default for key, (_, default) in catalogue.settings(name).items()})
+
+
+@pytest.mark.parametrize("name", BLOCKS)
+def test_parameter_count(name):
+    settings, count = BLOCKS[name]
+    block = catalogue.block(name)(16, **settings)
+    assert sum(p.numel() for p in block.parameters()) == count(16)
+
+
+@pytest.mark.parametrize("name", BLOCKS)
+def test_gradient_agrees_with_finite_differences(name):
+    settings, _ = BLOCKS[name]
+    torch.manual_seed(0)
+    block = catalogue.block(name)(5, **settings).double()
+    x = torch.randn(3, 5, dtype=torch.float64, requires_grad=True)
+    assert torch.autograd.gradcheck(block, (x,))
+
+
+@pytest.mark.parametrize("name", BLOCKS)
+def test_skip_says_whether_the_input_is_passed_on(name):
+    settings, _ = BLOCKS[name]
+    block = catalogue.block(name)(4, **settings)
+    for parameter in block.parameters():
+        nn.init.zeros_(parameter)
+    x = torch.randn(3, 4)
+    assert torch.equal(block(x), x) == block.skip
+
+
+@pytest.mark.parametrize("init", INITS)
+@pytest.mark.parametrize("name", BLOCKS)
+def test_a_stack_computes_what_its_networks_compute(name, init):
+    settings, _ = BLOCKS[name]
+    stack = initialised(name, settings, 3, 8, seeds=4, init=init, seed=10)
+    x = torch.randn(5, 2)
+    together = stack(x.expand(4, -1, -1))
+    for seed in range(4):
+        torch.manual_seed(10 + seed)
+        single = Network(name, settings, 3, 8)
+        INITS[init](single)
+        torch.testing.assert_close(together[seed], single(x))
+
+
+def test_a_seed_starts_the_same_whatever_the_number_of_seeds():
+    few = initialised("plain", {}, 2, 4, seeds=2, init="default", seed=0).state_dict()
+    many = initialised("plain", {}, 2, 4, seeds=5, init="default", seed=0).state_dict()
+    assert all(torch.equal(few[name], many[name][:2]) for name in few)
+
+
+def test_initialising_leaves_the_global_generator_alone():
+    torch.manual_seed(3)
+    expected = torch.rand(1)
+    torch.manual_seed(3)
+    initialised("plain", {}, 2, 4, seeds=2, init="he", seed=0)
+    assert torch.equal(torch.rand(1), expected)
+
+
+def test_he_draws_variance_two_over_inputs_and_no_bias():
+    network = Network("plain", {}, 1, 400)
+    INITS["he"](network)
+    weight = network.linears()[1].weight.detach()
+    assert float(weight.var()) == pytest.approx(2 / 400, rel=0.05)
+    assert not network.linears()[1].bias.any()
+
+
+def test_a_block_setting_without_default_is_refused(tmp_path, monkeypatch):
+    (tmp_path / "odd.py").write_text("class Block:\n    def __init__(self, width, *, scale: float): ...\n")
+    monkeypatch.setattr(catalogue, "_BLOCKS", tmp_path)
+    with pytest.raises(TypeError, match=r"odd\.py: scale must be a float, int or bool with a default"):
+        catalogue.settings("odd")
+
+
+def test_stacked_linear_has_a_leading_seeds_axis():
+    linear = stacked(3)(4, 5)
+    assert (linear.weight.shape, linear.bias.shape) == ((3, 5, 4), (3, 5))

@@ -1,0 +1,112 @@
+"""Tables and metrics from logs that are small enough to be checked by hand."""
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from gradflow import gradients
+
+FACTS = {"depth": 3, "seeds": 2, "train": {"epochs": 2}, "diverged": []}
+
+
+def norms(values):
+    """Rows of norms_by_epoch for {(seed, epoch): [norm of layer 0, 1, ...]}."""
+    rows = [
+        {"variant": "a", "seed": seed, "epoch": epoch, "layer": layer, "grad_norm": value}
+        for (seed, epoch), layers in values.items()
+        for layer, value in enumerate(layers)
+    ]
+    return pd.DataFrame(rows)
+
+
+def history(values):
+    columns = ["seed", "epoch", "train_loss", "val_loss", "val_accuracy"]
+    return pd.DataFrame([(*key, *row) for key, row in values.items()], columns=columns)
+
+
+def probes(deltas):
+    rows = [
+        {"seed": seed, "epoch": 0, "layer": layer, "delta_norm": value}
+        for seed, layers in enumerate(deltas)
+        for layer, value in enumerate(layers, start=1)
+    ]
+    return pd.DataFrame(rows, columns=["seed", "epoch", "layer", "delta_norm"])
+
+
+def summary(norm_rows, history_rows, deltas, **facts):
+    return gradients.summary(norms(norm_rows), probes(deltas), history(history_rows), facts=FACTS | facts, below=1e-6)
+
+
+def test_norms_by_epoch_are_mean_smallest_and_largest_over_steps():
+    log = pd.DataFrame(
+        {
+            "variant": "a",
+            "seed": 0,
+            "epoch": [1, 1, 1, 2, 2, 2] * 2,
+            "step": list(range(1, 7)) * 2,
+            "layer": [0] * 6 + [1] * 6,
+            "grad_norm": np.float32([1, 2, 6, 4, 4, 4, 10, 20, 60, 40, 40, 40]),
+        }
+    )
+    table = gradients.norms_by_epoch(log)
+    assert table.to_dict("list") == {
+        "variant": ["a"] * 4,
+        "seed": [0] * 4,
+        "epoch": [1, 2, 1, 2],
+        "layer": [0, 0, 1, 1],
+        "name": ["stem", "stem", "head", "head"],
+        "grad_norm": [3, 4, 30, 40],
+        "grad_norm_min": [1, 4, 10, 40],
+        "grad_norm_max": [6, 4, 60, 40],
+    }
+
+
+def test_layers_are_named():
+    assert [gradients.layer_name(layer, 2) for layer in range(4)] == ["stem", "block_1", "block_2", "head"]
+
+
+def test_summary_of_two_seeds():
+    numbers = summary(
+        {(0, 2): [9, 1e-8, 1e-3, 1e-2, 9], (1, 2): [9, 1e-4, 1e-7, 1e-2, 9], (0, 1): [9, 9, 9, 9, 9]},
+        {(0, 1): (9, 9, 9), (0, 2): (0.1, 0.2, 0.9), (1, 2): (0.3, 0.4, 0.7)},
+        [[1, 2, 4], [1, 8, 64]],
+    )
+    assert numbers["val_accuracy"] == pytest.approx({"mean": 0.8, "std": 0.1, "min": 0.7, "max": 0.9})
+    assert numbers["val_loss"]["mean"] == pytest.approx(0.3)
+    assert numbers["train_loss"]["max"] == pytest.approx(0.3)
+    assert numbers["grad_first_over_last"] == pytest.approx(np.sqrt(1e-6 * 1e-2))
+    assert numbers["vanished_layers"] == 1.0  # one of three hidden layers in each seed; stem and head do not count
+    assert numbers["decay_per_layer"] == pytest.approx(np.sqrt(1 / 2 * 1 / 8))
+    assert numbers["diverged"] == []
+
+
+def test_diverged_seeds_are_named_and_left_out():
+    diverged = [{"seed": 1, "epoch": 2, "step": 7}]
+    numbers = summary(
+        {(0, 2): [9, 1, 1, 2, 9], (1, 2): [9, 1e-9, 1e-9, 1e-9, 9]},
+        {(0, 2): (0.1, 0.2, 0.9), (1, 1): (0.3, 0.4, 0.7)},
+        [[1, 2, 4], [1, 2, 4]],
+        diverged=diverged,
+    )
+    assert numbers["diverged"] == diverged
+    assert numbers["val_accuracy"]["min"] == 0.9
+    assert (numbers["grad_first_over_last"], numbers["vanished_layers"]) == (0.5, 0)
+
+
+def test_nothing_left_is_null_and_not_a_number_made_up():
+    diverged = [{"seed": seed, "epoch": 1, "step": 3} for seed in (0, 1)]
+    numbers = summary({(0, 1): [9, 1, 1, 2, 9]}, {}, [[1, 2, 4], [1, 2, 4]], diverged=diverged)
+    assert numbers["val_accuracy"] == dict.fromkeys(("mean", "std", "min", "max"))
+    assert (numbers["grad_first_over_last"], numbers["vanished_layers"]) == (None, None)
+    assert numbers["decay_per_layer"] == pytest.approx(0.5)
+
+
+def test_a_norm_that_underflowed_counts_as_vanished_and_makes_the_ratio_zero():
+    numbers = summary({(0, 2): [9, 0, 1, 2, 9]}, {(0, 2): (0.1, 0.2, 0.9)}, [[0, 2, 4]], seeds=1)
+    assert (numbers["grad_first_over_last"], numbers["vanished_layers"]) == (0, 1)
+    assert numbers["decay_per_layer"] is None
+
+
+def test_no_ratio_where_the_last_layer_underflowed():
+    numbers = summary({(0, 2): [9, 0, 0, 0, 9]}, {(0, 2): (0.1, 0.2, 0.9)}, [[1, 2, 4]], seeds=1)
+    assert numbers["grad_first_over_last"] is None

@@ -1,0 +1,135 @@
+"""The stage train as a process: its display, its device, its files."""
+
+import json
+import os
+import pty
+import re
+import subprocess
+import sys
+import termios
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+import yaml
+
+from gradflow import dataset
+
+ROOT = Path(__file__).parent.parent
+OUTPUTS = ["model.safetensors", "norms.parquet", "history.parquet", "probe.parquet", "facts.json"]
+
+
+@pytest.fixture
+def folder(tmp_path):
+    params = yaml.safe_load((ROOT / "params.yaml").read_text())
+    params.update(depth=3, width=8, seeds=2)
+    params["train"].update(epochs=40, batch_size=16)
+    params["probe"]["samples"] = 32
+    (tmp_path / "params.yaml").write_text(yaml.dump(params, sort_keys=False))
+    points = np.random.default_rng(0).normal(size=(60, 2))
+    for name in ("train", "val"):
+        dataset.write(tmp_path / f"{name}.parquet", points, (points[:, 0] > 0).astype(np.int64))
+    return tmp_path
+
+
+def change(folder, section, **values):
+    params = yaml.safe_load((folder / "params.yaml").read_text())
+    (params[section] if section else params).update(values)
+    (folder / "params.yaml").write_text(yaml.dump(params, sort_keys=False))
+
+
+def train(folder, variant="residual", **kwargs):
+    environment = {"PYTHONPATH": str(ROOT), "PATH": os.environ["PATH"]} | kwargs.pop("env", {})
+    command = [sys.executable, "-m", "stages.train", variant, "train.parquet", "val.parquet", *OUTPUTS]
+    return subprocess.run(command, check=False, cwd=folder, env=environment, text=True, **kwargs)
+
+
+def test_ten_plain_lines_away_from_a_terminal(folder):
+    done = train(folder, capture_output=True)
+    assert (done.returncode, done.stderr) == (0, "")
+    lines = done.stdout.splitlines()
+    assert len(lines) == 10
+    assert re.fullmatch(r"residual: epoch 4/40, loss \d\.\d{4}, accuracy \d\.\d{3}", lines[0])
+    assert lines[-1].startswith("residual: epoch 40/40,")
+
+
+def test_a_progress_bar_with_the_time_left_on_a_terminal(folder):
+    leader, follower = pty.openpty()
+    termios.tcsetwinsize(follower, (24, 120))
+    done = train(folder, stdout=follower, stderr=follower)
+    os.close(follower)
+    shown = b""
+    try:
+        while chunk := os.read(leader, 65536):
+            shown += chunk
+    except OSError:  # Linux says so when the other end has closed
+        pass
+    os.close(leader)
+    assert done.returncode == 0
+    last = shown.decode().replace("\r\n", "\r").strip("\r").split("\r")[-1]
+    assert re.search(r"residual: 100%.*40/40 \[\d\d:\d\d<\d\d:\d\d, .*loss \d\.\d{4}, accuracy \d\.\d{3}\]", last), last
+
+
+def test_diverged_seeds_are_said_and_are_no_failure(folder):
+    change(folder, None, depth=20)
+    change(folder, "train", clip_norm=None, lr=10)
+    done = train(folder, capture_output=True)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "2 of 2 seeds diverged" in done.stdout.splitlines()[-1]
+    assert [entry["seed"] for entry in json.loads((folder / "facts.json").read_text())["diverged"]] == [0, 1]
+    for name in ("norms.parquet", "history.parquet", "probe.parquet"):
+        table = pd.read_parquet(folder / name)
+        assert np.isfinite(table.to_numpy(dtype=float)).all()
+
+
+def test_both_device_and_threads_are_recorded(folder):
+    done = train(folder, env={"GRADFLOW_DEVICE": "cpu", "GRADFLOW_THREADS": "2"}, capture_output=True)
+    assert done.returncode == 0
+    facts = json.loads((folder / "facts.json").read_text())
+    assert (facts["device"], facts["threads"]) == ("cpu", 2)
+
+
+@pytest.mark.parametrize(
+    ("variable", "value", "rule"),
+    [
+        ("GRADFLOW_DEVICE", "tpu", "must be cpu or cuda, got 'tpu'"),
+        ("GRADFLOW_THREADS", "0", "must be a whole number from 1 to 1024, got '0'"),
+        ("GRADFLOW_THREADS", "two", "must be a whole number from 1 to 1024, got 'two'"),
+    ],
+)
+def test_unusable_environment_is_one_line(folder, variable, value, rule):
+    done = train(folder, env={variable: value}, capture_output=True)
+    assert (done.returncode, done.stderr) == (2, f"gradflow: environment: {variable}: {rule}\n")
+    assert not any((folder / name).exists() for name in OUTPUTS)
+
+
+def test_cuda_where_there_is_none_is_one_line(folder):
+    # Hiding the devices makes this true on a machine with a GPU as well.
+    done = train(folder, env={"GRADFLOW_DEVICE": "cuda", "CUDA_VISIBLE_DEVICES": ""}, capture_output=True)
+    assert done.returncode == 2
+    assert done.stderr.startswith("gradflow: environment: GRADFLOW_DEVICE: must be cpu where PyTorch finds no GPU")
+
+
+@pytest.mark.parametrize(("section", "key"), [("train", "batch_size"), ("probe", "samples")])
+def test_more_rows_asked_for_than_there_are_is_one_line(folder, section, key):
+    change(folder, section, **{key: 61})
+    done = train(folder, capture_output=True)
+    assert done.returncode == 2
+    assert (
+        done.stderr == f"gradflow: params.yaml: {section}.{key}: must be <= 60, the rows of the train split, got 61\n"
+    )
+
+
+def test_missing_data_is_one_line(folder):
+    (folder / "val.parquet").unlink()
+    done = train(folder, capture_output=True)
+    assert done.returncode == 1
+    assert done.stderr.startswith("gradflow: val.parquet: cannot be read, run `dvc repro`")
+    assert done.stderr.count("\n") == 1
+
+
+def test_unknown_variant_is_one_line(folder):
+    done = train(folder, variant="nothing", capture_output=True)
+    assert done.returncode == 2
+    assert done.stderr == "gradflow: params.yaml: variants: must have an entry 'nothing', got plain, residual\n"

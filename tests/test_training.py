@@ -1,0 +1,159 @@
+"""Training: divergence, clipping, independence of seeds, repeatability, checkpoints."""
+
+import math
+
+import pytest
+import torch
+
+from gradflow import checkpoints, params
+from gradflow.errors import RunError
+from gradflow.initialisation import initialised
+from gradflow.probe import mean_losses
+from gradflow.training import train
+
+TRAIN = params.Train(
+    epochs=3, batch_size=16, optimizer="sgd", lr=0.1, momentum=0.9, clip_norm=1.0, init="default", seed=0
+)
+PROBE = params.Probe(samples=32, every=1)
+
+
+def moons(rows=50):
+    generator = torch.Generator().manual_seed(1)
+    points = torch.randn(rows, 2, generator=generator)
+    return points, (points[:, 0] > 0).long()
+
+
+def run(network, train_set=None, config=TRAIN, probe=PROBE, **changes):
+    epochs = []
+    config = config.model_copy(update=changes)
+    record = train(network, train_set or moons(), moons(), config, probe, report=epochs.append)
+    return record, epochs
+
+
+def network(seeds=3, depth=4, block="residual", **settings):
+    return initialised(block, settings, depth, 8, seeds=seeds, init="default", seed=0)
+
+
+def test_record_has_a_norm_for_every_layer_seed_and_step():
+    record, epochs = run(network())
+    assert record.steps_per_epoch == 4  # 50 rows in batches of 16, the last one smaller
+    assert record.grad_norm.shape == (12, 3, 6)
+    assert record.valid.all() and record.grad_norm.isfinite().all() and (record.grad_norm > 0).all()
+    assert [epoch.number for epoch in epochs] == [1, 2, 3]
+    assert list(record.probes) == [0, 1, 2, 3]
+
+
+def test_probe_every_other_epoch_keeps_the_first_and_the_last():
+    record, _ = run(network(), probe=params.Probe(samples=32, every=2))
+    assert list(record.probes) == [0, 2, 3]
+
+
+def test_same_call_gives_the_same_bits():
+    first, second = network(), network()
+    a, b = run(first)[0], run(second)[0]
+    assert torch.equal(a.grad_norm, b.grad_norm) and torch.equal(a.history, b.history)
+    assert all(torch.equal(p, q) for p, q in zip(first.parameters(), second.parameters(), strict=True))
+
+
+def test_seeds_do_not_touch_each_other():
+    few, _ = run(network(seeds=1))
+    many, _ = run(network(seeds=3))
+    torch.testing.assert_close(few.grad_norm[:, 0], many.grad_norm[:, 0], rtol=1e-4, atol=1e-7)
+
+
+def test_an_overflowing_seed_is_frozen_and_the_others_go_on():
+    # One seed starts with weights so large that its loss overflows in the first forward pass.
+    broken, whole = network(), network()
+    with torch.no_grad():
+        broken.head.weight[1] = 3e38
+    weights = {name: value[1].clone() for name, value in broken.state_dict().items()}
+    record, epochs = run(broken)
+    untouched, _ = run(whole)
+    assert record.diverged == {1: (1, 1)}
+    assert not record.valid[:, 1].any() and record.valid[:, [0, 2]].all()
+    assert record.history[:, 1].isnan().all()
+    assert all(torch.equal(weights[name], value[1]) for name, value in broken.state_dict().items())
+    torch.testing.assert_close(record.grad_norm[:, [0, 2]], untouched.grad_norm[:, [0, 2]])
+    assert [epoch.training for epoch in epochs] == [2, 2, 2]
+    assert math.isfinite(epochs[-1].train_loss)
+
+
+def test_a_gradient_that_overflows_counts_although_the_loss_is_finite():
+    # In seed 1 the branch adds next to nothing, but its huge factor multiplies the gradient; in seed 0 the
+    # ReLU is closed. The rows of the probe are zero, so that only the step itself can notice.
+    stack = network(seeds=2, depth=1, scale=1e37)
+    points, labels = moons()
+    points = torch.cat([torch.zeros(32, 2), points[32:] * 1e4])
+    with torch.no_grad():
+        stack.stem.bias.zero_()
+        stack.blocks[0].linear.weight.zero_()
+        stack.blocks[0].linear.bias[:] = torch.tensor([[-1.0], [1e-37]])
+        stack.head.weight[:] = torch.tensor([[5.0], [-5.0]])
+    assert torch.isfinite(mean_losses(stack(points.expand(2, -1, -1)), labels)).all()
+    record, _ = run(stack, (points, labels), epochs=1, batch_size=50)
+    assert record.diverged == {1: (1, 1)}
+    assert record.valid.tolist() == [[True, False]]
+
+
+def test_recipe_without_clipping_diverges_and_keeps_finite_weights():
+    record, epochs = run(network(depth=20, scale=1.0), clip_norm=None, lr=1.0)
+    assert set(record.diverged) == {0, 1, 2}
+    assert len(epochs) == record.diverged[max(record.diverged, key=record.diverged.get)][0]  # nothing left to train
+    for seed, (epoch, step) in record.diverged.items():
+        valid = record.valid[:, seed].tolist()
+        assert valid.index(False) + 1 == step and not any(valid[step - 1 :])
+        assert (step - 1) // record.steps_per_epoch + 1 == epoch
+        assert record.grad_norm[: step - 1, seed].isfinite().all()
+
+
+def test_a_frozen_seed_keeps_the_weights_of_its_last_finite_step():
+    stack = network(depth=20, scale=1.0, seeds=1)
+    run(stack, clip_norm=None, lr=1.0)
+    assert all(parameter.isfinite().all() for parameter in stack.parameters())
+
+
+def test_clipping_bounds_the_step_and_not_the_log():
+    # With clipping at 1e-9 the weights stay, and the logged norms are those of the initial network.
+    stack = network()
+    before = [parameter.clone() for parameter in stack.parameters()]
+    record, _ = run(stack, clip_norm=1e-9, epochs=1)
+    assert (record.grad_norm > 1e-4).all()
+    for old, new in zip(before, stack.parameters(), strict=True):
+        torch.testing.assert_close(old, new, rtol=0, atol=1e-6)
+
+
+def test_norms_of_tiny_gradients_do_not_underflow():
+    # Squares of gradients below 1e-19 are 0 in float32.
+    stack = initialised("plain", {}, 55, 32, seeds=2, init="default", seed=0)
+    record, _ = run(stack, epochs=1)
+    first = record.probes[0][:, :3, 1]
+    assert (first > 0).all() and (first < 1e-17).all()
+
+
+def test_training_works_with_one_block():
+    record, _ = run(network(depth=1))
+    assert record.grad_norm.shape[2] == 3 and record.grad_norm.isfinite().all()
+
+
+def test_checkpoint_gives_an_ordinary_module(tmp_path):
+    stack = network(scale=0.5)
+    config = {"block": "residual", "settings": {"scale": 0.5}, "depth": 4, "width": 8, "seeds": 3}
+    checkpoints.save(tmp_path / "a.safetensors", stack, config)
+    checkpoints.save(tmp_path / "b.safetensors", stack, config)
+    assert (tmp_path / "a.safetensors").read_bytes() == (tmp_path / "b.safetensors").read_bytes()
+    points, _ = moons()
+    for seed in range(3):
+        single = checkpoints.load(tmp_path / "a.safetensors", seed=seed)
+        assert isinstance(single.stem, torch.nn.Linear)
+        torch.testing.assert_close(single(points), stack(points.expand(3, -1, -1))[seed])
+    with pytest.raises(IndexError, match="has seeds 0 to 2, got 3"):
+        checkpoints.load(tmp_path / "a.safetensors", seed=3)
+
+
+@pytest.mark.parametrize("damage", [b"", b"not a checkpoint", None])
+def test_damaged_checkpoint_is_named(tmp_path, damage):
+    path = tmp_path / "broken.safetensors"
+    if damage is not None:
+        path.write_bytes(damage)
+    with pytest.raises(RunError, match=r"broken\.safetensors: is not a usable checkpoint"):
+        checkpoints.load(path)
