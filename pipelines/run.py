@@ -18,7 +18,6 @@ from pipelines.outcome import Kind, Outcome
 from pipelines.processes import Processes
 from pipelines.slots import Slots
 
-
 _PARTING_ADVICE = (
     "To track the changes with git",
     "To apply the results",
