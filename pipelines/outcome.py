@@ -39,7 +39,8 @@ class Outcome:
     seconds: float = 0.0
 
 
-_BUSY = re.compile(r"is busy, it is being blocked by|Unable to acquire lock")
+# What DVC says of its locks, and the tracking stage of a server.
+_BUSY = re.compile(r"is busy, it is being blocked by|Unable to acquire lock|^gradflow: \S+: does not answer; ")
 _COMMAND_FAILED = re.compile(r"failed to run: .*, exited with (-?\d+)$")
 
 
@@ -67,7 +68,7 @@ def failure(code: int, lines: Sequence[str]) -> Outcome:
     if not errors:
         return Outcome(Kind.FAILED, f"dvc ended with exit code {code}")
     explanation = lines[errors[0]].removeprefix("ERROR: ")
-    if _BUSY.search("\n".join(lines[errors[0] :])):
+    if any(_BUSY.search(line) for line in lines[errors[0] :]):
         return Outcome(Kind.BUSY, explanation)
     stopped = _COMMAND_FAILED.search(explanation)
     if not stopped:
@@ -75,4 +76,4 @@ def failure(code: int, lines: Sequence[str]) -> Outcome:
     said = [line for line in lines[: errors[0]] if line.strip()]
     own = [line for line in said if line.startswith("gradflow: ")]
     last = own[-1] if own else f"{said[-1]} (exit code {stopped[1]})" if not said[-1].startswith("> ") else explanation
-    return Outcome(Kind.FAILED, last, int(stopped[1]))
+    return Outcome(Kind.BUSY if _BUSY.search(last) else Kind.FAILED, last, int(stopped[1]))
