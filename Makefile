@@ -1,6 +1,7 @@
 # `make` lists the targets. Everything runs in .venv, which is made from requirements.lock.
 .DEFAULT_GOAL := help
 PYTHON ?= python3
+PORT ?= 5000
 BIN := .venv/bin
 # Stages are started as `python -m stages.NAME`: the first python on the path must be that of .venv.
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
@@ -22,6 +23,10 @@ setup: .venv/installed ## Make .venv from requirements.lock
 .PHONY: reproduce
 reproduce: setup ## Run the pipeline: figures, checkpoints, tables, metrics
 	dvc repro
+
+.PHONY: ui
+ui: setup ## Show what was tracked, in MLflow's pages (PORT=5000)
+	@python -m gradflow.tracking.ui --port $(PORT)
 
 .PHONY: lint
 lint: setup ## Format and lint, types, layers

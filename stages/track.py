@@ -4,7 +4,7 @@ from pathlib import Path
 
 import click
 
-from gradflow.tracking import origin, result, runs, store
+from gradflow.tracking import environment, origin, result
 
 
 @click.command()
@@ -18,9 +18,12 @@ def main(
     data: Path | None, models: Path | None, logs: Path | None, reports: Path | None, experiment: str, everything: bool
 ) -> None:
     """Log the result that lies in the folders DATA, MODELS, LOGS and REPORTS, unless it is logged already."""
+    environment.prepare()
+    from gradflow.tracking import runs, store  # they import MLflow
+
     where = store.find()
     if everything:
-        from gradflow.tracking import held  # DVC's code, which costs a second
+        from gradflow.tracking import held  # it imports DVC, for a second
 
         held.track(where, experiment)
         return

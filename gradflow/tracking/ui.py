@@ -6,13 +6,16 @@ import socket
 import click
 
 from gradflow.errors import InputError, RunError
-from gradflow.tracking import store
+from gradflow.tracking import environment
 
 
 @click.command()
 @click.option("--port", type=click.IntRange(1, 65535), default=5000, show_default=True, help="Where to listen.")
 def main(port: int) -> None:
     """Print the address and serve until Ctrl-C."""
+    environment.prepare()
+    from gradflow.tracking import store  # it imports MLflow
+
     where = store.find()
     if where.artifacts is None:
         raise InputError(
@@ -31,6 +34,7 @@ def main(port: int) -> None:
     os.environ["MLFLOW_BACKEND_STORE_URI"] = where.uri
     os.environ["MLFLOW_SERVER_ENABLE_JOB_EXECUTION"] = "false"  # seven processes for what is not used here
     command = ["mlflow", "server", "--host", "127.0.0.1", "--port", str(port), "--workers", "1"]
+    command += ["--uvicorn-opts", "--log-level=warning"]
     os.execvp(command[0], [*command, "--artifacts-destination", where.artifacts.as_uri()])  # noqa: S606  # no shell
 
 
