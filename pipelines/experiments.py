@@ -52,10 +52,14 @@ def points(folder: Path, grid: Sequence[str]) -> list[Point]:
     Raises:
         InputError: The grid cannot be read, or the folder has no pipeline.
     """
+    for override in grid:
+        if not re.match(r"[^=]*[^=:]=", override):
+            raise InputError("grid", f"must be KEY=VALUE,VALUE..., got {override!r}")
     try:
         combinations = get_hydra_sweeps(to_path_overrides(grid))
     except (DvcException, HydraException) as error:
-        raise InputError("grid", f"must be KEY=VALUE,VALUE..., got {' '.join(grid)!r}: {error}") from None
+        reason = " ".join(str(error).split())
+        raise InputError("grid", f"must be KEY=VALUE,VALUE..., got {' '.join(grid)!r}: {reason}") from None
     state = _state(folder)
     with Repo(str(folder)) as repo:
         present = {name for named in repo.experiments.ls().values() for name, _ in named}
@@ -77,11 +81,11 @@ def keys(grid: Sequence[str]) -> str:
 
 
 def table(folder: Path, points: Sequence[Point], outcomes: Mapping[str, Outcome]) -> list[dict[str, Any]]:
-    """One row a point: experiment, values, outcome, every number of its metrics, and the error if it failed."""
+    """One row a point: experiment, values, outcome, the error if there is one, every number of its metrics."""
     done = [point.name for point in points if not outcomes[point.label].kind.failed]
     with Repo(str(folder)) as repo:
         shown = repo.metrics.show(revs=done, hide_workspace=True) if done else {}
-    rows, columns = [], dict.fromkeys(("experiment",))
+    rows, columns = [], dict[str, None]()
     for point in points:
         values = dict(override.partition("=")[::2] for override in point.overrides)
         numbers: dict[str, Any] = {}

@@ -1,7 +1,7 @@
 """What a run leaves to look at in Prefect's UI: a summary, the metrics, and where the report lies."""
 
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -14,26 +14,28 @@ from pipelines.outcome import Kind, Outcome
 from pipelines.run import Run
 
 
-def counts(outcomes: Iterable[Outcome]) -> str:
-    """How many stages ended in which way: ``2 ran, 1 cached, 4 unchanged``."""
-    numbers = Counter(result.kind for result in outcomes)
-    return ", ".join(f"{numbers[kind]} {kind.lower()}" for kind in Kind if numbers[kind]) or "no stages"
+def counts(outcomes: Mapping[str, Outcome], of: int) -> str:
+    """How many of the stages ended in which way: ``2 ran, 1 cached, 4 unchanged``."""
+    numbers = Counter(result.kind for result in outcomes.values())
+    parts = [f"{numbers[kind]} {kind.lower()}" for kind in Kind if numbers[kind]]
+    parts += [f"{of - len(outcomes)} not run"] * (of > len(outcomes))
+    return ", ".join(parts) or "no stages"
 
 
 def publish(run: Run, plan: Dag) -> None:
-    """Make the artifacts of a run."""
-    metrics, folder = metrics_table(plan), run.folder.resolve()
-    create_markdown_artifact(
-        summary(folder, plan, run.outcomes, metrics), key="summary", description=f"What became of {folder.name}"
-    )
+    """Make the artifacts of a run of ``reproduce``; those with results only when all of them are up to date."""
+    good = not any(result.kind.failed for result in run.outcomes.values())
+    metrics, folder = metrics_table(plan) if good else [], run.folder.resolve()
+    text = summary(plan, run.outcomes, metrics, folder / "reports" / "claims.md" if good else None)
+    create_markdown_artifact(text, key="summary", description=f"What became of {folder.name}")
     if metrics:
-        create_table_artifact(metrics, key="metrics", description=", ".join(plan.metrics))
+        create_table_artifact(rounded(metrics), key="metrics", description=", ".join(plan.metrics))
     page = folder / "reports" / "index.html"
-    if page.exists():
+    if good and page.exists():
         create_link_artifact(page.as_uri(), "Interactive report", key="report")
 
 
-def summary(folder: Path, plan: Dag, outcomes: Mapping[str, Outcome], metrics: list[dict[str, Any]]) -> str:
+def summary(plan: Dag, outcomes: Mapping[str, Outcome], metrics: list[dict[str, Any]], claims: Path | None) -> str:
     """The run in Markdown: stages with outcome and time, failures, metrics, claims where there are any."""
     stages = [
         {
@@ -43,12 +45,11 @@ def summary(folder: Path, plan: Dag, outcomes: Mapping[str, Outcome], metrics: l
         }
         for node in plan.nodes
     ]
-    parts = [f"# {counts(outcomes.values())}", markdown_table(stages)]
+    parts = [f"# {counts(outcomes, len(plan.nodes))}", markdown_table(stages)]
     parts += [f"**{address}**: `{result.line}`" for address, result in outcomes.items() if result.kind.failed]
     if metrics:
         parts += ["## Metrics", markdown_table(metrics)]
-    claims = folder / "reports" / "claims.md"
-    if claims.exists():
+    if claims and claims.exists():
         parts += ["## Claims", claims.read_text(encoding="utf-8")]
     return "\n\n".join(parts) + "\n"
 
@@ -76,6 +77,11 @@ def flat(section: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
         else:
             row[f"{prefix}{name}"] = len(value) if isinstance(value, list) else value
     return row
+
+
+def rounded(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """The same table with numbers that a person can read."""
+    return [{k: float(f"{v:.6g}") if isinstance(v, float) else v for k, v in row.items()} for row in rows]
 
 
 def markdown_table(rows: list[dict[str, Any]]) -> str:

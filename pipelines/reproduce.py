@@ -9,6 +9,7 @@ from prefect.cache_policies import NO_CACHE
 from prefect.client.schemas.objects import State
 from prefect.exceptions import CancelledRun
 from prefect.futures import PrefectFuture
+from prefect.runtime import flow_run
 from prefect.states import Cancelled, Completed, Failed
 from prefect.task_runners import ThreadPoolTaskRunner
 from pydantic import Field
@@ -42,7 +43,11 @@ def stage(node: dag.Node, run: Run) -> State[None]:
     return run.end(node.address, result)
 
 
-@flow(name="reproduce", flow_run_name="reproduce {folder}", task_runner=ThreadPoolTaskRunner())  # type: ignore[arg-type]  # its future is a PrefectFuture
+def _run_name() -> str:
+    return f"reproduce {Path(flow_run.parameters['folder']).resolve().name}"
+
+
+@flow(name="reproduce", flow_run_name=_run_name, task_runner=ThreadPoolTaskRunner())  # type: ignore[arg-type]  # its future is a PrefectFuture
 def reproduce(folder: Path = Path(), jobs: Annotated[int, Field(ge=1)] | None = None) -> State[Any]:
     """Bring the pipeline of a folder up to date.
 
@@ -67,7 +72,7 @@ def reproduce(folder: Path = Path(), jobs: Annotated[int, Field(ge=1)] | None = 
     failed = failure(run.outcomes)
     if failed:
         return Failed(message=failed.message, data=failed)
-    return Completed(message=report.counts(run.outcomes.values()))
+    return Completed(message=report.counts(run.outcomes, len(plan.nodes)))
 
 
 @click.command()

@@ -1,5 +1,6 @@
 """schedule: a Prefect server on this machine, and what runs the deployments of prefect.yaml when their time comes."""
 
+import os
 import subprocess
 import sys
 import time
@@ -61,6 +62,7 @@ def server(port: int) -> Iterator[str]:
     command = [sys.executable, "-m", "prefect", "server", "start", "--host", HOST, "--port", str(port)]
     process = subprocess.Popen(  # noqa: S603
         [sys.executable, "-I", "-S", leash.__file__, *command],
+        env={**os.environ, "PREFECT_SERVER_UI_API_URL": f"{address}/api"},  # else its pages ask port 4200
         stdin=subprocess.PIPE,
         stdout=subprocess.DEVNULL,
         start_new_session=True,  # outlives the Ctrl-C until the runs are stopped and have said so

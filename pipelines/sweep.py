@@ -52,7 +52,7 @@ def _run_name() -> str:
     return f"sweep {' '.join(flow_run.parameters['grid'])}"
 
 
-@flow(name="sweep", flow_run_name=_run_name, task_runner=ThreadPoolTaskRunner())  # type: ignore[arg-type]  # its future is a PrefectFuture
+@flow(name="sweep", flow_run_name=_run_name)
 def sweep(
     grid: Annotated[list[str], Field(min_length=1)],
     folder: Path = Path(),
@@ -68,24 +68,28 @@ def sweep(
         output: CSV file for the table of results; default: reports/sweeps/KEYS.csv in the folder.
     """
     try:
-        root = dag.root(folder)
-        with checkout.alone(root, get_run_logger().warning) as lock, Processes(lock) as processes:
+        root, slots = dag.root(folder), Slots.of_machine(jobs)
+        with (
+            checkout.alone(root, get_run_logger().warning) as lock,
+            ThreadPoolTaskRunner[Any](len(slots.shares)) as runner,  # a point that has no slot has not started
+            Processes(lock) as processes,
+        ):
             points = experiments.points(folder, grid)
-            run = Run(folder, root, processes, Slots.of_machine(jobs))
-            futures = [experiment.submit(point, run) for point in points]
+            run = Run(folder, root, processes, slots)
+            futures = [runner.submit(experiment, {"point": point, "run": run}) for point in points]
             if not all_finished(futures):
-                return Cancelled(message="Cancelled; the next run goes on with the points that are missing")
+                return Cancelled(message="Cancelled")
             table = experiments.table(folder, points, run.outcomes)
     except RunError as error:
         return Failed(message=error.message, data=error)
     write(output or folder / "reports" / "sweeps" / f"{experiments.keys(grid)}.csv", table)
-    create_table_artifact(table, key="sweep", description=" ".join(grid))
+    create_table_artifact(report.rounded(table), key="sweep", description=" ".join(grid))
     failed = failure(run.outcomes)
     if failed:
         bad = sum(result.kind.failed for result in run.outcomes.values())
         failed = RunError(f"{bad} of {len(points)} points failed: {failed.message}")
         return Failed(message=failed.message, data=failed)
-    return Completed(message=report.counts(run.outcomes.values()))
+    return Completed(message=report.counts(run.outcomes, len(points)))
 
 
 def write(path: Path, table: list[dict[str, Any]]) -> None:
