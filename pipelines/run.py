@@ -18,11 +18,8 @@ from pipelines.outcome import Kind, Outcome
 from pipelines.processes import Processes
 from pipelines.slots import Slots
 
-_PARTING_ADVICE = (
-    "To track the changes with git",
-    "To apply the results",
-    "Use `dvc push`",
-)  # DVC's, to somebody by hand
+# DVC's, to somebody who runs it by hand
+_PARTING_ADVICE = ("To track the changes with git", "To apply the results", "Use `dvc push`")
 
 
 @dataclass(frozen=True)
@@ -65,9 +62,7 @@ class Run:
 
         def tell(line: str) -> None:
             nonlocal worth_logging
-            worth_logging &= not line.startswith(
-                ("To track the changes", "To apply the results")
-            )  # DVC's parting advice
+            worth_logging &= not line.startswith(_PARTING_ADVICE)
             if line and worth_logging:
                 log.info("%s", line)
             on_line(line)
