@@ -30,8 +30,8 @@ def main(
     if not (data and models and logs and reports):
         raise click.UsageError("name the folders DATA MODELS LOGS REPORTS, or say --all")
     found = result.read(result.Artefacts(Path("params.yaml"), Path("dvc.lock"), data, models, logs, reports))
-    logged = runs.track(found, origin.current(), where, experiment)
-    click.echo(f"{'tracked' if logged else 'already tracked'} in {where}: {found.fingerprint[:12]}")
+    done = runs.track(found, origin.current(), where, experiment)
+    click.echo(f"{'tracked' if done.now else 'already tracked'}: {where.page(done.experiment, done.run)}")
 
 
 if __name__ == "__main__":

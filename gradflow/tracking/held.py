@@ -1,17 +1,18 @@
 """What DVC holds: the results of all experiments and of the workspace, to fill a lost or new database from."""
 
 import shlex
+from collections.abc import Mapping
 from contextlib import chdir
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, NamedTuple
 
 import click
-import yaml
 from dvc.api import DVCFileSystem
 from dvc.exceptions import DvcException
 from dvc.repo import Repo
 
+from gradflow import params
 from gradflow.errors import RunError
 from gradflow.tracking import origin, result, runs
 from gradflow.tracking.store import Store, StoreError
@@ -58,9 +59,11 @@ def track(where: Store, experiment: str) -> None:
                     )
             except StoreError:
                 raise
-            except (RunError, DvcException, OSError) as error:
-                failed.append(f"{one.name}: {error}")
-    lock = yaml.safe_load(Path("dvc.lock").read_text(encoding="utf-8")) if Path("dvc.lock").is_file() else {}
+            except RunError as error:
+                failed.append(f"{one.name}: {error.message}")
+            except (DvcException, OSError) as error:
+                failed.append(f"{one.name}: is not whole in DVC's cache, `dvc fetch` may bring it ({error})")
+    lock = params.read(Path("dvc.lock")) if Path("dvc.lock").is_file() else {}
     if _STAGE in lock.get("stages", {}) and not _outdated(where.root):
         _tell("workspace", runs.track(result.read(artefacts(lock)), origin.current(), where, experiment))
     else:
@@ -80,34 +83,39 @@ def experiments(root: Path) -> list[Experiment]:
     return found
 
 
-def artefacts(lock: dict[str, Any]) -> result.Artefacts:
+def artefacts(lock: Mapping[str, Any]) -> result.Artefacts:
     """Where the outputs lie: what the command of the stage names."""
     folders = [Path(word) for word in shlex.split(lock["stages"][_STAGE]["cmd"])[3:7]]
     return result.Artefacts(Path("params.yaml"), Path("dvc.lock"), *folders)
 
 
-def _fetch(root: Path, commit: str, pipeline: Path, folder: Path) -> dict[str, Any] | None:
+def _fetch(root: Path, commit: str, pipeline: Path, folder: Path) -> Mapping[str, Any] | None:
     """Bring the artefacts of a commit into a folder; returns its dvc.lock, None where it has no such result."""
     files = DVCFileSystem(str(root), rev=commit)
-    base = pipeline.as_posix()
-    if not files.exists(f"{base}/dvc.lock"):
-        return None
-    lock: dict[str, Any] = yaml.safe_load(files.read_text(f"{base}/dvc.lock"))
-    if _STAGE not in lock["stages"] or not _consistent(lock, yaml.safe_load(files.read_text(f"{base}/params.yaml"))):
-        return None
-    paths = [dep["path"] for dep in lock["stages"][_STAGE]["deps"] if Path(dep["path"]).parts[0] not in _CODE]
-    for path in (*paths, "params.yaml", "dvc.lock"):
+
+    def fetch(path: str) -> Path:
         (folder / path).parent.mkdir(parents=True, exist_ok=True)
-        files.get(f"{base}/{path}", str(folder / path), recursive=True)
+        files.get((pipeline / path).as_posix(), str(folder / path), recursive=True)
+        return folder / path
+
+    if not files.exists((pipeline / "dvc.lock").as_posix()):
+        return None
+    # Both as parameters are read: DVC writes 0.000001 as 1e-06, which YAML takes for text.
+    lock, written = params.read(fetch("dvc.lock")), params.read(fetch("params.yaml"))
+    if _STAGE not in lock["stages"] or not _consistent(lock, written):
+        return None
+    for path in (dep["path"] for dep in lock["stages"][_STAGE]["deps"]):
+        if Path(path).parts[0] not in _CODE:
+            fetch(path)
     return lock
 
 
-def _consistent(lock: dict[str, Any], written: dict[str, Any]) -> bool:
+def _consistent(lock: Mapping[str, Any], written: Mapping[str, Any]) -> bool:
     """Whether the stage ran on what the stages before it made, and with the parameters as they stand."""
     stages, stage = lock["stages"].values(), lock["stages"][_STAGE]
     made = {out["path"]: out["md5"] for other in stages for out in other.get("outs", [])}
     same = all(made.get(dep["path"], dep["md5"]) == dep["md5"] for dep in stage["deps"])
-    return same and all(written.get(key) == value for key, value in stage["params"]["params.yaml"].items())
+    return same and bool(stage["params"]["params.yaml"] == written)
 
 
 def _outdated(root: Path) -> bool:
@@ -117,5 +125,5 @@ def _outdated(root: Path) -> bool:
     return any(Path(path).parts[0] not in _CODE for path in changed)
 
 
-def _tell(name: str, logged: bool) -> None:
-    click.echo(f"{name}: {'tracked' if logged else 'already tracked'}")
+def _tell(name: str, done: runs.Tracked) -> None:
+    click.echo(f"{name}: {'tracked' if done.now else 'already tracked'}")

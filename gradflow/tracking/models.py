@@ -16,10 +16,9 @@ from gradflow import checkpoints
 from gradflow.dataset import Points
 from gradflow.tracking.result import Variant
 
-SIGNATURE = ModelSignature(
-    Schema([TensorSpec(np.dtype("float32"), (-1, 2), "points")]),
-    Schema([TensorSpec(np.dtype("float32"), (-1, 2), "logits")]),
-)
+# Without names: MLflow turns a named input into a dict, which its PyTorch models then refuse.
+_ROWS = Schema([TensorSpec(np.dtype("float32"), (-1, 2))])
+SIGNATURE = ModelSignature(inputs=_ROWS, outputs=_ROWS)  # points to logits
 
 
 def log(client: MlflowClient, experiment: str, run: str, variant: Variant, example: Points) -> str:

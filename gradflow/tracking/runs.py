@@ -6,6 +6,7 @@ import platform
 import time
 from collections.abc import Iterable, Mapping
 from getpass import getuser
+from typing import NamedTuple
 
 from mlflow import MlflowClient
 from mlflow.entities import Dataset, DatasetInput, InputTag, Metric, Param, Run
@@ -28,7 +29,15 @@ _METRICS = 1000
 _PARAMS = 100
 
 
-def track(result: Result, origin: Origin, store: Store, experiment: str) -> bool:
+class Tracked(NamedTuple):
+    """The parent run of a result, and whether it was logged now."""
+
+    experiment: str
+    run: str
+    now: bool
+
+
+def track(result: Result, origin: Origin, store: Store, experiment: str) -> Tracked:
     """Log a result, unless it is there.
 
     The parent run ends last and only when everything is logged: one that is not finished is half of a
@@ -39,9 +48,6 @@ def track(result: Result, origin: Origin, store: Store, experiment: str) -> bool
         origin: Where it comes from.
         store: Where to log it.
         experiment: Name of the MLflow experiment.
-
-    Returns:
-        Whether it was logged now.
 
     Raises:
         RunError: The store cannot be used.
@@ -55,19 +61,18 @@ def track(result: Result, origin: Origin, store: Store, experiment: str) -> bool
         for run in {run.info.run_id: run for run in (*left, *same) if run.info.status != "FINISHED"}.values():
             _discard(client, run)
         if finished:
-            return False
-        _log(client, where, result, origin, mark)
-        return True
+            return Tracked(where, finished[0].info.run_id, now=False)
+        return Tracked(where, _log(client, where, result, origin, mark), now=True)
 
 
-def _log(client: MlflowClient, experiment: str, result: Result, origin: Origin, mark: str) -> None:
+def _log(client: MlflowClient, experiment: str, result: Result, origin: Origin, mark: str) -> str:
     from gradflow.tracking import models  # PyTorch, which a result that is there does not need
 
     rows = example(result.data)
     name = origin.experiment or result.name
     shared = _system_tags(origin) | origin.tags() | {"checkout": mark}
     tags = shared | _common(result.variants) | {"fingerprint": result.fingerprint}
-    run = client.create_run(experiment, tags=tags, run_name=name).info.run_id
+    run: str = client.create_run(experiment, tags=tags, run_name=name).info.run_id
     _log_batches(client, run, params=result.params, metrics=_summary(result.variants))
     client.log_inputs(run, [_input(split) for split in result.data])
     for folder, paths in result.files.items():
@@ -83,6 +88,7 @@ def _log(client: MlflowClient, experiment: str, result: Result, origin: Origin, 
         if model:
             models.register(client, variant, model, child, result.fingerprint)
     client.set_terminated(run)
+    return run
 
 
 def _log_variant(

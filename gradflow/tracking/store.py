@@ -45,6 +45,12 @@ class Store:
         """The address without any password."""
         return re.sub(r"//[^/]*@", "//", self.uri)
 
+    def page(self, experiment: str, run: str) -> str:
+        """Where to look at a run: its page on a server, else the run in the database."""
+        return (
+            f"{self}/#/experiments/{experiment}/runs/{run}" if self.uri.startswith("http") else f"run {run} in {self}"
+        )
+
     @contextmanager
     def connected(self) -> Iterator[mlflow.MlflowClient]:
         """A client, while no other process of this checkout tracks and nobody else makes the database.
@@ -163,6 +169,6 @@ def find() -> Store:
 def checkout() -> Path:
     """The folder with ``.dvc``: of the main checkout when DVC runs this, else the nearest one upwards."""
     if root := os.environ.get("DVC_ROOT"):
-        return Path(root)
+        return Path(root).resolve()
     here = Path.cwd()
     return next((folder for folder in (here, *here.parents) if (folder / ".dvc").is_dir()), here)

@@ -1,0 +1,306 @@
+"""The stage track against real databases: what is logged, once each, and what outlives kills and losses."""
+
+import json
+import math
+import signal
+import sqlite3
+import subprocess
+from contextlib import closing
+
+import pandas as pd
+import pytest
+import torch
+
+from gradflow import checkpoints, dataset
+from gradflow.tracking import result
+
+TRACK = ("python", "-m", "stages.track", "data", "models", "logs", "reports")
+ALL = ("python", "-m", "stages.track", "--all")
+VARIANTS = ("plain", "residual")
+
+pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")  # MLflow's own
+
+
+def artefacts(project):
+    root = project.root
+    return result.Artefacts(
+        root / "params.yaml", root / "dvc.lock", root / "data", root / "models", root / "logs", root / "reports"
+    )
+
+
+def test_two_experiments_at_once_on_a_fresh_database_lose_nothing(tracked, look):
+    view = look(tracked.root)
+
+    assert {run.info.run_name for run in view.everything} == {
+        f"depth-{depth}{name}" for depth in (4, 8) for name in ("", " plain", " residual")
+    }
+    assert {run.info.status for run in view.everything} == {"FINISHED"}
+    assert len(view.parents) == 2 and len(view.children) == 4
+    for name, parent in view.parents.items():
+        for variant in VARIANTS:
+            assert view.children[f"{name} {variant}"].data.tags["mlflow.parentRunId"] == parent.info.run_id
+
+
+def test_an_experiment_in_a_copy_tracks_into_the_main_checkout(tracked, look):
+    for run in look(tracked.root).everything:
+        assert run.info.artifact_uri.startswith((tracked.root / "mlartifacts").as_uri())
+    assert tracked.run("git", "status", "--porcelain").stdout == ""
+
+
+def test_a_run_has_its_parameters_tags_inputs_and_files(tracked, look):
+    view = look(tracked.root)
+    parent, child = view.parents["depth-4"], view.children["depth-4 residual"]
+    head = tracked.run("git", "rev-parse", "HEAD").stdout.strip()
+    locked = (tracked.root / "dvc.lock").read_text(encoding="utf-8")
+
+    for run in (parent, child):
+        assert run.data.params["depth"] == "4"
+        assert run.data.params["data.revision"] == "null"
+        assert run.data.params["variants.residual.scale"] == "0.7071067811865476"
+        assert run.data.tags["git_commit"] == run.data.tags["dvc_baseline_rev"] == head
+        assert run.data.tags["dvc_exp_name"] == "depth-4"
+        assert run.data.tags["device"] == "cpu"
+        assert run.data.tags["threads"] == "1"
+        assert run.data.tags["version_torch"] == torch.__version__
+        assert run.data.tags["diverged_seeds"] == "none"
+        train, validation = run.inputs.dataset_inputs
+        assert train.dataset.digest in locked and validation.dataset.digest in locked
+        assert train.tags[0].value == "training"
+    assert len(parent.data.tags["fingerprint"]) == 64
+    assert files(view, parent) == {
+        "dvc.lock", "figures", "gradient_norms.csv", "history.csv", "metrics.json", "params.yaml", "probe.csv"
+    }  # fmt: skip
+    assert {"figures/gradient_flow.png", "figures/gradient_flow.svg"} <= files(view, parent, "figures")
+    assert files(view, child, "checkpoints") == {"checkpoints/residual.safetensors"}
+
+
+def files(view, run, folder=None):
+    return {file.path for file in view.client.list_artifacts(run.info.run_id, folder)}
+
+
+def test_curves_are_those_of_the_tables(tracked, look):
+    view = look(tracked.root)
+    logged = folder(tracked, view.parents["depth-8"])
+    history = pd.read_csv(logged / "history.csv").query("variant == 'plain'")
+    norms = pd.read_csv(logged / "gradient_norms.csv").query("variant == 'plain'")
+
+    for name, expected in {
+        "val_loss": history.groupby("epoch")["val_loss"].mean(),
+        "spread/val_accuracy": history.groupby("epoch")["val_accuracy"].std(ddof=0),
+        "grad_norm/layer_00_stem": norms.query("layer == 0").groupby("epoch")["grad_norm"].median(),
+        "grad_norm/layer_01": norms.query("layer == 1").groupby("epoch")["grad_norm"].median(),
+        "grad_norm/layer_09_head": norms.query("layer == 9").groupby("epoch")["grad_norm"].median(),
+    }.items():
+        points = view.client.get_metric_history(view.children["depth-8 plain"].info.run_id, name)
+        assert {point.step: point.value for point in points} == pytest.approx(expected.to_dict(), rel=1e-12), name
+
+
+def folder(project, run):
+    """Where the files of a run lie."""
+    return project.root / "mlartifacts" / run.info.run_id / "artifacts"
+
+
+@pytest.mark.parametrize("variant", VARIANTS)
+def test_a_model_gives_the_predictions_of_the_checkpoint_in_a_fresh_process_without_pickle(
+    tracked, look, tmp_path, variant
+):
+    points = dataset.read(tracked.root / "data" / "scaled" / "val.parquet")[0].astype("float32")
+    pd.DataFrame(points).to_csv(tmp_path / "points.csv", index=False)
+    code = """if True:
+        import sys, mlflow, numpy as np, pandas as pd
+        points = pd.read_csv(sys.argv[2]).to_numpy(dtype="float32")
+        model = mlflow.pyfunc.load_model(f"models:/gradflow-{sys.argv[1]}@latest")
+        assert model.metadata.signature.inputs.inputs[0].shape == (-1, 2)
+        assert model.metadata.signature.outputs.inputs[0].shape == (-1, 2)
+        assert model.input_example.shape == (5, 2)
+        np.savetxt(sys.argv[3], model.predict(points), fmt="%.9g")
+    """
+    tracked.run(
+        "python", "-c", code, variant, tmp_path / "points.csv", tmp_path / "logits.csv",
+        MLFLOW_ALLOW_PICKLE_DESERIALIZATION="false",
+        MLFLOW_DISABLE_TELEMETRY="true",
+        MLFLOW_TRACKING_URI=f"sqlite:///{tracked.root}/mlflow.db",
+    )  # fmt: skip
+
+    view = look(tracked.root)
+    version = view.client.get_model_version_by_alias(f"gradflow-{variant}", "latest")
+    child = view.client.get_run(version.run_id)
+    parent = view.client.get_run(child.data.tags["mlflow.parentRunId"])
+    history = pd.read_csv(folder(tracked, parent) / "history.csv").query("variant == @variant and epoch == epoch.max()")
+    best = history.sort_values("val_loss")["seed"].iloc[0]
+    assert version.tags["seed"] == str(best) and child.data.tags["model"] == f"seed {best}"
+    network = checkpoints.load(folder(tracked, child) / "checkpoints" / f"{variant}.safetensors", best)
+    with torch.no_grad():
+        expected = network(torch.from_numpy(points)).double()
+    logits = torch.from_numpy(pd.read_csv(tmp_path / "logits.csv", sep=" ", header=None).to_numpy())
+    torch.testing.assert_close(logits, expected, rtol=0, atol=1e-6)
+
+
+def test_tracking_again_adds_nothing(own, look):
+    own.run(*TRACK)
+    first = look(own.root)
+
+    assert own.run(*TRACK).stdout.startswith("already tracked")
+
+    again = look(own.root)
+    assert {run.info.run_id for run in again.everything} == {run.info.run_id for run in first.everything}
+    assert len(again.client.search_model_versions()) == len(VARIANTS)
+
+
+def test_a_lost_database_is_refilled_with_the_same_runs(tracked, own, look):
+    own.run(*ALL)
+
+    restored, lost = look(own.root), look(tracked.root)
+    assert len(restored.everything) == 9  # the two experiments and the workspace
+    for name, run in (lost.parents | lost.children).items():
+        again = (restored.parents | restored.children)[name]
+        assert without_identity(again.data.tags) == without_identity(run.data.tags)
+        assert again.data.params == run.data.params
+        assert again.data.metrics == run.data.metrics
+
+
+def without_identity(tags):
+    return {key: value for key, value in tags.items() if key not in ("mlflow.parentRunId", "checkout")}
+
+
+def test_a_queued_experiment_tracks_into_the_main_checkout_too(own, look):
+    own.run("dvc", "exp", "run", "--queue", "--name", "queued", "--set-param", "analysis.vanished_below=0.5")
+    own.run("dvc", "exp", "run", "--run-all", "--jobs", "1")
+
+    view = look(own.root)
+    assert set(view.parents) == {"queued"} and len(view.children) == 2
+    assert view.parents["queued"].info.artifact_uri.startswith((own.root / "mlartifacts").as_uri())
+
+
+def test_all_leaves_out_a_workspace_whose_results_are_not_those_of_its_parameters(own, look):
+    own.change({"train.lr": 0.05})
+
+    assert "workspace: holds no finished result" in own.run(*ALL).stdout
+    assert set(look(own.root).parents) == {"depth-4", "depth-8"}
+
+
+def test_a_killed_tracking_is_replaced_by_one_complete_run(own, look, wait_until_logging):
+    kill_while_logging(own, wait_until_logging)
+
+    own.run(*TRACK)
+
+    view = look(own.root)
+    assert {run.info.status for run in view.everything} == {"FINISHED", "KILLED"}
+    assert len(view.parents) == 1 and len(view.children) == 2
+    assert {run.info.status for run in (view.parents | view.children).values()} == {"FINISHED"}
+    assert view.models == sorted(VARIANTS)
+
+
+def test_a_killed_tracking_leaves_nothing_running_when_another_result_comes(own, look, wait_until_logging):
+    kill_while_logging(own, wait_until_logging)
+    rewrite_losses(own, 0.5)
+
+    own.run(*TRACK)
+
+    view = look(own.root)
+    assert {run.info.status for run in view.everything} == {"FINISHED", "KILLED"}
+    assert len(view.parents) == 1
+
+
+def kill_while_logging(project, wait_until_logging):
+    process = subprocess.Popen(TRACK, cwd=project.root, env=project.env, stdout=subprocess.DEVNULL)
+    wait_until_logging(project.root)
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+
+
+def rewrite_losses(project, factor):
+    """Make another result by hand: all validation losses times a factor."""
+    path = project.root / "reports" / "history.csv"
+    table = pd.read_csv(path)
+    table["val_loss"] *= factor
+    path.unlink()  # it may be a link into the cache
+    table.to_csv(path, index=False)
+
+
+def test_the_champion_moves_only_when_the_validation_loss_improves(own, look):
+    own.run(*TRACK)
+    rewrite_losses(own, 2)
+    own.run(*TRACK)
+    client = look(own.root).client
+    for variant in VARIANTS:
+        assert client.get_model_version_by_alias(f"gradflow-{variant}", "latest").version == 2
+        assert client.get_model_version_by_alias(f"gradflow-{variant}", "champion").version == 1
+
+    rewrite_losses(own, 0.25)
+    own.run(*TRACK)
+    client = look(own.root).client
+    for variant in VARIANTS:
+        assert client.get_model_version_by_alias(f"gradflow-{variant}", "latest").version == 3
+        assert client.get_model_version_by_alias(f"gradflow-{variant}", "champion").version == 3
+
+
+def test_a_variant_whose_seeds_all_diverged_has_no_model_and_no_infinite_value(own, look):
+    own.change(
+        {"train.lr": 1e12, "train.clip_norm": None, "variants": {"residual": {"block": "residual", "scale": 3.0}}}
+    )
+    own.run("dvc", "repro")
+
+    view = look(own.root)
+    (run,), (parent,) = view.children.values(), view.parents.values()
+    assert run.data.tags["model"] == "none, all seeds diverged"
+    assert run.data.tags["diverged_seeds"] == parent.data.tags["diverged_seeds"] == "0, 1"
+    assert parent.data.metrics["diverged_seeds/residual"] == 2
+    assert view.client.search_model_versions() == []
+    with closing(sqlite3.connect(own.root / "mlflow.db")) as connection:
+        values = connection.execute("select value, is_nan from metrics").fetchall()
+    assert values and all(math.isfinite(value) and abs(value) < 1e300 and not is_nan for value, is_nan in values)
+
+
+def test_a_value_that_is_not_finite_never_becomes_a_metric(project):
+    path = project.root / "reports" / "gradient_norms.csv"
+    table = pd.read_csv(path)
+    table.loc[table["layer"] == 1, "grad_norm"] = math.inf
+    table.loc[table["layer"] == 2, "grad_norm"] = math.nan
+    path.unlink()
+    table.to_csv(path, index=False)
+
+    for variant in result.read(artefacts(project)).variants:
+        names = {point.name for point in variant.curves}
+        assert all(math.isfinite(point.value) for point in variant.curves)
+        assert "grad_norm/layer_03" in names
+        assert not names & {"grad_norm/layer_01", "grad_norm/layer_02"}
+
+
+def test_the_fingerprint_is_of_the_results_alone(project):
+    before = result.read(artefacts(project)).fingerprint
+    with (project.root / "params.yaml").open("a", encoding="utf-8") as file:
+        file.write("# a remark\n")
+    (project.root / "dvc.lock").write_text("schema: '2.0'\n", encoding="utf-8")
+    assert result.read(artefacts(project)).fingerprint == before
+
+    metrics = project.root / "reports" / "metrics.json"
+    numbers = json.loads(metrics.read_text(encoding="utf-8"))
+    numbers["plain"]["vanished_layers"] = 3.5
+    metrics.write_text(json.dumps(numbers), encoding="utf-8")
+    assert result.read(artefacts(project)).fingerprint != before
+
+
+def test_damaged_results_are_told_in_one_line_and_not_tracked(project):
+    (project.root / "reports" / "metrics.json").write_text("{", encoding="utf-8")
+
+    lines = project.run(*TRACK, code=1).stderr.splitlines()
+
+    assert len(lines) == 1 and lines[0].startswith("gradflow: ") and "dvc repro" in lines[0]
+
+
+def test_a_copied_checkout_says_that_its_database_belongs_to_another(tracked, tmp_path):
+    copy = tracked.copy(tmp_path / "copy")
+
+    lines = copy.run(*TRACK, code=1).stderr.splitlines()
+
+    assert len(lines) == 1 and "stages.track --all" in lines[0]
+
+
+@pytest.mark.parametrize("uri", ["not an address", "http://", "http://[::1"])
+def test_an_address_that_is_none_is_refused(project, uri):
+    done = project.run(*TRACK, code=2, MLFLOW_TRACKING_URI=uri)
+
+    assert done.stderr.splitlines() == [
+        "gradflow: environment: MLFLOW_TRACKING_URI: must be the address of a server or database"
+    ]
