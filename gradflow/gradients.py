@@ -48,23 +48,22 @@ def summary(
         not diverge; ``grad_first_over_last``, the geometric mean over those seeds of the gradient norm of
         layer 1 over that of layer ``depth`` in the last epoch; ``decay_per_layer``, the factor that
         ||dLoss/dz|| gains with each block towards the input before the first step, fitted to its logarithm
-        over the layers; ``vanished_layers``, their mean number in the last epoch; ``diverged``. A number
-        that no seed is left for is None.
+        over the layers; ``vanished_layers``, their mean number in the last epoch; ``diverged`` and,
+        since DVC shows numbers alone, ``diverged_seeds``. A number that no seed is left for is None.
     """
     depth, epochs = facts["depth"], facts["train"]["epochs"]
     diverged = facts["diverged"]
     survivors = sorted(set(range(facts["seeds"])) - {entry["seed"] for entry in diverged})
     final = history[(history["epoch"] == epochs) & history["seed"].isin(survivors)]
     last = norms[(norms["epoch"] == epochs) & norms["seed"].isin(survivors)]
-    hidden = last.pivot_table(index="seed", columns="layer", values="grad_norm")[
-        lambda t: [c for c in t if 0 < c <= depth]
-    ]
+    hidden = last[last["layer"].between(1, depth)].pivot_table(index="seed", columns="layer", values="grad_norm")
     init = probes[probes["epoch"] == 0].pivot_table(index="layer", columns="seed", values="delta_norm")
     return {
         **{name: _spread(final[name]) for name in ("val_accuracy", "val_loss", "train_loss")},
         "grad_first_over_last": _geometric_mean(hidden[1] / hidden[depth]) if len(hidden) else None,
         "decay_per_layer": _decay(init),
         "vanished_layers": float((hidden < below).sum(axis=1).mean()) if len(hidden) else None,
+        "diverged_seeds": len(diverged),
         "diverged": diverged,
     }
 

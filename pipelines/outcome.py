@@ -30,17 +30,20 @@ class Outcome:
         kind: Which of the ways.
         line: For a failure the one line that explains it.
         code: For a failure of the stage's own command its exit code.
+        tracked: Where the tracked result is to be seen, if the stage said so.
         seconds: How long DVC was busy with it.
     """
 
     kind: Kind
     line: str = ""
     code: int = 0
+    tracked: str = ""
     seconds: float = 0.0
 
 
 # What DVC says of its locks, and the tracking stage of a server.
 _BUSY = re.compile(r"is busy, it is being blocked by|Unable to acquire lock|^gradflow: \S+: does not answer; ")
+_TRACKED = re.compile(r"(?:already )?tracked: (.+)$")
 _COMMAND_FAILED = re.compile(r"failed to run: .*, exited with (-?\d+)$")
 
 
@@ -49,7 +52,7 @@ def of_repro(code: int, lines: Sequence[str]) -> Outcome:
     if code:
         return failure(code, lines)
     if any(line.startswith("Running stage ") for line in lines):
-        return Outcome(Kind.RAN)
+        return Outcome(Kind.RAN, tracked=next((found[1] for found in map(_TRACKED.match, lines) if found), ""))
     cached = any(line.endswith("is cached - skipping run, checking out outputs") for line in lines)
     return Outcome(Kind.CACHED if cached else Kind.UNCHANGED)
 

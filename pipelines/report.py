@@ -30,6 +30,9 @@ def publish(run: Run, plan: Dag) -> None:
     create_markdown_artifact(text, key="summary", description=f"What became of {folder.name}")
     if metrics:
         create_table_artifact(rounded(metrics), key="metrics", description=", ".join(plan.metrics))
+    for result in run.outcomes.values():
+        if result.tracked.startswith("http"):
+            create_link_artifact(result.tracked, "Run in MLflow", key="mlflow-run")
     page = folder / "reports" / "index.html"
     if good and page.exists():
         create_link_artifact(page.as_uri(), "Interactive report", key="report")
@@ -47,6 +50,7 @@ def summary(plan: Dag, outcomes: Mapping[str, Outcome], metrics: list[dict[str, 
     ]
     parts = [f"# {counts(outcomes, len(plan.nodes))}", markdown_table(stages)]
     parts += [f"**{address}**: `{result.line}`" for address, result in outcomes.items() if result.kind.failed]
+    parts += [f"Tracked: {result.tracked}" for result in outcomes.values() if result.tracked]
     if metrics:
         parts += ["## Metrics", markdown_table(metrics)]
     if claims and claims.exists():

@@ -3,7 +3,7 @@
 import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -71,8 +71,7 @@ class Run:
             start = time.monotonic()
             command = [sys.executable, "-m", "dvc", "--wait-for-lock", *arguments]
             code, lines = self.processes.run(command, cwd, share, tell)
-            result = judge(code, lines)
-        return Outcome(result.kind, result.line, result.code, time.monotonic() - start)
+            return replace(judge(code, lines), seconds=time.monotonic() - start)
 
     def end(self, name: str, result: Outcome) -> State[None]:
         """Note an outcome; returns the final state of the task run, whose name then tells it in the graph too."""

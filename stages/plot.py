@@ -50,7 +50,7 @@ def main(
             norm_table,
             experiment,
             theory={
-                name: theory.factor(config.train.init)
+                name: theory.weight_gradients(config.train.init, config.depth, config.width)
                 for name, variant in config.variants.items()
                 if variant.block == "plain"
             },
@@ -61,7 +61,7 @@ def main(
         "activations": activations.draw(pd.read_csv(probes), experiment),
         "decision_boundary": decision_boundary.draw(
             {
-                name: boundary.probabilities(models / f"{name}.safetensors", extent, 160, without=set(seeds))
+                name: boundary.probabilities(models / f"{name}.safetensors", extent, 100, without=set(seeds))
                 for name, seeds in diverged.items()
             },
             extent,

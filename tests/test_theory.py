@@ -1,5 +1,7 @@
 """Measured signals at initialisation against the theory lines of the figures."""
 
+from functools import cache
+
 import numpy as np
 import pytest
 import torch
@@ -9,18 +11,22 @@ from gradflow.initialisation import initialised
 from gradflow.probe import COLUMNS, probe
 
 
-def deltas(init, seeds=24, depth=20, width=64):
-    """||dLoss/dz|| at initialisation, (seeds, depth)."""
+@cache
+def probed(init, seeds=24, depth=20, width=64):
+    """The probe of a plain network at initialisation, (seeds, depth, columns)."""
     network = initialised("plain", {}, depth, width, seeds=seeds, init=init, seed=0)
     points = torch.randn(256, 2, generator=torch.Generator().manual_seed(0))
-    return probe(network, points, (points[:, 0] > 0).long())[:, :, COLUMNS.index("delta_norm")].numpy()
+    return probe(network, points, (points[:, 0] > 0).long()).numpy()
+
+
+def root_mean_square(init, column):
+    """Over seeds, since theory speaks of the mean square: (depth,)."""
+    return np.sqrt((probed(init)[:, :, COLUMNS.index(column)] ** 2).mean(axis=0))
 
 
 @pytest.mark.parametrize("init", ["default", "he"])
 def test_gradients_of_a_plain_network_decay_as_predicted(init):
-    # The theory speaks of the mean square over initialisations.
-    root_mean_square = np.sqrt((deltas(init) ** 2).mean(axis=0))
-    slope = np.polyfit(np.arange(20), np.log(root_mean_square), 1)[0]
+    slope = np.polyfit(np.arange(20), np.log(root_mean_square(init, "delta_norm")), 1)[0]
     assert np.exp(-slope) == pytest.approx(theory.factor(init), rel=0.05)
 
 
@@ -30,6 +36,21 @@ def test_the_default_initialisation_loses_0_408_a_layer():
 
 
 def test_layer_by_layer_the_decay_is_geometric():
-    ratios = np.sqrt((deltas("default") ** 2).mean(axis=0))
-    ratios = ratios[:-1] / ratios[1:]
+    norms = root_mean_square("default", "delta_norm")
+    ratios = norms[:-1] / norms[1:]
     assert ratios == pytest.approx(np.full(19, theory.factor("default")), rel=0.25)
+
+
+def test_weight_gradients_follow_their_line_once_the_rows_look_alike():
+    # In the first five blocks the stream still tells the classes apart, and the rows' shares add up.
+    measured = root_mean_square("default", "weight_grad_norm")
+    predicted = theory.weight_gradients("default", 20, 64)
+    assert (measured / measured[-1])[5:] == pytest.approx(predicted[5:], rel=0.5)
+    assert np.all((measured / measured[-1])[:5] > predicted[:5])
+
+
+def test_the_activations_fall_to_a_floor_that_the_biases_hold():
+    # rms 1/sqrt(5n), so that from there on the norm falls by sqrt(chi) alone.
+    ratios = theory.weight_gradients("default", 30, 64)
+    assert ratios[-2] == pytest.approx(theory.factor("default"), rel=1e-6)
+    assert theory.weight_gradients("he", 5, 64) == pytest.approx(np.ones(5))

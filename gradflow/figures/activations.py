@@ -44,7 +44,7 @@ def draw(probes: pd.DataFrame, experiment: Experiment) -> Figure:
                 part = rows[(rows["variant"] == variant) & (rows["epoch"] == epoch)]
                 if len(part):
                     spread = curves.over_seeds(part, "layer", column)
-                    curves.curve(axes, spread, experiment, variant, mark=experiment.depth <= 40)
+                    curves.curve(axes, spread, experiment, variant, layers=True)
             if not (rows["epoch"] == epoch).any():
                 curves.say(axes, "all seeds diverged before" if len(rows) else "no variant has a skip connection")
     for axes, title in zip(panels[0], ("at initialisation", f"after epoch {experiment.epochs}"), strict=True):

@@ -61,7 +61,7 @@ def handles(experiment: Experiment) -> list[Artist]:
 
 
 def curve(
-    axes: Axes, spread: Spread, experiment: Experiment, variant: str, *, second: bool = False, mark: bool = False
+    axes: Axes, spread: Spread, experiment: Experiment, variant: str, *, second: bool = False, layers: bool = False
 ) -> None:
     """Draw the median as a line and smallest to largest as a band; a single point with a bar instead.
 
@@ -71,12 +71,13 @@ def curve(
         experiment: Gives the look of the variant.
         variant: Its name.
         second: The second of two quantities in the same axes: a thin dashed line with a fainter band.
-        mark: Mark each point.
+        layers: The points are layers: mark each of them unless they are too many.
     """
     if len(spread.at) == 1:
         points(axes, spread, experiment, variant, hollow=second)
         return
     colour, again = style.colour(experiment, variant), _again(experiment, variant)
+    mark = layers and experiment.depth <= 40 and len(experiment.diverged) <= 6
     band = min(0.2, 0.5 / len(experiment.diverged))  # many bands over one another must not hide the lines
     axes.fill_between(spread.at, spread.low, spread.high, color=colour, alpha=band / (1 + second), linewidth=0)
     axes.plot(
@@ -123,12 +124,14 @@ def _again(experiment: Experiment, variant: str) -> bool:
 
 
 def to_show(table: pd.DataFrame, by: list[str], value: str, experiment: Experiment) -> Numbers:
-    """What the limits of an axis must hold: the medians, and every value of the seeds that did not diverge.
+    """What the limits of an axis must hold: all values, but of seeds that diverged only what is below a median.
 
-    The others reach up to the largest number that there is, and would flatten all else.
+    Their largest ones reach up to the largest number that there is, and would flatten all else.
     """
     medians = table.groupby(["variant", *by])[value].median()
-    return np.concatenate([medians.to_numpy(dtype=float), experiment.surviving(table)[value].to_numpy(dtype=float)])
+    small = table[value][table[value] <= medians.max()]
+    parts = (medians, small, experiment.surviving(table)[value])
+    return np.concatenate([part.to_numpy(dtype=float) for part in parts])
 
 
 def log_axis(axes: Axes, values: Numbers) -> None:
@@ -138,15 +141,17 @@ def log_axis(axes: Axes, values: Numbers) -> None:
     room = max(1.15, (high / low) ** 0.05, math.sqrt(4 * low / high))
     axes.set_yscale("log")
     axes.set_ylim(low / room, high * room)
-    log_ticks(axes.yaxis, high / low)
+    log_ticks(axes.yaxis, *axes.get_ylim())
 
 
-def log_ticks(axis: Axis, ratio: float) -> None:
-    """Ticks of a logarithmic axis: 1, 2 and 5 over less than three decades, else powers of ten."""
-    if ratio < 1e3:
+def log_ticks(axis: Axis, low: float, high: float) -> None:
+    """Ticks of a logarithmic axis: 1, 2 and 5 over few decades of handy numbers, else powers of ten."""
+    if low > 1e-3 and high < 1e4 and high / low < 1e3:
         axis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
         axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
-    axis.set_minor_formatter(NullFormatter())
+        axis.set_minor_formatter(NullFormatter())
+    elif high / low > 50:
+        axis.set_minor_formatter(NullFormatter())
 
 
 def layer_position(layer: int, depth: int) -> float:
@@ -173,7 +178,7 @@ def layer_axis(axes: Axes, depth: int, *, ends: bool, vertical: bool = False) ->
         [layer_position(layer, depth) for layer in layers], [names.get(layer, str(layer)) for layer in layers]
     )
     first, last = layer_position(layers[0], depth), layer_position(layers[-1], depth)
-    margin = max(0.25, 0.04 * (last - first)) if last > first else 0.5
+    margin = max(0.25, 0.05 * (last - first)) if last > first else 0.5
     (axes.set_ylim if vertical else axes.set_xlim)(first - margin, last + margin)
 
 
@@ -183,7 +188,7 @@ def epoch_axis(axes: Axes, epochs: int) -> None:
         axes.set_xlim(0.5, 1.5)
         axes.xaxis.set_major_locator(FixedLocator([1]))
     else:
-        margin = min(0.9, 0.02 * (epochs - 1))  # less than 1: there is no epoch 0
+        margin = min(0.9, 0.03 * (epochs - 1))  # less than 1: there is no epoch 0
         axes.set_xlim(1 - margin, epochs + margin)
         axes.xaxis.set_major_locator(MaxNLocator(nbins=6, integer=True, min_n_ticks=2))
 

@@ -18,7 +18,9 @@ Extent = tuple[float, float, float, float]
 
 # Purple and green: told apart with any common colour vision, and no variant's colours.
 _CLASSES = (("#762A83", "o"), ("#1B7837", "^"))
-_COLOURS = LinearSegmentedColormap.from_list("classes", ["#C2A5CF", "#F7F7F7", "#A6DBA0"])
+_COLOURS = LinearSegmentedColormap.from_list("classes", ["#C2A5CF", "#F7F7F7", "#A6DBA0"], N=64)
+
+_DOTS = 1800  # in all panels together: more hide one another, and weigh an SVG down
 
 
 @matplotlib.rc_context(style.RC)
@@ -41,15 +43,16 @@ def draw(
         classes: Names of class 0 and class 1.
         experiment: What the figures share.
     """
+    dots = min(len(points), _DOTS // len(experiment.diverged))  # the first are a fair sample: the split shuffles
     names = [style.words(name, 20) for name in classes]
-    remarks = {variant: _remark(grids, experiment) for variant, grids in probabilities.items()}
+    remarks = {variant: _remark(grids) for variant, grids in probabilities.items()}
     figure, panels = style.panels(experiment, 0.75, remarks, x="x1 (standardised)", y="x2 (standardised)")
     for variant, axes in panels.items():
         if len(probabilities[variant]):
             _landscape(axes, probabilities[variant], extent, style.colour(experiment, variant))
         for label, (colour, marker) in enumerate(_CLASSES):
-            x1, x2 = points[labels == label].T
-            axes.plot(*(x1, x2, marker), color=colour, markersize=2.2, markeredgewidth=0, alpha=0.75, rasterized=True)
+            x1, x2 = points[:dots][labels[:dots] == label].T
+            axes.plot(x1, x2, marker, color=colour, markersize=2.2, markeredgewidth=0, alpha=0.75, rasterized=True)
         axes.grid(visible=False)
         axes.set(xlim=extent[:2], ylim=extent[2:])
     if any(map(len, probabilities.values())):
@@ -61,19 +64,19 @@ def draw(
     ]
     handles.append(Line2D([], [], color=style.DARK, linewidth=0.9, label="boundary of one seed"))
     notes = (
-        "Dots: validation rows. Line: where the network of a seed gives both classes probability ½."
-        f" Background: probability of class {names[1]}"
-    ) + (", mean over seeds." if experiment.seeds > 1 else ".")
+        f"Dots: {dots:,} of {len(points):,} validation rows. Line: where the network of a seed gives both classes"
+        f" probability ½. Background: probability of class {names[1]}{', mean over seeds' * (experiment.seeds > 1)}."
+    )
     if experiment.any_diverged():
         notes += " Seeds that diverged are left out."
     return style.finish(figure, experiment, "Decision boundary after training", handles, notes)
 
 
-def _remark(grids: NDArray[np.float64], experiment: Experiment) -> str:
+def _remark(grids: NDArray[np.float64]) -> str:
     if not len(grids):
         return "no boundary to show"
     uniform = sum(not _has_boundary(grid) for grid in grids)
-    return f"one class everywhere: {experiment.share(uniform)}" if uniform else ""
+    return f"one class everywhere ({uniform} of {len(grids)})" if uniform else ""
 
 
 def _has_boundary(grid: NDArray[np.float64]) -> bool:
@@ -81,8 +84,18 @@ def _has_boundary(grid: NDArray[np.float64]) -> bool:
 
 
 def _landscape(axes: Axes, grids: NDArray[np.float64], extent: Extent, colour: str) -> None:
-    axes.imshow(grids.mean(0), extent=extent, origin="lower", cmap=_COLOURS, vmin=0, vmax=1, aspect="auto")
+    axes.imshow(
+        grids.mean(0),
+        extent=extent,
+        origin="lower",
+        cmap=_COLOURS,
+        vmin=0,
+        vmax=1,
+        aspect="auto",
+        zorder=0,
+        interpolation_stage="data",
+    )
     rows, columns = grids.shape[1:]
     x1, x2 = np.linspace(*extent[:2], columns), np.linspace(*extent[2:], rows)
     for grid in filter(_has_boundary, grids):
-        axes.contour(x1, x2, grid, levels=[0.5], colors=[colour], linewidths=0.9)
+        axes.contour(x1, x2, grid, levels=[0.5], colors=[colour], linewidths=0.9, zorder=2)

@@ -18,14 +18,16 @@ _THEORY = (0, (4, 2))
 
 
 @matplotlib.rc_context(style.RC)
-def draw(norms: pd.DataFrame, experiment: Experiment, *, theory: Mapping[str, float], vanished_below: float) -> Figure:
+def draw(
+    norms: pd.DataFrame, experiment: Experiment, *, theory: Mapping[str, NDArray[np.float64]], vanished_below: float
+) -> Figure:
     """Gradient norm by layer: median and range over seeds on a logarithmic axis.
 
     Args:
         norms: Columns variant, seed, epoch, layer, grad_norm, as in reports/gradient_norms.csv.
         experiment: What the figures share.
-        theory: Variant to the factor of the gradient norm from a block to the one before it, for the
-            variants that theory speaks of.
+        theory: Variant to the predicted norms (depth,) relative to the last block, for the variants that
+            theory speaks of.
         vanished_below: Drawn as a line where it lies within the axes.
     """
     epochs = sorted({1, experiment.epochs})
@@ -54,8 +56,8 @@ def draw(norms: pd.DataFrame, experiment: Experiment, *, theory: Mapping[str, fl
 
     explained = [
         variant
-        for variant, factor in theory.items()
-        if (1, variant) in spreads and _theory(panels[0], spreads[1, variant], factor)
+        for variant, relative in theory.items()
+        if (1, variant) in spreads and _theory(panels[0], spreads[1, variant], relative)
     ]
     low, high = panels[0].get_ylim()
     if low < vanished_below < high:
@@ -73,12 +75,11 @@ def draw(norms: pd.DataFrame, experiment: Experiment, *, theory: Mapping[str, fl
     handles = curves.handles(experiment)
     notes = f"{curves.reading(experiment)} Norms are means over the steps of the epoch, before clipping."
     if explained:
-        factors = ", ".join(sorted({f"{theory[variant]:.3g}" for variant in explained}))
-        label = f"theory for plain blocks at initialisation: factor {factors} a block"
+        label = "theory for plain blocks at initialisation"
         handles.append(Line2D([], [], color=style.DARK, linewidth=1.1, linestyle=_THEORY, label=label))
         notes += (
-            " Dashed: slope √χ of ‖∂loss/∂z‖ from the variance of the weights (infinite width, zero biases), set to"
-            f" the median at block {experiment.depth}; ‖∂loss/∂W‖ follows it where the activations keep their size."
+            " Dashed: from the variances of weights and biases alone, for infinite width and rows that are unrelated,"
+            f" set to the median at block {experiment.depth}."
         )
     if any((spread.median == 0).any() for spread in spreads.values()):
         label = "exactly 0 (underflow or dead units)"
@@ -90,7 +91,7 @@ def _variant(axes: Axes, spread: curves.Spread, experiment: Experiment, variant:
     """Draw one variant in one epoch, from stem to head; a median of 0 as a mark on the lower edge."""
     depth = experiment.depth
     at = np.array([curves.layer_position(int(layer), depth) for layer in spread.at])
-    curves.curve(axes, _part(spread, at, slice(1, -1)), experiment, variant, mark=depth <= 40)
+    curves.curve(axes, _part(spread, at, slice(1, -1)), experiment, variant, layers=True)
     curves.points(axes, _part(spread, at, np.array([0, depth + 1])), experiment, variant, hollow=True)
     zero = at[spread.median == 0]
     if len(zero):
@@ -109,13 +110,11 @@ def _part(spread: curves.Spread, at: curves.Numbers, layers: slice | NDArray[np.
     return curves.Spread(at[layers], spread.median[layers], spread.low[layers], spread.high[layers])
 
 
-def _theory(axes: Axes, spread: curves.Spread, factor: float) -> bool:
-    """Draw the slope that theory gives through the last block; tell whether there is one to draw."""
+def _theory(axes: Axes, spread: curves.Spread, relative: NDArray[np.float64]) -> bool:
+    """Draw what theory gives through the last block; tell whether there is something to draw."""
     depth = len(spread.at) - 2
     anchor = spread.median[depth]
     if depth == 1 or anchor == 0:
         return False
-    layers = np.array([1, depth])
-    line = np.exp(np.log(anchor) + np.log(factor) * (depth - layers))
-    axes.plot(layers, line, color=style.DARK, linewidth=1.1, linestyle=_THEORY, zorder=4)
+    axes.plot(np.arange(1, depth + 1), anchor * relative, color=style.DARK, linewidth=1.1, linestyle=_THEORY, zorder=4)
     return True

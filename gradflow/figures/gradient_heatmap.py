@@ -45,7 +45,7 @@ def draw(norms: pd.DataFrame, experiment: Experiment) -> Figure:
     bar = style.colour_bar(
         figure, ScalarMappable(scale, colours), "‖∂loss/∂W‖ (Frobenius)", extend="max" if above else "neither"
     )
-    curves.log_ticks(bar.ax.yaxis, high / low)
+    curves.log_ticks(bar.ax.yaxis, low, high)
 
     handles: list[Artist] = []
     if above:

@@ -175,19 +175,26 @@ def test_a_stage_that_another_dvc_process_has_is_tried_again(toy, pipeline, star
     assert tasks["slow (unchanged)"].run_count > 1
 
 
-def test_a_tracking_server_that_is_away_is_tried_again(toy, pipeline, last_run):
+def test_a_tracking_server_that_is_away_is_tried_again_and_the_tracked_run_linked(toy, pipeline, last_run, api):
+    from prefect.client.schemas.filters import FlowRunFilter
+
     away = "http://127.0.0.1:1: does not answer; all results are kept, start the server, then `dvc repro` tracks them"
+    page = "http://127.0.0.1:1/#/experiments/1/runs/0123456789abcdef"
     pipeline(f"""
         stages:
           track:
             cmd: >-
-              test -e tried.log && touch track.txt && exit 0;
+              if [ -e tried.log ]; then touch track.txt; echo 'tracked: {page}'; exit; fi;
               touch tried.log; echo 'gradflow: {away}'; exit 1
             outs: [track.txt]
         """)
     toy.run(*REPRODUCE)
-    _, tasks = last_run()
+    run, tasks = last_run()
     assert tasks["track (ran)"].run_count == 2
+    artifacts = api.read_artifacts(flow_run_filter=FlowRunFilter(id={"any_": [run.id]}))
+    found = {artifact.key: artifact.data for artifact in artifacts}
+    assert found["mlflow-run"] == f"[Run in MLflow]({page})"
+    assert page in found["summary"]
 
 
 def test_a_second_run_waits_for_the_first_and_neither_does_the_work_twice(toy, pipeline, started, eventually):

@@ -1,0 +1,318 @@
+import re
+from itertools import combinations
+
+import matplotlib
+import numpy as np
+import pandas as pd
+import pytest
+from matplotlib.collections import PolyCollection
+from matplotlib.colors import to_hex
+from matplotlib.figure import Figure
+from matplotlib.text import Text
+from matplotlib.transforms import Bbox
+
+from gradflow import boundary, checkpoints
+from gradflow.figures import activations, decision_boundary, gradient_flow, gradient_heatmap, loss_curves, style
+from gradflow.figures.experiment import Experiment
+from gradflow.initialisation import initialised
+
+FIGURES = ("gradient_flow", "gradient_heatmap", "loss_curves", "activations", "decision_boundary")
+WITHOUT_CURVES = ("gradient_heatmap", "decision_boundary")
+LONG = "a_variant_whose_name_is_forty_letters_xx"
+EXTENT = (-2.5, 2.5, -2.0, 2.0)
+
+
+def experiment(variants, *, depth=6, seeds=3, epochs=5, diverged=None):
+    caption = "Depth 6, width 4 and so on, as long as the caption of a real experiment is. " * 3
+    return Experiment(depth, seeds, epochs, {name: (diverged or {}).get(name, {}) for name in variants}, caption)
+
+
+def predicted(depth):
+    """Something for theory to say."""
+    return 0.4 ** np.arange(depth - 1.0, -1, -1)
+
+
+def tables(about):
+    """Norms, probes and history as the stage gradients leaves them: rows end where a seed diverges."""
+    random = np.random.default_rng(0)
+    norms, probes, history = [], [], []
+    for place, (variant, lost) in enumerate(about.diverged.items()):
+        for seed in range(about.seeds):
+            last = lost.get(seed, about.epochs + 1)  # the epoch in which the seed diverges
+            for epoch in range(1, min(last, about.epochs) + 1):
+                huge = 1e20 if epoch == last else 1.0
+                sizes = 0.3 ** (place * (about.depth - np.arange(about.depth + 2))) * random.uniform(0.5, 1) * huge
+                norms.extend((variant, seed, epoch, *row) for row in enumerate(sizes))
+            finished = min(last - 1, about.epochs)
+            losses, accuracies = random.uniform(0.1, 0.6, (finished, 2)), random.uniform(0.5, 1, finished)
+            history.extend((variant, seed, i + 1, *losses[i], accuracies[i]) for i in range(finished))
+            for epoch in (0, *[about.epochs] * (last > about.epochs)):
+                rows = random.uniform(0.1, 0.3, (about.depth, 4))
+                if variant == "plain":
+                    rows[:, 3] = np.nan
+                probes.extend((variant, seed, epoch, layer, *row) for layer, row in enumerate(rows, start=1))
+    return (
+        pd.DataFrame(norms, columns=["variant", "seed", "epoch", "layer", "grad_norm"]),
+        pd.DataFrame(
+            probes, columns=["variant", "seed", "epoch", "layer", "x_std", "z_std", "dead_fraction", "branch_ratio"]
+        ),
+        pd.DataFrame(history, columns=["variant", "seed", "epoch", "train_loss", "val_loss", "val_accuracy"]),
+    )
+
+
+def drawn(name, about, data=None):
+    norms, probes, history = data or tables(about)
+    if name == "gradient_flow":
+        return gradient_flow.draw(
+            norms,
+            about,
+            theory={"plain": predicted(about.depth)} if "plain" in about.diverged else {},
+            vanished_below=1e-3,
+        )
+    if name == "gradient_heatmap":
+        return gradient_heatmap.draw(norms, about)
+    if name == "loss_curves":
+        return loss_curves.draw(history, about)
+    if name == "activations":
+        return activations.draw(probes, about)
+    slope = 1 / (1 + np.exp(-np.add.outer(np.linspace(-2, 2, 20), np.linspace(-3, 3, 20))))
+    grids = {v: np.repeat(slope[None], about.seeds - len(lost), axis=0) for v, lost in about.diverged.items()}
+    points = np.random.default_rng(0).normal(size=(40, 2))
+    labels = (points[:, 0] > 0).astype(np.int64)
+    return decision_boundary.draw(grids, EXTENT, points, labels, ("0", "a class with a $long$ name"), about)
+
+
+def shown_texts(figure: Figure) -> list[Text]:
+    """The texts that are drawn: not those of hidden panels, nor of ticks outside the axes."""
+    hidden = set()
+    for axes in figure.axes:
+        if not axes.get_visible():
+            hidden.update(axes.findobj(Text))
+        for axis in (axes.xaxis, axes.yaxis):
+            low, high = sorted(axis.get_view_interval())
+            for tick in [*axis.get_major_ticks(), *axis.get_minor_ticks()]:
+                if not low <= tick.get_loc() <= high:
+                    hidden.update((tick.label1, tick.label2))
+    texts = [text for text in figure.findobj(Text) if text not in hidden]
+    return [text for text in texts if text.get_visible() and text.get_text().strip()]
+
+
+def all_words(figure: Figure) -> str:
+    return " ".join(" ".join(text.get_text().split()) for text in shown_texts(figure))
+
+
+TWELVE = ["plain", *(f"variant_{i}" for i in range(10)), LONG]
+ODD = {
+    "depth 20": experiment(["plain", "residual"], depth=20, epochs=30),
+    "depth 40, three variants": experiment(["plain", "residual", "third"], depth=40),
+    "one of all": experiment(["residual"], depth=1, seeds=1, epochs=1),
+    "twelve variants": experiment(TWELVE, diverged={LONG: {0: 2, 2: 4}}),
+    "long names, all diverged": experiment(
+        ["plain", LONG], seeds=2, diverged={"plain": {0: 1, 1: 1}, LONG: {0: 1, 1: 1}}
+    ),
+    "depth 2, some diverged": experiment(["plain", "residual"], depth=2, diverged={"residual": {0: 1, 1: 3}}),
+}
+
+
+@pytest.mark.parametrize("name", FIGURES)
+@pytest.mark.parametrize("about", ODD.values(), ids=ODD.keys())
+def test_nothing_overlaps_or_leaves_the_page(name, about):
+    figure = drawn(name, about)
+    with matplotlib.rc_context(style.RC):
+        figure.draw_without_rendering()
+    page = figure.bbox.padded(1)
+    boxes = {text: text.get_window_extent() for text in shown_texts(figure)}
+    outside = [text.get_text() for text, box in boxes.items() if not _within(box, page)]
+    assert not outside
+    overlapping = [
+        (a.get_text(), b.get_text())
+        for a, b in combinations(boxes, 2)
+        if boxes[a].padded(-1).overlaps(boxes[b].padded(-1))
+    ]
+    assert not overlapping
+    assert _within(figure.get_tightbbox(), Bbox.from_bounds(-0.01, -0.01, *(figure.get_size_inches() + 0.02)))
+    panels = [axes.get_window_extent() for axes in figure.axes if axes.get_visible()]
+    assert min(panel.height for panel in panels) > 0.9 * figure.dpi
+    on_panels = [(t.get_text(), p) for t, box in boxes.items() for p in panels if t.axes is None and box.overlaps(p)]
+    assert not on_panels
+
+
+def _within(box, page):
+    return page.x0 <= box.x0 and box.x1 <= page.x1 and page.y0 <= box.y0 and box.y1 <= page.y1
+
+
+@pytest.mark.parametrize("name", FIGURES)
+def test_the_same_input_gives_the_same_bytes(name, tmp_path):
+    for folder in ("a", "b"):
+        style.save(drawn(name, ODD["depth 2, some diverged"]), tmp_path / folder / name, dpi=50)
+    for ending in (".png", ".svg"):
+        first, second = ((tmp_path / folder / name).with_suffix(ending).read_bytes() for folder in ("a", "b"))
+        assert first == second
+    assert b"<dc:date>" not in first
+
+
+def test_figures_of_many_variants_stay_small(tmp_path):
+    about = experiment(TWELVE, depth=40, epochs=30)
+    style.save(drawn("activations", about), tmp_path / "activations", dpi=30)
+    assert (tmp_path / "activations.svg").stat().st_size < 500_000
+
+
+def test_a_variant_has_one_colour_in_every_figure_even_after_others_diverged():
+    about = experiment(["plain", "residual", "third"], diverged={"plain": {0: 1, 1: 1, 2: 1}})
+    for name in FIGURES:
+        figure = drawn(name, about)
+        if name in WITHOUT_CURVES:
+            titles = {axes.get_title(loc="left").split("\n")[0]: axes for axes in figure.axes}
+            colours = [
+                to_hex(next(t for t in titles[v].findobj(Text) if t.get_text().split("\n")[0] == v).get_color())
+                for v in about.diverged
+            ]
+        else:
+            handles = {handle.get_label(): handle for handle in figure.legends[0].legend_handles}
+            colours = [to_hex(handles[about.label(variant)].get_color()) for variant in about.diverged]
+        assert colours == [colour.lower() for colour in style.COLOURS[:3]], name
+
+
+@pytest.mark.parametrize("name", FIGURES)
+def test_divergence_is_said_in_words(name):
+    assert "1 of 3 seeds diverged, epoch 2" in all_words(
+        drawn(name, experiment(["plain", "residual"], diverged={"residual": {1: 2}}))
+    )
+    lost = {"plain": {0: 1, 1: 1, 2: 1}, "residual": {0: 1, 1: 3, 2: 1}}
+    words = all_words(drawn(name, experiment(["plain", "residual"], diverged=lost)))
+    assert "3 of 3 seeds diverged, epoch 1" in words
+    assert "3 of 3 seeds diverged, epochs 1 to 3" in words
+
+
+@pytest.mark.parametrize("name", FIGURES)
+def test_the_caption_stands_below(name):
+    about = ODD["depth 2, some diverged"]
+    assert " ".join(about.caption.split()) in all_words(drawn(name, about))
+
+
+def test_gradient_flow_draws_medians_bands_theory_and_threshold():
+    about = ODD["depth 20"]
+    norms, *_ = data = tables(about)
+    first, last = drawn("gradient_flow", about, data).axes
+    for axes, epoch in ((first, 1), (last, 30)):
+        rows = norms[(norms["epoch"] == epoch) & (norms["variant"] == "residual") & norms["layer"].between(1, 20)]
+        line = _line(axes, style.COLOURS[1], points=20)
+        np.testing.assert_allclose(line.get_ydata(), rows.groupby("layer")["grad_norm"].median())
+        bands = [band for band in axes.collections if isinstance(band, PolyCollection)]
+        band = next(band for band in bands if to_hex(band.get_facecolor()[0]) == style.COLOURS[1].lower())
+        heights = band.get_paths()[0].vertices
+        assert {rows.query("layer == 7")["grad_norm"].min(), rows.query("layer == 7")["grad_norm"].max()} <= {
+            y for x, y in heights if x == 7
+        }
+        assert any(len(set(line.get_ydata())) == 1 and line.get_ydata()[0] == 1e-3 for line in axes.lines)
+    dashed = _line(first, style.DARK, points=20).get_ydata()
+    assert dashed[-1] == _line(first, style.COLOURS[0], points=20).get_ydata()[-1]
+    np.testing.assert_allclose(dashed / dashed[-1], predicted(20))
+    assert not [line for line in last.lines if line.get_color() == style.DARK]
+
+
+def _line(axes, colour, points):
+    return next(line for line in axes.lines if line.get_color() == colour and len(line.get_xdata()) == points)
+
+
+def test_gradient_flow_marks_norms_of_exactly_zero_and_leaves_them_out_of_the_line():
+    about = experiment(["plain", "residual"])
+    norms, probes, history = tables(about)
+    norms.loc[(norms["variant"] == "plain") & (norms["layer"] <= 2), "grad_norm"] = 0.0
+    figure = drawn("gradient_flow", about, (norms, probes, history))
+    line = _line(figure.axes[0], style.COLOURS[0], points=6)
+    assert np.isnan(line.get_ydata()).tolist() == [True, True, False, False, False, False]
+    marks = [line for line in figure.axes[0].lines if line.get_marker() == "v"]
+    assert len(marks[0].get_xdata()) == 3  # stem and blocks 1 and 2
+    assert "exactly 0" in all_words(figure)
+
+
+def test_a_seed_that_diverged_does_not_flatten_the_others():
+    about = ODD["depth 2, some diverged"]
+    for name in ("gradient_flow", "gradient_heatmap"):
+        axes = drawn(name, about).axes[0 if name == "gradient_flow" else -1]
+        assert axes.get_ylim()[1] < 1e3
+
+
+def test_heatmap_tells_zero_absent_and_explosion_from_the_scale():
+    about = experiment(["plain", "residual"], diverged={"residual": {0: 2, 1: 2, 2: 2}})
+    norms, probes, history = tables(about)
+    norms.loc[(norms["variant"] == "plain") & (norms["layer"] == 3), "grad_norm"] = 0.0
+    figure = drawn("gradient_heatmap", about, (norms, probes, history))
+    words = all_words(figure)
+    assert "exactly 0" in words and "no seed left" in words and "above the scale" in words
+    zeros, values = (mesh.get_array() for mesh in figure.axes[0].collections)
+    rows = [0, 2, 3, 4, 5, 6, 7, 9]  # 1 and 8 are the gaps beside stem and head
+    assert (~np.ma.getmaskarray(zeros)).any(1).nonzero()[0].tolist() == [4]
+    expected = norms[norms["variant"] == "plain"].pivot_table(
+        index="layer", columns="epoch", values="grad_norm", aggfunc="median"
+    )
+    np.testing.assert_allclose(values[rows].filled(0.0), expected)
+
+
+def test_loss_curves_draw_the_medians_of_both_losses():
+    about = ODD["depth 20"]
+    *_, history = data = tables(about)
+    losses, accuracies = drawn("loss_curves", about, data).axes
+    medians = history[history["variant"] == "plain"].groupby("epoch").median(numeric_only=True)
+    train, val = (line for line in losses.lines if line.get_color() == style.COLOURS[0])
+    np.testing.assert_allclose(train.get_ydata(), medians["train_loss"])
+    np.testing.assert_allclose(val.get_ydata(), medians["val_loss"])
+    assert train.get_linestyle() != val.get_linestyle()
+    np.testing.assert_allclose(_line(accuracies, style.COLOURS[0], 30).get_ydata(), medians["val_accuracy"])
+
+
+def test_the_loss_axis_does_not_magnify_noise():
+    about = experiment(["plain"])
+    norms, probes, history = tables(about)
+    history["val_loss"] = history["train_loss"] = np.linspace(0.6931, 0.6932, len(history))
+    low, high = drawn("loss_curves", about, (norms, probes, history)).axes[0].get_ylim()
+    assert high / low >= 4
+
+
+def test_activations_show_initialisation_and_last_epoch():
+    about = ODD["depth 20"]
+    _, probes, _ = data = tables(about)
+    panels = np.array(drawn("activations", about, data).axes).reshape(4, 2)
+    for row, column in enumerate(("x_std", "z_std", "dead_fraction", "branch_ratio")):
+        for side, epoch in enumerate((0, 30)):
+            rows = probes[(probes["epoch"] == epoch) & (probes["variant"] == "residual")]
+            line = _line(panels[row, side], style.COLOURS[1], points=20)
+            np.testing.assert_allclose(line.get_ydata(), rows.groupby("layer")[column].median())
+
+
+def test_a_plain_network_alone_has_no_branch_and_the_figure_says_so():
+    assert "no variant has a skip connection" in all_words(drawn("activations", experiment(["plain"])))
+
+
+def test_boundary_evaluates_each_seed_left_and_says_where_there_is_no_boundary(tmp_path):
+    about = {"block": "residual", "settings": {"scale": 0.5}, "depth": 3, "width": 8, "seeds": 3}
+    network = initialised("residual", {"scale": 0.5}, 3, 8, seeds=3, init="default", seed=0)
+    checkpoints.save(tmp_path / "r.safetensors", network, about)
+    grids = boundary.probabilities(tmp_path / "r.safetensors", EXTENT, 5, without={1})
+    assert grids.shape == (2, 5, 5)
+    import torch
+
+    corner = torch.tensor([[EXTENT[0], EXTENT[3]]])  # upper left: last row, first column
+    for grid, seed in zip(grids, (0, 2), strict=True):
+        single = checkpoints.load(tmp_path / "r.safetensors", seed)(corner).softmax(1)[0, 1].item()
+        assert grid[-1, 0] == pytest.approx(single, abs=1e-6)
+    assert boundary.probabilities(tmp_path / "r.safetensors", EXTENT, 5, without={0, 1, 2}).shape == (0, 5, 5)
+
+
+def test_a_network_that_sees_one_class_everywhere_is_named():
+    grids = {"plain": np.full((3, 5, 5), 0.4)}
+    figure = decision_boundary.draw(
+        grids, EXTENT, np.zeros((2, 2)), np.array([0, 1]), ("0", "1"), experiment(["plain"])
+    )
+    assert "one class everywhere (3 of 3)" in all_words(figure)
+
+
+def test_text_of_users_is_drawn_as_it_is_on_one_line():
+    assert style.words("a\nb  c", 20) == "a b c"
+    assert style.words("x" * 50, 21) == f"{'x' * 10}…{'x' * 10}"
+    assert style.words("月 moons", 20) == "\N{REPLACEMENT CHARACTER} moons"
+    lines = style.wrap("a_rather_long_name_that_must_break and words", 8, 80)
+    assert all(style.text_width(line, 8) <= 80 for line in lines)
+    assert re.sub(r"\s", "", "".join(lines)) == "a_rather_long_name_that_must_breakandwords"
+    assert lines[0].endswith("_")
