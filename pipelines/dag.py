@@ -35,14 +35,21 @@ class Dag:
     Attributes:
         root: Folder of the DVC repository.
         nodes: The stages of the folder's dvc.yaml and all that they depend on.
-        metrics: Metrics files of the folder's stages, seen from the root.
-        outputs_in_git: Outputs of any stage that DVC leaves to git, seen from the root.
+        outputs: Outputs of the folder's stages, seen from the root.
+        metrics: Those of them that are metrics files.
+        outputs_in_git: Outputs of any stage that DVC leaves to git.
     """
 
     root: Path
     nodes: tuple[Node, ...]
+    outputs: tuple[str, ...]
     metrics: tuple[str, ...]
     outputs_in_git: tuple[str, ...]
+
+    def output(self, name: str) -> Path | None:
+        """The output that is a file of that name, if there is one."""
+        found = (self.root / path for path in self.outputs if Path(path).name == name)
+        return next((path for path in found if path.exists()), None)
 
 
 def root(folder: Path) -> Path:
@@ -74,9 +81,10 @@ def read(folder: Path) -> Dag:
                 Node(_address(stage), tuple(_address(other) for other in graph.successors(stage)), stage in changed)
                 for stage in stages
             )
+            outputs = (_path(out) for stage in own for out in stage.outs)
             metrics = (_path(out) for stage in own for out in stage.outs if out.metric)
             in_git = (_path(out) for out in repo.index.outs if not out.use_cache)
-            return Dag(Path(repo.root_dir), tuple(nodes), tuple(metrics), tuple(in_git))
+            return Dag(Path(repo.root_dir), tuple(nodes), tuple(outputs), tuple(metrics), tuple(in_git))
     except DvcException as error:
         raise InputError(str(file), f"DVC cannot read the pipeline: {_line(error)}") from None
 

@@ -75,9 +75,10 @@ def points(folder: Path, grid: Sequence[str]) -> list[Point]:
     return list(found.values())
 
 
-def keys(grid: Sequence[str]) -> str:
-    """The keys of a grid as the name of a file."""
-    return "-".join(_words(override.partition("=")[0].rpartition(".")[2]) for override in grid)
+def title(root: Path, folder: Path, grid: Sequence[str]) -> str:
+    """What a sweep is about as the name of a file: ``depth-scale``, ``studies-init-depth``."""
+    keys = (override.partition("=")[0].rpartition(":")[2].rpartition(".")[2] for override in grid)
+    return "-".join(map(_words, (*folder.resolve().relative_to(root.resolve()).parts, *keys)))
 
 
 def table(folder: Path, points: Sequence[Point], outcomes: Mapping[str, Outcome]) -> list[dict[str, Any]]:

@@ -25,16 +25,17 @@ def counts(outcomes: Mapping[str, Outcome], of: int) -> str:
 def publish(run: Run, plan: Dag) -> None:
     """Make the artifacts of a run of ``reproduce``; those with results only when all of them are up to date."""
     good = not any(result.kind.failed for result in run.outcomes.values())
-    metrics, folder = metrics_table(plan) if good else [], run.folder.resolve()
-    text = summary(plan, run.outcomes, metrics, folder / "reports" / "claims.md" if good else None)
-    create_markdown_artifact(text, key="summary", description=f"What became of {folder.name}")
+    metrics, claims, page = (
+        (metrics_table(plan), plan.output("claims.md"), plan.output("index.html")) if good else ([], None, None)
+    )
+    text = summary(plan, run.outcomes, metrics, claims)
+    create_markdown_artifact(text, key="summary", description=f"What became of {run.folder.resolve().name}")
     if metrics:
         create_table_artifact(rounded(metrics), key="metrics", description=", ".join(plan.metrics))
     for result in run.outcomes.values():
         if result.tracked.startswith("http"):
             create_link_artifact(result.tracked, "Run in MLflow", key="mlflow-run")
-    page = folder / "reports" / "index.html"
-    if good and page.exists():
+    if page:
         create_link_artifact(page.as_uri(), "Interactive report", key="report")
 
 
@@ -53,7 +54,7 @@ def summary(plan: Dag, outcomes: Mapping[str, Outcome], metrics: list[dict[str, 
     parts += [f"Tracked: {result.tracked}" for result in outcomes.values() if result.tracked]
     if metrics:
         parts += ["## Metrics", markdown_table(metrics)]
-    if claims and claims.exists():
+    if claims:
         parts += ["## Claims", claims.read_text(encoding="utf-8")]
     return "\n\n".join(parts) + "\n"
 

@@ -71,7 +71,7 @@ def server(port: int) -> Iterator[str]:
         patience = time.monotonic() + SECONDS_TO_START
         while not _answers(address):
             if process.poll() is not None or time.monotonic() > patience:
-                raise RunError(f"the Prefect server does not start at {address}; is the port free? Choose another one")
+                raise RunError(f"the Prefect server does not start; is port {port} free? make schedule PORT={port + 1}")
             time.sleep(0.5)
         yield f"{address}/api"
     finally:
@@ -98,7 +98,7 @@ def _answers(address: str) -> bool:
 def main(port: int, file: Path) -> None:
     """Serve the deployments of prefect.yaml from this checkout until Ctrl-C, which stops all of it in order."""
     if _answers(f"http://{HOST}:{port}"):
-        raise RunError(f"a server answers at http://{HOST}:{port} already; choose another port")
+        raise RunError(f"port {port} is taken, name another: make schedule PORT={port + 1}")
     with server(port) as api, temporary_settings({PREFECT_API_URL: api}):
         served = deployments(file)
         click.echo(f"Prefect's pages: http://{HOST}:{port}  API: {api}")

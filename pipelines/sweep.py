@@ -65,7 +65,7 @@ def sweep(
         grid: Keys of params.yaml with their values: ``["depth=10,20,40", "variants.residual.scale=0.2,0.7"]``.
         folder: Where the pipeline's dvc.yaml lies.
         jobs: Points that run at once; default: one a GPU, else one a core.
-        output: CSV file for the table of results; default: reports/sweeps/KEYS.csv in the folder.
+        output: CSV file for the table of results; default: reports/sweeps/KEYS.csv.
     """
     try:
         root, slots = dag.root(folder), Slots.of_machine(jobs)
@@ -82,7 +82,7 @@ def sweep(
             table = experiments.table(folder, points, run.outcomes)
     except RunError as error:
         return Failed(message=error.message, data=error)
-    write(output or folder / "reports" / "sweeps" / f"{experiments.keys(grid)}.csv", table)
+    write(output or root / "reports" / "sweeps" / f"{experiments.title(root, folder, grid)}.csv", table)
     create_table_artifact(report.rounded(table), key="sweep", description=" ".join(grid))
     failed = failure(run.outcomes)
     if failed:
@@ -113,7 +113,7 @@ def write(path: Path, table: list[dict[str, Any]]) -> None:
 @click.option(
     "--output",
     type=click.Path(path_type=Path, dir_okay=False),
-    help="Table of results, CSV.  [default: reports/sweeps/KEYS.csv in the folder]",
+    help="Table of results, CSV.  [default: reports/sweeps/KEYS.csv]",
 )
 @click.option("--dry-run", is_flag=True, help="List the points and run none.")
 def main(grid: tuple[str, ...], folder: Path, jobs: int | None, output: Path | None, dry_run: bool) -> None:

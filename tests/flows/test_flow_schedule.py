@@ -205,6 +205,6 @@ def test_a_deployment_that_cannot_work_is_refused_in_one_line(change, line, tmp_
 
 
 def test_a_port_that_is_taken_is_refused_in_one_line(connected, server):
-    port = server.split(":")[2].split("/")[0]
+    port = int(server.split(":")[2].split("/")[0])
     done = connected.run(*SCHEDULE, "--port", port, code=1)
-    assert done.stderr == f"gradflow: a server answers at http://127.0.0.1:{port} already; choose another port\n"
+    assert done.stderr == f"gradflow: port {port} is taken, name another: make schedule PORT={port + 1}\n"
