@@ -82,6 +82,8 @@ def _answers(address: str) -> bool:
     try:
         with urllib.request.urlopen(f"{address}/api/health", timeout=5) as answer:  # noqa: S310
             return bool(answer.status == 200)
+    except urllib.error.HTTPError:  # something else's
+        return True
     except OSError:
         return False
 

@@ -63,7 +63,7 @@ def test_six_points_two_at_once_one_invalid(connected, last_run):
     }
     assert (connected.run("git", "status", "--porcelain").stdout, connected.params()) == before
 
-    table = list(csv.DictReader((connected.root / "reports/sweeps/depth.csv").open()))
+    table = list(csv.DictReader((connected.root / "reports/sweeps/depth.csv").read_text().splitlines()))
     good = {row["experiment"]: row for row in table if row["outcome"] == "Ran"}
     assert [row["depth"] for row in good.values()] == ["1", "2", "4", "5", "6"]
     assert table[-1]["error"] == "gradflow: params.yaml: depth: must be >= 1, got -1"
