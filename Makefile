@@ -28,6 +28,11 @@ reproduce: setup ## Run the pipeline: figures, checkpoints, tables, metrics
 ui: setup ## Show what was tracked, in MLflow's pages (PORT=5000)
 	@python -m gradflow.tracking.ui --port $(PORT)
 
+.PHONY: schedule
+schedule: PORT = 4200
+schedule: setup ## Run the flows of prefect.yaml when their time comes, with Prefect's pages (PORT=4200)
+	@python -m pipelines.schedule --port $(PORT)
+
 .PHONY: lint
 lint: setup ## Format and lint, types, layers
 	ruff format --check .

@@ -1,0 +1,97 @@
+"""What the tasks of a flow run share, and how they end."""
+
+import sys
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+from prefect import get_run_logger
+from prefect.client.schemas.objects import State, TaskRun
+from prefect.context import TaskRunContext
+from prefect.states import Completed, Failed
+from prefect.tasks import Task
+
+from gradflow.errors import InputError, RunError
+from pipelines.outcome import Kind, Outcome
+from pipelines.processes import Processes
+from pipelines.slots import Slots
+
+# DVC's, to somebody who runs it by hand
+_PARTING_ADVICE = ("To track the changes with git", "To apply the results", "Use `dvc push`")
+
+
+@dataclass(frozen=True)
+class Run:
+    """One run of a flow.
+
+    Attributes:
+        folder: The pipeline's.
+        root: The DVC repository's.
+        processes: Starts commands that end with the run.
+        slots: Where they run.
+        outcomes: Name of what has ended to its outcome.
+    """
+
+    folder: Path
+    root: Path
+    processes: Processes
+    slots: Slots
+    outcomes: dict[str, Outcome] = field(default_factory=dict)
+
+    def dvc(
+        self,
+        arguments: Sequence[str],
+        cwd: Path,
+        on_line: Callable[[str], None],
+        judge: Callable[[int, Sequence[str]], Outcome],
+    ) -> Outcome:
+        """Run a command of DVC in a slot, its lines in the log of the task.
+
+        Args:
+            arguments: What follows ``dvc``.
+            cwd: Where it runs.
+            on_line: Called with each line.
+            judge: From exit code and lines to the outcome.
+
+        Raises:
+            RunEndedError: The run ended first.
+        """
+        log, worth_logging = get_run_logger(), True
+
+        def tell(line: str) -> None:
+            nonlocal worth_logging
+            worth_logging &= not line.startswith(_PARTING_ADVICE)
+            if line and worth_logging:
+                log.info("%s", line)
+            on_line(line)
+
+        with self.slots.taken() as share:
+            start = time.monotonic()
+            command = [sys.executable, "-m", "dvc", "--wait-for-lock", *arguments]
+            code, lines = self.processes.run(command, cwd, share, tell)
+            return replace(judge(code, lines), seconds=time.monotonic() - start)
+
+    def end(self, name: str, result: Outcome) -> State[None]:
+        """Note an outcome; returns the final state of the task run, whose name then tells it in the graph too."""
+        self.outcomes[name] = result
+        context = TaskRunContext.get()
+        assert context is not None
+        context.task_run.name = f"{name} ({result.kind.lower()})"
+        make = Failed if result.kind.failed else Completed
+        return make(name=result.kind.value, message=result.line or None)
+
+
+def can_pass(_task: Task[..., Any], _run: TaskRun, state: State[Any]) -> bool:
+    """Whether a failed task is worth another try: when a lock or a server was busy, never for bad input."""
+    return state.name == Kind.BUSY
+
+
+def failure(outcomes: Mapping[str, Outcome]) -> RunError | None:
+    """The failures of a run in one line, if there are any; an InputError when only the input is to blame."""
+    failed = {name: result for name, result in outcomes.items() if result.kind.failed}
+    lines = [f"{name}: {result.line.removeprefix('gradflow: ')}" for name, result in failed.items()]
+    if failed and all(result.code == InputError.exit_code for result in failed.values()):
+        return InputError(*"; ".join(lines).split(": ", 1))
+    return RunError("; ".join(lines)) if failed else None

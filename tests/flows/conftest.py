@@ -1,0 +1,180 @@
+"""A real Prefect server, and a toy pipeline whose stages take no time."""
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import textwrap
+import time
+import urllib.request
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+CHECKOUT = Path(__file__).parents[2]
+
+
+def wait_for(condition, seconds=60):
+    """Wait until a condition holds and return what it returned."""
+    patience = time.monotonic() + seconds
+    while not (value := condition()):
+        assert time.monotonic() < patience, f"not within {seconds} s: {condition}"
+        time.sleep(0.2)
+    return value
+
+
+@pytest.fixture(scope="session")
+def eventually():
+    return wait_for
+
+
+@pytest.fixture(scope="session")
+def free_port():
+    def find():
+        with socket.socket() as listener:
+            listener.bind(("127.0.0.1", 0))
+            return listener.getsockname()[1]
+
+    return find
+
+
+@pytest.fixture(scope="session")
+def alive():
+    """Whether a process runs; a zombie does not."""
+
+    def look(pid):
+        try:
+            return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+        except FileNotFoundError:
+            return False
+
+    return look
+
+
+@pytest.fixture(scope="session")
+def prefect_env(clean_env, tmp_path_factory):
+    """Nothing of the user's Prefect, and nothing sent anywhere."""
+    return clean_env | {
+        "DO_NOT_TRACK": "1",
+        "PREFECT_HOME": str(tmp_path_factory.mktemp("prefect")),
+        "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
+    }
+
+
+@pytest.fixture(scope="session")
+def server(prefect_env, free_port, tmp_path_factory):
+    """The address of a real Prefect server."""
+    port = free_port()
+    log = tmp_path_factory.mktemp("server") / "log"
+    command = [sys.executable, "-m", "prefect", "server", "start", "--host", "127.0.0.1", "--port", str(port)]
+    with log.open("w") as output:
+        process = subprocess.Popen(
+            command, cwd=CHECKOUT, env=prefect_env, stdout=output, stderr=output, start_new_session=True
+        )
+
+    def answers():
+        assert process.poll() is None, log.read_text()
+        try:
+            return urllib.request.urlopen(f"http://127.0.0.1:{port}/api/health", timeout=2).status == 200
+        except OSError:
+            return False
+
+    try:
+        wait_for(answers, seconds=120)
+        yield f"http://127.0.0.1:{port}/api"
+    finally:
+        os.killpg(process.pid, signal.SIGINT)
+        process.wait(timeout=60)
+
+
+@pytest.fixture
+def api(server):
+    """A client of the server."""
+    from prefect.client.orchestration import get_client
+    from prefect.settings import PREFECT_API_URL, temporary_settings
+
+    with temporary_settings({PREFECT_API_URL: server}), get_client(sync_client=True) as client:
+        yield client
+
+
+@pytest.fixture
+def last_run(api):
+    """The flow run that started last in a folder's project, and its tasks: name to state."""
+    from prefect.client.schemas.filters import FlowRunFilter
+    from prefect.client.schemas.sorting import FlowRunSort
+
+    def look():
+        (run,) = api.read_flow_runs(sort=FlowRunSort.START_TIME_DESC, limit=1)
+        tasks = api.read_task_runs(flow_run_filter=FlowRunFilter(id={"any_": [run.id]}))
+        return run, {task.name: task for task in tasks}
+
+    return look
+
+
+@pytest.fixture
+def connected(project, prefect_env, server):
+    """A finished project of the test's own whose flows use the server."""
+    return replace(project, env=prefect_env | {"PREFECT_API_URL": server})
+
+
+@pytest.fixture
+def toy(fresh, prefect_env, server, tmp_path):
+    """An empty repository of git and DVC; ``toy.write`` gives it a pipeline."""
+    root = tmp_path / "a toy"
+    root.mkdir()
+    env = prefect_env | {"PREFECT_API_URL": server, "PYTHONPATH": str(CHECKOUT)}
+    project = replace(fresh, root=root, env=env)
+    project.run("git", "init", "--quiet", "--initial-branch=main")
+    project.run("dvc", "init", "--quiet")
+    (root / ".gitignore").write_text("/*.txt\n*.pid\n*.log\n/reports/sweeps/\n")
+    return project
+
+
+@pytest.fixture
+def pipeline(toy):
+    """Write the dvc.yaml of the toy, or of a folder in it, from text, and commit it."""
+
+    def write(text, folder="."):
+        path = toy.root / folder / "dvc.yaml"
+        path.parent.mkdir(exist_ok=True)
+        path.write_text(textwrap.dedent(text))
+        toy.run("git", "add", "--all")
+        toy.run("git", "commit", "--quiet", "--message", "Pipeline")
+
+    return write
+
+
+@pytest.fixture
+def started():
+    """Start a command in a project without waiting for it; what still runs at the end is killed."""
+    processes = []
+
+    @contextmanager
+    def kill():
+        yield
+        for process in processes:
+            if process.poll() is None:
+                os.killpg(process.pid, signal.SIGKILL)
+                process.wait()
+
+    def start(project, *command, **env):
+        log = project.root / f"started-{len(processes)}.log"
+        with log.open("w") as output:
+            process = subprocess.Popen(
+                [str(part) for part in command],
+                cwd=project.root,
+                env=project.env | env,
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+            )
+        process.log = log
+        processes.append(process)
+        return process
+
+    with kill():
+        yield start

@@ -1,0 +1,210 @@
+"""Schedules: what `make schedule` starts, seen through its API and in a browser, and how it ends."""
+
+import datetime
+import os
+import re
+import signal
+import socket
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import yaml
+
+CHECKOUT = Path(__file__).parents[2]
+SCHEDULE = (sys.executable, "-m", "pipelines.schedule")
+CHROMIUM = "/usr/bin/chromium"
+
+
+def answers(port):
+    with socket.socket() as client:
+        return client.connect_ex(("127.0.0.1", port)) == 0
+
+
+@pytest.fixture
+def scheduled(project, prefect_env, tmp_path):
+    """A finished project with a Prefect of its own, whose nightly run is due in the next minute but one."""
+    project = replace(project, env=prefect_env | {"PREFECT_HOME": str(tmp_path / "prefect home")})
+    due = datetime.datetime.now(datetime.UTC) + datetime.timedelta(seconds=100)
+    document = yaml.safe_load((project.root / "prefect.yaml").read_text())
+    document["deployments"][0]["schedules"] = [{"cron": f"{due.minute} {due.hour} * * *", "timezone": "UTC"}]
+    (project.root / "prefect.yaml").write_text(yaml.safe_dump(document))
+    return project
+
+
+@pytest.fixture
+def connect():
+    """A client of the server on a port."""
+    from prefect.client.orchestration import get_client
+    from prefect.settings import PREFECT_API_URL, temporary_settings
+
+    def open_client(port):
+        with temporary_settings({PREFECT_API_URL: f"http://127.0.0.1:{port}/api"}):
+            return get_client(sync_client=True)
+
+    return open_client
+
+
+@pytest.fixture
+def page():
+    from playwright.sync_api import sync_playwright
+
+    quiet = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking"]
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(
+            executable_path=CHROMIUM, args=[*quiet, "--disable-component-update", "--disable-sync"]
+        )
+        page = browser.new_page(viewport={"width": 1400, "height": 1000})
+        page.set_default_timeout(60_000)
+        yield page
+        browser.close()
+
+
+def test_a_schedule_fires_can_be_seen_and_cancelled_and_stays_on_after_a_restart(
+    scheduled, started, free_port, connect, eventually, page, alive, tmp_path
+):
+    from prefect.client.schemas.filters import ArtifactFilter
+    from prefect.states import Cancelling
+
+    finished = (scheduled.root / "dvc.lock").read_text()
+    port = free_port()
+    site = f"http://127.0.0.1:{port}"
+    schedule = started(scheduled, *SCHEDULE, "--port", port)
+    eventually(lambda: f"{site}/api" in schedule.log.read_text(), seconds=150)
+    with connect(port) as api:
+        deployments = eventually(lambda: api_deployments(api) if len(api_deployments(api)) == 2 else None)
+        assert set(deployments) == {"nightly-reproduce", "weekly-depth-sweep"}
+        assert all(one.global_concurrency_limit.limit == 1 for one in deployments.values())
+
+        run = eventually(lambda: completed(api), seconds=200)
+        assert run.auto_scheduled and run.state.message == f"{len(stages(finished))} unchanged"
+        (summary,) = api.read_artifacts(artifact_filter=ArtifactFilter(key={"any_": ["summary"]}))
+        look_at(page, site, run.id, summary.id, tmp_path)
+
+        # A long training, cancelled through the API
+        scheduled.change({"train.epochs": 8_000})
+        second = api.create_flow_run_from_deployment(deployments["nightly-reproduce"].id)
+        eventually(lambda: re.search(r"plain: epoch \d", schedule.log.read_text()), seconds=150)
+        children = descendants(schedule.pid)
+        assert any("stages.train" in command for command in children.values())
+        api.set_flow_run_state(second.id, Cancelling())
+        eventually(lambda: api.read_flow_run(second.id).state.name == "Cancelled", seconds=30)
+        left = {pid: command for pid, command in children.items() if alive(pid) and "stages" in command}
+        assert not left
+        assert not [pid for pid, command in descendants(schedule.pid).items() if "dvc" in command]
+        assert '"pid"' not in (scheduled.root / ".dvc/tmp/rwlock").read_text()
+
+        # The next run, from the same deployment, has the right results
+        scheduled.run("git", "checkout", "--quiet", "params.yaml")
+        third = api.create_flow_run_from_deployment(deployments["nightly-reproduce"].id)
+        third = eventually(lambda: final(api, third.id), seconds=150)
+        assert third.state.name == "Completed", third.state.message
+        assert (scheduled.root / "dvc.lock").read_text() == finished
+
+    os.killpg(schedule.pid, signal.SIGINT)
+    assert schedule.wait(timeout=60) == 0
+    assert not answers(port)
+    assert "Traceback" not in schedule.log.read_text()
+
+    again = started(scheduled, *SCHEDULE, "--port", port)
+    eventually(lambda: f"{site}/api" in again.log.read_text(), seconds=150)
+    with connect(port) as api:
+        eventually(api.read_flow_runs, seconds=60)
+        for deployment in api_deployments(api).values():
+            (one,) = deployment.schedules
+            assert one.active and not deployment.paused
+    os.kill(again.pid, signal.SIGTERM)  # as a service manager does
+    again.wait(timeout=60)
+    eventually(lambda: not answers(port))
+
+
+def look_at(page, site, run, summary, folder):
+    """What a person sees of the run; the screenshots lie in the test's folder."""
+    page.goto(f"{site}/deployments")
+    page.get_by_text("weekly-depth-sweep").first.wait_for()
+    page.get_by_text("nightly-reproduce").first.wait_for()
+    page.screenshot(path=folder / "deployments.png")
+    page.goto(f"{site}/runs/flow-run/{run}")
+    page.locator("canvas").first.wait_for()
+    page.get_by_text("Task Runs", exact=True).first.click()
+    page.get_by_text("train@residual (unchanged)").first.wait_for()  # in the list: the graph is a picture
+    page.screenshot(path=folder / "run.png")
+    page.goto(f"{site}/artifacts/artifact/{summary}")
+    page.get_by_role("cell", name="train@residual").first.wait_for()
+    page.screenshot(path=folder / "artifact.png", full_page=True)
+
+
+def api_deployments(api):
+    from prefect.client.schemas.filters import DeploymentFilter
+
+    return {one.name: one for one in api.read_deployments(deployment_filter=DeploymentFilter())}
+
+
+def completed(api):
+    return next((run for run in api.read_flow_runs() if run.state.name == "Completed"), None)
+
+
+def final(api, identifier):
+    run = api.read_flow_run(identifier)
+    return run if run.state.is_final() else None
+
+
+def stages(lock):
+    return yaml.safe_load(lock)["stages"]
+
+
+def descendants(pid):
+    """Process to command of all that a process has started, in other sessions too."""
+    found, parents = {}, {pid}
+    table = {}
+    for folder in Path("/proc").glob("[0-9]*"):
+        try:
+            parent = int((folder / "stat").read_text().rpartition(")")[2].split()[1])
+            table[int(folder.name)] = parent, (folder / "cmdline").read_text().replace("\0", " ")
+        except OSError:
+            continue
+    while parents:
+        children = {child: command for child, (parent, command) in table.items() if parent in parents}
+        found |= children
+        parents = set(children)
+    return found
+
+
+def test_the_deployments_of_this_project_can_be_served():
+    from pipelines.schedule import deployments
+
+    found = {one.name: one for one in deployments(CHECKOUT / "prefect.yaml")}
+    assert set(found) == {"nightly-reproduce", "weekly-depth-sweep"}
+    assert found["weekly-depth-sweep"].parameters == {"grid": ["depth=10,20,40"]}
+    for one in found.values():
+        assert one.schedules[0].schedule.timezone == "Europe/London"
+        assert one.concurrency_limit == 1
+
+
+@pytest.mark.parametrize(
+    ("change", "line"),
+    [
+        (lambda one: one.pop("entrypoint"), "deployments: each must have 'entrypoint'"),
+        (lambda one: one["schedules"][0].update(cron="daily"), "cron"),
+        (lambda one: one["schedules"][0].update(when="daily"), "when"),
+        (lambda one: one["schedules"][0].update(timezone="Mars/Olympus"), "Mars/Olympus"),
+    ],
+)
+def test_a_deployment_that_cannot_work_is_refused_in_one_line(change, line, tmp_path, monkeypatch):
+    from gradflow.errors import InputError
+    from pipelines.schedule import deployments
+
+    monkeypatch.chdir(CHECKOUT)
+    document = yaml.safe_load((CHECKOUT / "prefect.yaml").read_text())
+    change(document["deployments"][0])
+    (tmp_path / "prefect.yaml").write_text(yaml.safe_dump(document))
+    with pytest.raises(InputError, match=re.escape(line)) as caught:
+        deployments(tmp_path / "prefect.yaml")
+    assert "\n" not in caught.value.message
+
+
+def test_a_port_that_is_taken_is_refused_in_one_line(connected, server):
+    port = int(server.split(":")[2].split("/")[0])
+    done = connected.run(*SCHEDULE, "--port", port, code=1)
+    assert done.stderr == f"gradflow: port {port} is taken, name another: make schedule PORT={port + 1}\n"

@@ -1,0 +1,144 @@
+"""The flow that sweeps a grid: each point an experiment, the workspace untouched."""
+
+import csv
+import json
+import os
+import re
+import signal
+import sqlite3
+import subprocess
+import sys
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+# DVC's own, when its functions are called from here.
+pytestmark = pytest.mark.filterwarnings("ignore:_NoneStep.value:DeprecationWarning")
+
+SWEEP = (sys.executable, "-m", "pipelines.sweep")
+
+# A pipeline that takes no time: its metric is its parameter; at 13 it fails, above 99 it waits for the test.
+TOY = """
+stages:
+  square:
+    cmd: >-
+      echo ${n} >> $DVC_ROOT/ran.log;
+      if [ ${n} = 13 ]; then echo 'gradflow: params.yaml: n: must not be 13, got 13' >&2; exit 2; fi;
+      if [ ${n} -gt 99 ]; then echo $$ > $DVC_ROOT/wait.pid; sleep 600; fi;
+      echo '{"all": {"n": ${n}}}' > metrics.json
+    params: [n]
+    metrics: [metrics.json: {cache: false}]
+"""
+
+
+@pytest.fixture
+def squares(toy, pipeline):
+    (toy.root / "params.yaml").write_text("n: 1\ntext: a\n")
+    pipeline(TOY)
+    return toy
+
+
+def ran(project):
+    log = project.root / "ran.log"
+    return [int(line) for line in log.read_text().split()] if log.exists() else []
+
+
+def experiments(project):
+    rows = json.loads(project.run("dvc", "exp", "show", "--json").stdout)
+    return {row["name"] for parent in rows for row in parent["experiments"] or []}
+
+
+def test_six_points_two_at_once_one_invalid(connected, last_run):
+    (connected.root / "mlflow.db").unlink()
+    before = connected.run("git", "status", "--porcelain").stdout, connected.params()
+    grid = "depth=1,2,4,5,6,-1"
+    done = connected.run(*SWEEP, "--jobs", "2", grid, code=1)
+    line = "gradflow: 1 of 6 points failed: depth=-1: params.yaml: depth: must be >= 1, got -1"
+    assert [text for text in done.stderr.splitlines() if text.startswith("gradflow: ")] == [line]
+    run, tasks = last_run()
+    assert run.name == f"sweep {grid}" and run.state.name == "Failed"
+    assert {name: task.run_count for name, task in tasks.items() if task.state.name == "Failed"} == {
+        "depth=-1 (failed)": 1
+    }
+    assert (connected.run("git", "status", "--porcelain").stdout, connected.params()) == before
+
+    table = list(csv.DictReader((connected.root / "reports/sweeps/depth.csv").read_text().splitlines()))
+    good = {row["experiment"]: row for row in table if row["outcome"] == "Ran"}
+    assert [row["depth"] for row in good.values()] == ["1", "2", "4", "5", "6"]
+    assert table[-1]["error"] == "gradflow: params.yaml: depth: must be >= 1, got -1"
+    assert experiments(connected) == set(good)
+    with sqlite3.connect(connected.root / "mlflow.db") as database:
+        tracked = database.execute("SELECT DISTINCT value FROM tags WHERE key = 'dvc_exp_name'")
+        assert {name for (name,) in tracked} == set(good)
+    name, row = next(iter(good.items()))
+    metrics = json.loads(connected.run("git", "show", f"{commit(connected, name)}:reports/metrics.json").stdout)
+    assert float(row["residual.val_accuracy.mean"]) == metrics["residual"]["val_accuracy"]["mean"]
+
+    connected.run(*SWEEP, grid, code=1)
+    _, tasks = last_run()
+    assert sorted(task.state.name for task in tasks.values()) == ["Failed"] + ["Present"] * 5
+
+
+def test_an_interrupted_sweep_goes_on_where_it_was(squares, started, eventually, alive):
+    flow = started(squares, *SWEEP, "--jobs", "2", "n=2,100")
+    pid = eventually(lambda: (squares.root / "wait.pid").exists() and int((squares.root / "wait.pid").read_text()))
+    eventually(lambda: experiments(squares))
+    os.kill(flow.pid, signal.SIGKILL)
+    eventually(lambda: not alive(pid))
+    squares.run(*SWEEP, "n=2,3")
+    assert sorted(ran(squares)) == [2, 3, 100]
+    assert len(experiments(squares)) == 2
+    assert not list((squares.root / ".dvc/tmp/exps/standalone").glob("tmp*"))
+
+
+def test_a_dry_run_lists_the_points_and_runs_none(squares):
+    squares.run(*SWEEP, "n=2", "text=b")
+    listed = squares.run(*SWEEP, "--dry-run", "n=2,3", "text=b,c").stdout.splitlines()
+    assert [(line.split()[0], line.split()[-2:]) for line in listed] == [
+        ("present", ["n=2", "text=b"]),
+        ("to", ["n=2", "text=c"]),
+        ("to", ["n=3", "text=b"]),
+        ("to", ["n=3", "text=c"]),
+    ]
+    assert ran(squares) == [2]
+
+
+def test_a_point_is_run_again_when_the_code_or_another_parameter_has_changed(squares):
+    from pipelines import experiments
+
+    def names():
+        return [point.name for point in experiments.points(squares.root, ["n=1,2"])]
+
+    first = names()
+    assert names() == first and len(set(first)) == 2
+    squares.run("dvc", "repro")  # results do not count
+    assert names() == first
+    (squares.root / "params.yaml").write_text("n: 1\ntext: b\n")
+    edited = names()
+    assert not set(edited) & set(first)
+    squares.run("git", "commit", "--quiet", "--all", "--message", "Edit")
+    assert not set(names()) & {*first, *edited}
+
+
+@pytest.mark.parametrize("grid", ["n=[1", "n", "=1,2"])
+def test_a_grid_that_cannot_be_read_is_refused(squares, grid):
+    from gradflow.errors import InputError
+    from pipelines import experiments
+
+    with pytest.raises(InputError, match=re.escape(f"grid: must be KEY=VALUE,VALUE..., got '{grid}'")):
+        experiments.points(squares.root, [grid])
+
+
+@given(st.lists(st.tuples(st.text(max_size=40), st.text(max_size=80)), min_size=1, max_size=5))
+def test_any_point_has_a_name_that_git_and_dvc_take(pairs):
+    from pipelines.experiments import _name
+
+    name = _name([f"{key}={value}" for key, value in pairs], "state")
+    subprocess.run(["git", "check-ref-format", f"refs/exps/00/00/{name}"], check=True)
+    assert "/" not in name and len(name) < 60
+
+
+def commit(project, experiment):
+    listed = project.run("git", "for-each-ref", "--format=%(objectname) %(refname:lstrip=4)", "refs/exps").stdout
+    return next(line.split()[0] for line in listed.splitlines() if line.split()[1] == experiment)
