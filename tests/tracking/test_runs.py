@@ -2,6 +2,7 @@
 
 import json
 import math
+import re
 import signal
 import sqlite3
 import subprocess
@@ -134,6 +135,17 @@ def test_a_model_gives_the_predictions_of_the_checkpoint_in_a_fresh_process_with
         expected = network(torch.from_numpy(points)).double()
     logits = torch.from_numpy(pd.read_csv(tmp_path / "logits.csv", sep=" ", header=None).to_numpy())
     torch.testing.assert_close(logits, expected, rtol=0, atol=1e-6)
+
+
+def test_the_examples_of_the_documentation_run(tracked):
+    examples = re.findall(
+        r"```python\n(.*?)```", (tracked.root / "docs" / "tracking.md").read_text(encoding="utf-8"), re.S
+    )
+
+    assert len(examples) == 2
+    for example in examples:
+        output = tracked.run("python", "-c", example, MLFLOW_DISABLE_TELEMETRY="true").stdout
+    assert "depth-4" in output and "depth-8" in output
 
 
 def test_a_lost_database_is_refilled_with_the_same_runs_once_each(tracked, own, look):
