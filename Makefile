@@ -42,7 +42,7 @@ lint: setup ## Format and lint, types, layers
 
 .PHONY: test
 test: lint ## Every check and test
-	pytest
+	pytest -n auto
 
 .PHONY: lock
 lock: setup ## Renew requirements.lock from pyproject.toml

@@ -13,6 +13,7 @@ from gradflow.errors import InputError, RunError
 Points = NDArray[np.float64]
 Labels = NDArray[np.int64]
 
+LARGEST = 1e30  # so that squares can be summed, and float32 holds what is scaled
 _LABEL_NAMES = ("label", "target", "class", "y")  # the first of them that there is
 
 
@@ -59,6 +60,8 @@ def _numbers(column: pa.ChunkedArray, where: str) -> Points:
     if not finite.all():
         row = int(np.argmin(finite))
         raise InputError(where, f"must hold finite numbers, got {numbers[row]} in row {row + 1}")
+    if np.abs(numbers).max() > LARGEST:
+        raise InputError(where, f"must hold numbers up to {LARGEST:g}, got {numbers[np.abs(numbers).argmax()]:g}")
     return np.asarray(numbers, dtype=np.float64)
 
 

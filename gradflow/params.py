@@ -6,6 +6,7 @@ import operator
 import re
 import reprlib
 from collections.abc import Collection, Mapping
+from decimal import Decimal
 from functools import reduce
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal, cast
@@ -20,11 +21,18 @@ from gradflow.errors import InputError
 # The name of a variant becomes a file name, a DVC stage name and a word in figures.
 VariantName = Annotated[str, Field(pattern=r"^[A-Za-z][A-Za-z0-9_-]{0,39}$")]
 Seed = Annotated[int, Field(ge=0, le=2**31)]
+MOST_WEIGHTS = 10**9  # of all seeds of a variant; a training takes some 20 bytes for each
 Count = Annotated[int, Field(ge=1, le=100_000)]
 
 
 class _Loader(yaml.SafeLoader):
-    """PyYAML's safe loader, in two points as DVC reads: it takes 1e-05 for a number, and no key twice."""
+    """PyYAML's safe loader, brought to agree with DVC, which reads YAML 1.2, or to leave text that is then refused.
+
+    PyYAML alone would take 020 for 16, 1:30 for 90 and on for true. DVC writes 0.00001 as 1e-05. No key
+    may stand twice.
+    """
+
+    yaml_implicit_resolvers = {}  # noqa: RUF012  # a class variable of PyYAML, not declared as one
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
         """A mapping whose keys all differ."""
@@ -38,7 +46,15 @@ class _Loader(yaml.SafeLoader):
         return super().construct_mapping(node, deep)
 
 
-_Loader.add_implicit_resolver("tag:yaml.org,2002:float", re.compile(r"^-?[1-9]e[-+][0-9]{2,3}$"), list("-123456789"))
+for _tag, _pattern, _first in (
+    ("null", r"~|null|Null|NULL|", ["~", "n", "N", ""]),
+    ("bool", r"true|True|TRUE|false|False|FALSE", list("tTfF")),
+    ("int", r"[-+]?(0|[1-9][0-9]*)", list("-+0123456789")),
+    ("float", r"[-+]?([0-9]+\.[0-9]*|\.[0-9]+)([eE][-+]?[0-9]+)?|-?[1-9]e[-+][0-9]{2,3}", list("-+.0123456789")),
+    ("float", r"[-+]?\.(inf|Inf|INF)|\.(nan|NaN|NAN)", list("-+.")),
+    ("merge", r"<<", ["<"]),
+):
+    _Loader.add_implicit_resolver(f"tag:yaml.org,2002:{_tag}", re.compile(f"^(?:{_pattern})$"), _first)
 
 
 class _Section(BaseModel):
@@ -51,10 +67,10 @@ class Data(_Section):
     """Where the rows come from."""
 
     source: Literal["sklearn", "hub", "file"]
-    path: Annotated[str, Field(min_length=1)]
+    path: Annotated[str, Field(min_length=1, max_length=1000)]
     revision: str | None
     samples: Annotated[int, Field(ge=20, le=10_000_000)]
-    noise: Annotated[float, Field(ge=0)]
+    noise: Annotated[float, Field(ge=0, le=1000)]
     seed: Seed
 
 
@@ -71,7 +87,7 @@ class Train(_Section):
     epochs: Count
     batch_size: Annotated[int, Field(ge=1)]
     optimizer: Literal["sgd"]
-    lr: Annotated[float, Field(gt=0)]
+    lr: Annotated[float, Field(gt=0, le=10_000)]
     momentum: Annotated[float, Field(ge=0, lt=1)]
     clip_norm: Annotated[float, Field(gt=0)] | None
     init: Literal["default", "he"]
@@ -104,7 +120,7 @@ class Analysis(_Section):
 class Plot(_Section):
     """How figures are written."""
 
-    dpi: Annotated[int, Field(ge=30, le=1200)]
+    dpi: Annotated[int, Field(ge=50, le=1200)]
 
 
 if TYPE_CHECKING:
@@ -137,6 +153,22 @@ class Params(_Section):
     probe: Probe
     analysis: Analysis
     plot: Plot
+
+    def check_size(self) -> None:
+        """Check that no two variants share their files, and that the networks fit into memory.
+
+        Raises:
+            InputError: They do, or do not; names the key to change.
+        """
+        names = [name.lower() for name in self.variants]
+        twice = next((name for name in self.variants if names.count(name.lower()) > 1), None)
+        if twice:  # some file systems do not tell upper from lower case
+            raise InputError("params.yaml: variants", f"must differ in more than upper and lower case, got {twice}")
+        weights = self.seeds * self.depth * self.width**2
+        if weights > MOST_WEIGHTS:
+            raise InputError(
+                "params.yaml: width", f"must keep seeds * depth * width^2 <= {MOST_WEIGHTS:,}, got {weights:,}"
+            )
 
     def check_rows(self, classes: Collection[int]) -> None:
         """Check that a data set with that many rows of each class can be split, batched and probed.
@@ -182,6 +214,8 @@ def read(path: Path) -> Mapping[str, Any]:
         raise InputError(str(path), "no such file; run this where params.yaml lies") from None
     except OSError as error:
         raise InputError(str(path), f"cannot be read: {error.strerror}") from None
+    except RecursionError:
+        raise InputError(str(path), "is nested too deeply") from None
     except (yaml.YAMLError, UnicodeDecodeError, ValueError) as error:
         mark = getattr(error, "problem_mark", None)
         place = f", line {mark.line + 1}" if mark else ""
@@ -206,6 +240,7 @@ def load(path: Path = Path("params.yaml")) -> Params:
         # A misspelt key is also a missing one: the misspelling says more.
         first = min(errors.errors(include_url=False), key=lambda error: error["type"] != "extra_forbidden")
         raise _explain(path, first, document) from None
+    params.check_size()
     if params.data.source == "sklearn":  # other sources tell their rows only when they are fetched
         half = params.data.samples // 2
         params.check_rows([half, params.data.samples - half])
@@ -230,6 +265,7 @@ _RULES = {
     "model_type": "must hold keys and values",
     "string_pattern_mismatch": "must be a letter followed by up to 39 letters, digits, _ or -",
     "string_too_short": "must not be empty",
+    "string_too_long": "must be no longer than {max_length} characters",
     "string_type": "must be text",
     "too_short": "must not be empty",
 }
@@ -283,7 +319,7 @@ def _written_out(kind: str, value: object) -> str:
         number = float(value) if kind == "float_type" and isinstance(value, str) else math.nan
     except ValueError:
         number = math.nan
-    return f": write {number:.15f}".rstrip("0") if math.isfinite(number) else ""
+    return f": write {Decimal(str(value)):f}" if math.isfinite(number) else ""
 
 
 def _dotted(location: list[int | str]) -> str:

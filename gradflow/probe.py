@@ -47,7 +47,7 @@ def probe(network: Network, points: Tensor, labels: Tensor) -> Tensor:
         (seeds, depth, columns) in float64, columns as in :data:`COLUMNS`: ||dLoss/dW_l||_F;
         ||dLoss/dz_l||_F over batch and units; mean and standard deviation of z_l and of x_l over batch
         and units; share of units with z_l <= 0 on the whole batch; ||x_l - x_{l-1}|| / ||x_{l-1}||,
-        which is nan for a block without a skip.
+        which is nan for a block without a skip or a stream that is 0.
     """
     streams_in: list[Tensor] = []
     streams_out: list[Tensor] = []
@@ -75,14 +75,14 @@ def probe(network: Network, points: Tensor, labels: Tensor) -> Tensor:
     with torch.no_grad():
         for layer, block in enumerate(network.blocks):
             x_in, x, z = streams_in[layer], streams_out[layer], pre_activations[layer]
-            added = norm(x - x_in, (1, 2)) / norm(x_in, (1, 2)) if block.skip else torch.nan
+            added = norm(x - x_in, (1, 2)) / norm(x_in, (1, 2)) if block.skip else z.new_full(z.shape[:1], torch.nan)
             row = [
                 norm(gradients[layer], (1, 2)),
                 norm(gradients[len(weights) + layer], (1, 2)),
                 *_mean_and_deviation(z),
                 *_mean_and_deviation(x),
                 (z <= 0).all(1).double().mean(1),
-                torch.as_tensor(added, dtype=torch.float64).expand(z.shape[0]),
+                added.double().where(added.isfinite(), torch.nan),
             ]
             rows.append(torch.stack(row, 1))
     return torch.stack(rows, 1)

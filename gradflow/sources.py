@@ -25,7 +25,9 @@ def load(config: Params) -> tuple[dataset.Points, dataset.Labels, dict[str, int]
         RunError: They cannot be reached.
     """
     data = config.data
-    where = "params.yaml: data" if data.source == "sklearn" else data.path
+    where = {"sklearn": "params.yaml: data", "hub": f"params.yaml: data.path: {data.path}", "file": data.path}[
+        data.source
+    ]
     points, labels, names = dataset.standardise(SOURCES[data.source](data), where)
     classes = {name: int((labels == label).sum()) for label, name in enumerate(names)}
     config.check_rows(classes.values())
@@ -79,9 +81,9 @@ def file(data: Data) -> pa.Table:
         InputError: The file is missing, empty, damaged or of another kind.
     """
     path = Path(data.path)
-    if not path.is_file():
-        raise InputError("params.yaml: data.path", f"must name a file, found none at {data.path!r}")
     try:
+        if not path.is_file():
+            raise InputError("params.yaml: data.path", f"must name a file, found none at {data.path!r}")
         match path.suffix.lower():
             case ".csv":
                 import pyarrow.csv
@@ -97,7 +99,7 @@ def file(data: Data) -> pa.Table:
 
                 with pyarrow.parquet.ParquetFile(path) as parquet:
                     return parquet.read()
-    except (OSError, pa.ArrowException) as error:
+    except (OSError, ValueError, pa.ArrowException) as error:
         raise InputError(str(path), f"cannot be read: {_first_line(error)}") from None
     raise InputError("params.yaml: data.path", f"must end in .csv or .parquet, got {data.path!r}")
 

@@ -10,6 +10,8 @@ from gradflow import params
 from gradflow.network import Network
 from gradflow.probe import COLUMNS, mean_losses, norm, probe
 
+_LARGEST = torch.finfo(torch.float32).max
+
 
 @dataclass(frozen=True)
 class Epoch:
@@ -32,8 +34,8 @@ class Record:
         steps_per_epoch: Backward passes of an epoch.
         history: (epochs, seeds, 3): train_loss, val_loss, val_accuracy; nan once a seed has diverged.
         probes: Epoch to (seeds, depth, columns of the probe); nan once a seed has diverged.
-        diverged: Seed to the (epoch, step) at which loss or gradient stopped being finite; both count
-            from 1 at the start of the training.
+        diverged: Seed to the (epoch, step) at which loss, gradient or next weights stopped being finite;
+            both count from 1 at the start of the training.
     """
 
     grad_norm: Tensor
@@ -93,7 +95,7 @@ def train(
 
     The batches are those of a shuffling data loader that keeps the smaller last one; all seeds see the
     same ones, so seeds differ by their initial weights alone. A seed whose loss or gradient stops being
-    finite keeps its last finite weights, and the others go on.
+    finite, or whose next weights would, keeps the weights it has, and the others go on.
 
     Args:
         network: From :func:`gradflow.initialisation.initialised`, on the device to use.
@@ -131,11 +133,13 @@ def train(
                 total = norm(flat.gradients, (1,))
                 alive &= losses.isfinite() & total.isfinite()
                 record.grad_norm[step] = norms
-                record.valid[step] = alive
                 loss_sum += losses.detach() * len(batch)
                 if config.clip_norm is not None:  # the rule of torch.nn.utils.clip_grad_norm_
                     flat.gradients.mul_((config.clip_norm / (total + 1e-6)).clamp_(max=1.0).float()[:, None])
                 momentum.mul_(config.momentum).add_(flat.gradients)
+                if config.clip_norm is None:  # a step can be as large as it likes: it must not leave float32
+                    alive &= config.lr * momentum.abs().amax(1) + flat.values.abs().amax(1) < _LARGEST
+                record.valid[step] = alive
                 momentum.masked_fill_(~alive[:, None], 0.0)
                 flat.values.sub_(momentum, alpha=config.lr)
             step += 1

@@ -6,7 +6,7 @@ from pathlib import Path
 import click
 import pandas as pd
 
-from gradflow import gradients, params
+from gradflow import artefacts, gradients, params
 
 
 @click.command()
@@ -19,7 +19,7 @@ def main(logs: Path, norms: Path, probes: Path, history: Path, metrics: Path) ->
     """Read LOGS, write the tables NORMS, PROBES and HISTORY (CSV) and the METRICS (JSON)."""
     config = params.load()
     variants = list(config.variants)
-    norm_table = gradients.norms_by_epoch(_joined(logs, variants, ".parquet"))
+    norm_table = gradients.norms_by_epoch(_joined(logs, variants, ".parquet"), config.depth)
     probe_table = _joined(logs, variants, ".probe.parquet")
     history_table = _joined(logs, variants, ".history.parquet")
     for path, table in ((norms, norm_table), (probes, probe_table), (history, history_table)):
@@ -31,7 +31,7 @@ def main(logs: Path, norms: Path, probes: Path, history: Path, metrics: Path) ->
             norm_table[norm_table["variant"] == variant],
             probe_table[probe_table["variant"] == variant],
             history_table[history_table["variant"] == variant],
-            facts=json.loads((logs / f"{variant}.json").read_text(encoding="utf-8")),
+            facts=artefacts.read_json(logs / f"{variant}.json"),
             below=config.analysis.vanished_below,
         )
         for variant in variants
@@ -41,7 +41,7 @@ def main(logs: Path, norms: Path, probes: Path, history: Path, metrics: Path) ->
 
 def _joined(logs: Path, variants: list[str], ending: str) -> pd.DataFrame:
     """One table of all variants, in the order of params.yaml, with the variant in the first column."""
-    tables = {variant: pd.read_parquet(logs / f"{variant}{ending}") for variant in variants}
+    tables = {variant: artefacts.read_table(logs / f"{variant}{ending}") for variant in variants}
     return pd.concat(tables, names=["variant"]).reset_index(level="variant").reset_index(drop=True)
 
 

@@ -1,13 +1,11 @@
 """plot: from tables and checkpoints to figures, as PNG and SVG."""
 
-import json
 from pathlib import Path
 from typing import Any
 
 import click
-import pandas as pd
 
-from gradflow import boundary, dataset, params, theory
+from gradflow import artefacts, boundary, dataset, params, theory
 from gradflow.figures import activations, decision_boundary, gradient_flow, gradient_heatmap, loss_curves, style
 from gradflow.figures.experiment import Experiment
 
@@ -29,8 +27,8 @@ def main(
     VALIDATION (Parquet) holds the points of the decision boundary, SOURCE (JSON) describes the data.
     """
     config = params.load()
-    about = json.loads(source.read_text(encoding="utf-8"))
-    numbers = json.loads(metrics.read_text(encoding="utf-8"))
+    about = artefacts.read_json(source)
+    numbers = artefacts.read_json(metrics)
     diverged = {
         name: {entry["seed"]: entry["epoch"] for entry in numbers[name]["diverged"]} for name in config.variants
     }
@@ -42,7 +40,7 @@ def main(
         caption=_caption(config, about),
     )
 
-    norm_table = pd.read_csv(norms)
+    norm_table = artefacts.read_table(norms)
     points, labels = dataset.read(validation)
     extent = boundary.around(points)
     drawn = {
@@ -57,8 +55,8 @@ def main(
             vanished_below=config.analysis.vanished_below,
         ),
         "gradient_heatmap": gradient_heatmap.draw(norm_table, experiment),
-        "loss_curves": loss_curves.draw(pd.read_csv(history), experiment),
-        "activations": activations.draw(pd.read_csv(probes), experiment),
+        "loss_curves": loss_curves.draw(artefacts.read_table(history), experiment),
+        "activations": activations.draw(artefacts.read_table(probes), experiment),
         "decision_boundary": decision_boundary.draw(
             {
                 name: boundary.probabilities(models / f"{name}.safetensors", extent, 100, without=set(seeds))
@@ -83,7 +81,7 @@ def _caption(config: params.Params, about: dict[str, Any]) -> str:
     init = "PyTorch's default" if train.init == "default" else "He"
     where = {
         "sklearn": "two moons made by scikit-learn",
-        "hub": f"{style.words(str(about['path']), 80)} of the Hugging Face hub",
+        "hub": f"data set {style.words(str(about['path']), 80)}",
         "file": style.words(str(about["path"]), 80),
     }[about["source"]]
     return (

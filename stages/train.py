@@ -75,9 +75,10 @@ def _reporter(variant: str, epochs: int, bar: "tqdm[NoReturn]") -> Callable[[tra
     """A progress bar on a terminal; elsewhere ten plain lines."""
 
     def report(epoch: training.Epoch) -> None:
-        text = f"loss {epoch.train_loss:.4f}, accuracy {epoch.val_accuracy:.3f}"
+        said = [f"loss {epoch.train_loss:.4g}", f"accuracy {epoch.val_accuracy:.3f}"] if epoch.training else []
         if epoch.training < epoch.seeds:
-            text += f", {epoch.seeds - epoch.training} of {epoch.seeds} seeds diverged"
+            said.append(f"{epoch.seeds - epoch.training} of {epoch.seeds} seeds diverged")
+        text = ", ".join(said)
         bar.set_postfix_str(text, refresh=False)
         bar.update()
         last = epoch.number == epochs or not epoch.training

@@ -23,7 +23,7 @@ SMALL = {
     "train.epochs": 2,
     "train.batch_size": 32,
     "probe.samples": 32,
-    "plot.dpi": 40,
+    "plot.dpi": 50,
 }
 
 # What could bring settings of the user's machine into a test.
@@ -108,6 +108,7 @@ def clean_env(shared):
         "DVC_SYSTEM_CONFIG_DIR": str(home / "dvc"),
         "DVC_SITE_CACHE_DIR": str(home / "dvc-cache"),
         "HF_HOME": str(home / "huggingface"),
+        "MLFLOW_TRACKING_URI": f"sqlite:///{shared / 'mlflow.db'}",  # what is tracked once need not be again
         "MPLCONFIGDIR": str(home / "matplotlib"),
         "GRADFLOW_DEVICE": "cpu",
     }  # fmt: skip

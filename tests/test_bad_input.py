@@ -84,7 +84,11 @@ VALUES = [
     ("probe.samples", 85, "must be <= 84, the rows of the train split, got 85"),
     ("probe.every", 0, "must be >= 1, got 0"),
     ("analysis.vanished_below", 0, "must be > 0, got 0"),
-    ("plot.dpi", 5, "must be >= 30, got 5"),
+    ("plot.dpi", 5, "must be >= 50, got 5"),
+    ("train.lr", 1e300, "must be <= 10000, got 1e+300"),
+    ("train.lr", "1.5e-16", "must be a number, got '1.5e-16': write 0.00000000000000015"),
+    ("data.noise", 1e200, "must be <= 1000, got 1e+200"),
+    ("data.path", "a" * 1001, "must be no longer than 1000 characters, got 'aaaaaaaaaaaa...aaaaaaaaaaaaa'"),
     ("variants", {}, "must not be empty, got {}"),
     ("variants", None, "must hold keys and values, got None"),
     ("variants", ["plain"], "must hold keys and values, got ['plain']"),
@@ -230,6 +234,11 @@ FILES = {
         "params.yaml: split.validation: must leave rows of each class on both sides, got 0.3 of 1 rows",
     ),
     "notes.txt": (b"hello", "params.yaml: data.path: must end in .csv or .parquet, got 'notes.txt'"),
+    "latin.csv": ("a,b,größe\n1,2,0\n".encode("latin-1"), "latin.csv: cannot be read: 'utf-8' codec"),
+    "huge.csv": (
+        f"a,b,label\n{ROWS}1e300,4,a\n".encode(),
+        "huge.csv: column a: must hold numbers up to 1e+30, got 1e+300",
+    ),
     "text.parquet": (b"a,b,label\n1,2,0\n", "text.parquet: cannot be read: Parquet magic bytes not found"),
 }
 
@@ -358,3 +367,63 @@ def test_an_experiment_with_an_unknown_key_fails_and_leaves_nothing(project):
     assert f"gradflow: params.yaml: dept: unknown key; did you mean depth? {WHOLE}\n" in stderr
     assert content(project.root, OUTPUTS) == {path: held for path, held in before.items() if path.name != "params.yaml"}
     assert project.run("dvc", "exp", "list").stdout == ""
+
+
+@pytest.mark.parametrize(
+    ("written", "rule"),
+    [
+        ("depth: 020", "depth: must be a whole number, got '020'"),  # 16 to YAML 1.1, 20 to DVC
+        ("depth: 1:30", "depth: must be a whole number, got '1:30'"),  # 90 to YAML 1.1
+        ("depth: on", "depth: must be a whole number, got 'on'"),  # true to YAML 1.1
+        ("depth: 1_0", "depth: must be a whole number, got '1_0'"),
+    ],
+)
+def test_what_readers_of_yaml_disagree_on_is_refused(folder, written, rule):
+    text = Path("params.yaml").read_text(encoding="utf-8")
+    Path("params.yaml").write_text(text.replace("depth: 3", written), encoding="utf-8")
+
+    assert refusal("check", "data/checked") == f"params.yaml: {rule}"
+
+
+def test_networks_too_large_for_any_memory_are_refused(folder):
+    folder.change({"depth": 10_000, "width": 16_384})
+
+    assert refusal("check", "data/checked").startswith("params.yaml: width: must keep seeds * depth * width^2 <= 1,000")
+
+
+def test_variants_that_would_share_a_file_on_some_systems_are_refused(folder):
+    folder.change({"variants.Plain": {"block": "plain"}})
+
+    expected = "params.yaml: variants: must differ in more than upper and lower case, got plain"
+    assert refusal("check", "data/checked") == expected
+
+
+def test_a_file_nested_without_end_is_refused(folder):
+    write("params.yaml", b"[" * 5000)
+
+    assert refusal("check", "data/checked") == "params.yaml: is nested too deeply"
+
+
+@pytest.mark.parametrize("damage", ["missing", "damaged"])
+@pytest.mark.parametrize(
+    ("path", "stage"),
+    [
+        ("logs/plain.parquet", "gradients"),
+        ("logs/plain.json", "gradients"),
+        ("reports/history.csv", "plot"),
+        ("reports/metrics.json", "plot"),
+        ("models/plain.safetensors", "plot"),
+        ("data/raw/moons.parquet", "scale"),
+        ("data/scaled/val.parquet", "train@plain"),
+    ],
+)
+def test_what_an_earlier_stage_left_is_named_when_it_cannot_be_used(project, path, stage, damage):
+    target = project.root / path
+    target.unlink()
+    if damage == "damaged":
+        target.write_bytes(b"")
+    lock = yaml.safe_load((project.root / "dvc.lock").read_text(encoding="utf-8"))
+    done = project.run(*lock["stages"][stage]["cmd"].split(), code=1)
+
+    assert done.stderr.startswith("gradflow: ") and done.stderr.count("\n") == 1
+    assert path in done.stderr and "`dvc repro`" in done.stderr

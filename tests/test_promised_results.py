@@ -53,10 +53,24 @@ def test_without_clipping_every_residual_seed_diverges_and_the_pipeline_ends_wel
     assert shown[""]["data"]["reports/metrics.json"]["data"]["residual"]["diverged_seeds"] == 4
 
 
-def test_results_in_git_are_those_of_the_parameters_in_git():
+def test_nothing_at_all_to_draw_is_said_and_is_no_failure(project):
+    project.change({"variants": {"wild": {"block": "residual", "scale": 1e30}}})
+    project.run("dvc", "repro", "plot")
+    assert metrics(project)["wild"]["diverged_seeds"] == 2
+    for name in ("gradient_flow", "gradient_heatmap", "loss_curves", "activations", "decision_boundary"):
+        text = (project.root / f"reports/figures/{name}.svg").read_text(encoding="utf-8")
+        assert "diverged" in text and "skip connection" not in text
+
+
+def test_results_in_git_are_those_of_the_code_and_the_parameters_in_git():
     reader = YAML(typ="safe")  # what DVC reads with
-    lock = reader.load(CHECKOUT / "dvc.lock")["stages"]
-    assert lock["check"]["params"]["params.yaml"] == reader.load(CHECKOUT / "params.yaml")
-    (recorded,) = [out["md5"] for out in lock["gradients"]["outs"] if out["path"] == "reports/metrics.json"]
-    content = (CHECKOUT / "reports/metrics.json").read_bytes()
-    assert hashlib.md5(content, usedforsecurity=False).hexdigest() == recorded
+    stages = reader.load(CHECKOUT / "dvc.lock")["stages"]
+    assert stages["check"]["params"]["params.yaml"] == reader.load(CHECKOUT / "params.yaml")
+    code = [dep for stage in stages.values() for dep in stage["deps"] if dep["path"].endswith(".py")]
+    outputs = [out for out in stages["gradients"]["outs"] if out["path"] == "reports/metrics.json"]
+    for entry in code + outputs:
+        content = (CHECKOUT / entry["path"]).read_bytes()
+        same = hashlib.md5(content, usedforsecurity=False).hexdigest() == entry["md5"]
+        assert same, f"{entry['path']} has changed since the results were made: run `dvc repro` and commit them"
+    (figures,) = stages["plot"]["outs"]
+    assert figures["nfiles"] == len(list((CHECKOUT / "reports/figures").iterdir()))

@@ -18,7 +18,7 @@ ROWS = [
     ({"variants.residual.scale": 0.5}, {"train@residual"} | RESULTS),
     ({"variants.wide": {"block": "residual", "scale": 1.5}}, {"train@wide"} | RESULTS),
     ({"analysis.vanished_below": 0.5}, RESULTS),
-    ({"plot.dpi": 50}, {"plot", "track"}),
+    ({"plot.dpi": 60}, {"plot", "track"}),
 ]
 
 

@@ -12,10 +12,10 @@ from gradflow.probe import COLUMNS, probe
 
 
 @cache
-def probed(init, seeds=24, depth=20, width=64):
+def probed(init, seeds=300, depth=20, width=64):
     """The probe of a plain network at initialisation, (seeds, depth, columns)."""
     network = initialised("plain", {}, depth, width, seeds=seeds, init=init, seed=0)
-    points = torch.randn(256, 2, generator=torch.Generator().manual_seed(0))
+    points = torch.randn(64, 2, generator=torch.Generator().manual_seed(0))
     return probe(network, points, (points[:, 0] > 0).long()).numpy()
 
 
@@ -35,10 +35,9 @@ def test_the_default_initialisation_loses_0_408_a_layer():
     assert theory.factor("he") == 1
 
 
-def test_layer_by_layer_the_decay_is_geometric():
+def test_the_decay_is_that_of_theory_at_every_single_layer():
     norms = root_mean_square("default", "delta_norm")
-    ratios = norms[:-1] / norms[1:]
-    assert ratios == pytest.approx(np.full(19, theory.factor("default")), rel=0.25)
+    assert norms[:-1] / norms[1:] == pytest.approx(np.full(19, theory.factor("default")), rel=0.05)
 
 
 def test_weight_gradients_follow_their_line_once_the_rows_look_alike():

@@ -106,9 +106,10 @@ def test_recipe_without_clipping_diverges_and_keeps_finite_weights():
         assert record.grad_norm[: step - 1, seed].isfinite().all()
 
 
-def test_a_frozen_seed_keeps_the_weights_of_its_last_finite_step():
+@pytest.mark.parametrize("lr", [1.0, 1e4, 3e38])
+def test_a_frozen_seed_keeps_finite_weights_however_large_the_step(lr):
     stack = network(depth=20, scale=1.0, seeds=1)
-    run(stack, clip_norm=None, lr=1.0)
+    run(stack, clip_norm=None, lr=lr)
     assert all(parameter.isfinite().all() for parameter in stack.parameters())
 
 

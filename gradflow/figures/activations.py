@@ -46,7 +46,8 @@ def draw(probes: pd.DataFrame, experiment: Experiment) -> Figure:
                     spread = curves.over_seeds(part, "layer", column)
                     curves.curve(axes, spread, experiment, variant, layers=True)
             if not (rows["epoch"] == epoch).any():
-                curves.say(axes, "all seeds diverged before" if len(rows) else "no variant has a skip connection")
+                lost = not (shown["epoch"] == epoch).any() or len(rows)
+                curves.say(axes, "all seeds diverged before" if lost else "none that has a skip connection is left")
     for axes, title in zip(panels[0], ("at initialisation", f"after epoch {experiment.epochs}"), strict=True):
         axes.set_title(title, loc="left")
     for axes in panels[-1]:

@@ -177,7 +177,7 @@ def finish(figure: Figure, experiment: Experiment, title: str, handles: Sequence
     else:
         figure.suptitle(title, x=0.01, ha="left", fontsize=RC["legend.title_fontsize"], fontweight="bold")
     size = 7.2
-    lines = [line for part in (notes, experiment.caption) for line in wrap(part, size, 0.97 * _POINTS)]
+    lines = [line for part in (notes, experiment.caption) for line in wrap(part, size, 0.95 * _POINTS)]
     figure.supxlabel("\n".join(lines), x=0.01, ha="left", fontsize=size, color=DARK, parse_math=False)
     figure.set_figheight(figure.get_figheight() + 0.3 + 0.175 * rows + 0.135 * len(lines))
     return figure

@@ -193,12 +193,11 @@ def _losses(history: pd.DataFrame) -> Iterator[Point]:
 
 
 def _layers(norms: pd.DataFrame, depth: int) -> Iterator[Point]:
-    """Median over seeds of each layer's gradient norm, named so that the alphabet keeps the order of the layers."""
-    digits = max(2, len(str(depth + 1)))
-    ends = {0: "_stem", depth + 1: "_head"}
+    """Median over seeds of each layer's gradient norm; a layer has the same name at every depth."""
+    ends = {0: "stem", depth + 1: "head"}
     medians = norms.groupby(["layer", "epoch"])["grad_norm"].median().reset_index()
     for layer, epoch, value in medians.itertuples(index=False):
-        yield Point(f"grad_norm/layer_{layer:0{digits}}{ends.get(layer, '')}", value, epoch)
+        yield Point(f"grad_norm/{ends.get(layer) or f'layer_{layer:02}'}", value, epoch)
 
 
 def _data(folder: Path) -> list[DataSet]:
@@ -208,7 +207,7 @@ def _data(folder: Path) -> list[DataSet]:
         path = folder / "scaled" / f"{split}.parquet"
         labels = dataset.read(path)[1]
         digest = hashlib.md5(path.read_bytes(), usedforsecurity=False).hexdigest()
-        splits.append(DataSet(context, source["path"] or source["source"], path, len(labels), digest, source))
+        splits.append(DataSet(context, source["path"] or "make_moons", path, len(labels), digest, source))
     return splits
 
 

@@ -118,7 +118,7 @@ class Store:
             )
         if code == "PERMISSION_DENIED":
             return "does not allow this user to track here (403); ask for the permission, then `dvc repro`"
-        if self.uri.startswith("http") and not _answered(error):
+        if isinstance(error, requests.RequestException) or "API request to" in str(error):
             return "does not answer; all results are kept, start the server, then `dvc repro` tracks them"
         first = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
         return f"{self._clean(first)[:200]}; all results are kept, `dvc repro` tracks them"
@@ -127,11 +127,6 @@ class Store:
         for secret in (os.environ.get("MLFLOW_TRACKING_PASSWORD"), urlsplit(self.uri).password):
             text = text.replace(secret, "***") if secret else text
         return re.sub(r"//[^/\s]*@", "//", text)
-
-
-def _answered(error: Exception) -> bool:
-    """Whether a server said this itself."""
-    return getattr(error, "error_code", "INTERNAL_ERROR") not in ("INTERNAL_ERROR", "TEMPORARILY_UNAVAILABLE")
 
 
 def find() -> Store:

@@ -1,7 +1,9 @@
 """`make ui`: MLflow's pages on the database of this checkout, on loopback."""
 
 import os
+import signal
 import socket
+import subprocess
 
 import click
 
@@ -30,12 +32,27 @@ def main(port: int) -> None:
     with where.connected():
         pass  # the database is there before two programs may want to make it
     click.echo(f"MLflow shows {where} on http://127.0.0.1:{port} (Ctrl-C ends it)")
-    # In the environment, because everyone can read the arguments of a process.
-    os.environ["MLFLOW_BACKEND_STORE_URI"] = where.uri
-    os.environ["MLFLOW_SERVER_ENABLE_JOB_EXECUTION"] = "false"  # seven processes for what is not used here
+    _serve(port, where.uri, where.artifacts.as_uri())
+
+
+def _serve(port: int, database: str, artifacts: str) -> None:
+    """Run the server until a signal. It has a session of its own, since it takes Ctrl-C for a fault."""
+    quiet = {
+        "MLFLOW_BACKEND_STORE_URI": database,  # not an argument, which everyone can read
+        "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",  # seven processes for what is not used here
+        "PYTHONWARNINGS": "ignore",  # of MLflow about its own libraries
+    }
     command = ["mlflow", "server", "--host", "127.0.0.1", "--port", str(port), "--workers", "1"]
-    command += ["--uvicorn-opts", "--log-level=warning"]
-    os.execvp(command[0], [*command, "--artifacts-destination", where.artifacts.as_uri()])  # noqa: S606  # no shell
+    command += ["--artifacts-destination", artifacts, "--uvicorn-opts", "--log-level=warning"]
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    server = subprocess.Popen(command, env=os.environ | quiet, start_new_session=True)  # noqa: S603  # no shell
+    try:
+        code = server.wait()
+    except KeyboardInterrupt:
+        os.killpg(server.pid, signal.SIGTERM)
+        server.wait()
+    else:
+        raise RunError(f"MLflow's server ended with exit code {code}, see above")
 
 
 if __name__ == "__main__":

@@ -2,6 +2,7 @@
 
 import json
 import math
+import re
 import signal
 import sqlite3
 import subprocess
@@ -87,9 +88,9 @@ def test_curves_are_those_of_the_tables(tracked, look):
     for name, expected in {
         "val_loss": history.groupby("epoch")["val_loss"].mean(),
         "spread/val_accuracy": history.groupby("epoch")["val_accuracy"].std(ddof=0),
-        "grad_norm/layer_00_stem": norms.query("layer == 0").groupby("epoch")["grad_norm"].median(),
+        "grad_norm/stem": norms.query("layer == 0").groupby("epoch")["grad_norm"].median(),
         "grad_norm/layer_01": norms.query("layer == 1").groupby("epoch")["grad_norm"].median(),
-        "grad_norm/layer_09_head": norms.query("layer == 9").groupby("epoch")["grad_norm"].median(),
+        "grad_norm/head": norms.query("layer == 9").groupby("epoch")["grad_norm"].median(),
     }.items():
         points = view.client.get_metric_history(view.children["depth-8 plain"].info.run_id, name)
         assert {point.step: point.value for point in points} == pytest.approx(expected.to_dict(), rel=1e-12), name
@@ -136,21 +137,25 @@ def test_a_model_gives_the_predictions_of_the_checkpoint_in_a_fresh_process_with
     torch.testing.assert_close(logits, expected, rtol=0, atol=1e-6)
 
 
-def test_tracking_again_adds_nothing(own, look):
-    own.run(*TRACK)
-    first = look(own.root)
+def test_the_examples_of_the_documentation_run(tracked):
+    examples = re.findall(
+        r"```python\n(.*?)```", (tracked.root / "docs" / "tracking.md").read_text(encoding="utf-8"), re.S
+    )
 
-    assert own.run(*TRACK).stdout.startswith("already tracked")
+    assert len(examples) == 2
+    for example in examples:
+        output = tracked.run("python", "-c", example, MLFLOW_DISABLE_TELEMETRY="true").stdout
+    assert "depth-4" in output and "depth-8" in output
 
-    again = look(own.root)
-    assert {run.info.run_id for run in again.everything} == {run.info.run_id for run in first.everything}
-    assert len(again.client.search_model_versions()) == len(VARIANTS)
 
-
-def test_a_lost_database_is_refilled_with_the_same_runs(tracked, own, look):
-    own.run(*ALL)
-
+def test_a_lost_database_is_refilled_with_the_same_runs_once_each(tracked, own, look):
+    assert own.run(*ALL).stdout == "depth-4: tracked\ndepth-8: tracked\nworkspace: tracked\n"
     restored, lost = look(own.root), look(tracked.root)
+    assert own.run(*TRACK).stdout.startswith("already tracked: ")
+    assert own.run(*ALL).stdout.count(": already tracked\n") == 3
+
+    assert len(look(own.root).everything) == len(restored.everything)
+    assert len(look(own.root).client.search_model_versions()) == 3 * len(VARIANTS)
     assert len(restored.everything) == 9  # the two experiments and the workspace
     for name, run in (lost.parents | lost.children).items():
         again = (restored.parents | restored.children)[name]
@@ -172,11 +177,13 @@ def test_a_queued_experiment_tracks_into_the_main_checkout_too(own, look):
     assert view.parents["queued"].info.artifact_uri.startswith((own.root / "mlartifacts").as_uri())
 
 
-def test_all_leaves_out_a_workspace_whose_results_are_not_those_of_its_parameters(own, look):
+def test_all_leaves_out_a_workspace_whose_results_are_not_those_of_its_parameters(tracked, own, look):
     own.change({"train.lr": 0.05})
 
-    assert "workspace: holds no finished result" in own.run(*ALL).stdout
-    assert set(look(own.root).parents) == {"depth-4", "depth-8"}
+    done = own.run(*ALL, MLFLOW_TRACKING_URI=f"sqlite:///{tracked.root}/mlflow.db")
+
+    assert "workspace: holds no finished result" in done.stdout
+    assert set(look(tracked.root).parents) == {"depth-4", "depth-8"}
 
 
 def test_a_killed_tracking_is_replaced_by_one_complete_run(own, look, wait_until_logging):

@@ -1,0 +1,39 @@
+"""Artefacts of earlier stages, read with one line for what is missing or damaged."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pyarrow as pa
+
+from gradflow.errors import RunError
+
+
+def read_table(path: Path) -> pd.DataFrame:
+    """A Parquet or CSV table.
+
+    Raises:
+        RunError: It is missing or damaged.
+    """
+    try:
+        return pd.read_parquet(path) if path.suffix == ".parquet" else pd.read_csv(path)
+    except (OSError, ValueError, pa.ArrowException) as error:
+        raise _unusable(path, error) from None
+
+
+def read_json(path: Path) -> Any:
+    """A JSON document.
+
+    Raises:
+        RunError: It is missing or damaged.
+    """
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise _unusable(path, error) from None
+
+
+def _unusable(path: Path, error: Exception) -> RunError:
+    reason = "missing" if isinstance(error, FileNotFoundError) else str(error).split("\n", 1)[0][:80]
+    return RunError(f"{path}: cannot be read ({reason}); run `dvc repro` to make it anew")
