@@ -1,6 +1,6 @@
 """How long the flow takes beside ``dvc repro``: from nothing, and with nothing to do.
 
-``python benchmarks/flow.py`` makes copies of this checkout in a temporary folder, starts a Prefect server, and runs
+``python -m benchmarks.flow`` makes copies of this checkout in a temporary folder, starts a Prefect server, and runs
 both in turns. From nothing, the flow's time is meant to be at most 0.75 of DVC's where the two trainings dominate,
 on at least two cores; with nothing to do at most 6 s after the imports.
 """

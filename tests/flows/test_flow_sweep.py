@@ -50,6 +50,8 @@ def experiments(project):
 
 
 def test_six_points_two_at_once_one_invalid(connected, last_run):
+    connected.change({"variants": {"residual": connected.params()["variants"]["residual"]}})  # one is enough here
+    connected.run("git", "commit", "--quiet", "--all", "--message", "One variant")
     (connected.root / "mlflow.db").unlink()
     before = connected.run("git", "status", "--porcelain").stdout, connected.params()
     grid = "depth=1,2,4,5,6,-1"
