@@ -67,12 +67,12 @@ def main(epochs: int, repeats: int, port: int) -> None:
                 seconds = {folder: timed(command, folder) for command, folder in runs[:: -1 if n % 2 else 1]}
                 same = hashes(repro) == hashes(flow)
                 ratios.append(seconds[flow] / seconds[repro])
-                print(
+                click.echo(
                     f"from nothing: dvc repro {seconds[repro]:.1f} s, flow {seconds[flow]:.1f} s, same hashes: {same}"
                 )
-            print(f"from nothing: flow / dvc repro = {median(ratios):.2f}, at most 0.75 is meant")
+            click.echo(f"from nothing: flow / dvc repro = {median(ratios):.2f}, at most 0.75 is meant")
             idle = [timed(FLOW, flow) - timed(IMPORTS, flow) for _ in range(repeats)]
-            print(f"nothing to do: {median(idle):.1f} s after the imports, at most 6 is meant")
+            click.echo(f"nothing to do: {median(idle):.1f} s after the imports, at most 6 is meant")
 
 
 if __name__ == "__main__":

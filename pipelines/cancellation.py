@@ -1,9 +1,11 @@
 """Waiting for the tasks of a flow in a way that hears of a cancellation."""
 
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import Any
 from uuid import UUID
 
+from httpx import HTTPError
 from prefect.client.orchestration import get_client
 from prefect.futures import PrefectFuture, wait
 from prefect.runtime import flow_run
@@ -19,9 +21,10 @@ def all_finished(futures: Sequence[PrefectFuture[Any]]) -> bool:
     try:
         with get_client(sync_client=True) as client:
             while wait(list(futures), timeout=SECONDS_BETWEEN_LOOKS).not_done:
-                state = client.read_flow_run(UUID(flow_run.get_id())).state
-                if state and (state.is_cancelling() or state.is_cancelled()):
-                    return False
+                with suppress(HTTPError):  # a server that is away for a moment ends no training
+                    state = client.read_flow_run(UUID(flow_run.get_id())).state
+                    if state and (state.is_cancelling() or state.is_cancelled()):
+                        return False
     except KeyboardInterrupt:
         return False
     return True

@@ -1,9 +1,11 @@
 """How far something is, as a progress bar in Prefect's UI."""
 
 import re
+from contextlib import suppress
 from typing import cast
 from uuid import UUID
 
+from httpx import HTTPError
 from prefect.artifacts import create_progress_artifact, update_progress_artifact
 
 _EPOCH = re.compile(r": epoch (\d+)/(\d+)")
@@ -20,11 +22,12 @@ class Progress:
     def show(self, done: int, of: int, description: str) -> None:
         """Say how much is done."""
         percent = 100 * done / of
-        if self._artifact is None:
-            made = create_progress_artifact(percent, key=self._key, description=description)
-            self._artifact = cast("UUID", made)  # a coroutine in asynchronous flows alone
-        else:
-            update_progress_artifact(self._artifact, percent, description=description)
+        with suppress(HTTPError):  # a server that is away for a moment ends no training
+            if self._artifact is None:
+                made = create_progress_artifact(percent, key=self._key, description=description)
+                self._artifact = cast("UUID", made)  # a coroutine in asynchronous flows alone
+            else:
+                update_progress_artifact(self._artifact, percent, description=description)
 
     def follow(self, line: str) -> None:
         """Show what a training says, e.g. ``plain: epoch 10/100, loss 0.6931``; ignore other lines."""

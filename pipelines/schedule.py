@@ -13,6 +13,7 @@ from pathlib import Path
 import click
 import yaml
 from prefect import serve
+from prefect.client.schemas.objects import ConcurrencyLimitConfig
 from prefect.deployments.runner import RunnerDeployment
 from prefect.schedules import Schedule
 from prefect.settings import PREFECT_API_URL, temporary_settings
@@ -39,7 +40,7 @@ def deployments(file: Path) -> list[RunnerDeployment]:
                 description=entry["description"],
                 parameters=entry["parameters"],
                 schedules=[Schedule(**schedule) for schedule in entry["schedules"]],
-                concurrency_limit=entry["concurrency_limit"]["limit"],
+                concurrency_limit=ConcurrencyLimitConfig(**entry["concurrency_limit"]),
             )
             for entry in document["deployments"]
         ]
