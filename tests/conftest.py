@@ -3,6 +3,7 @@
 import os
 import re
 import shutil
+import signal
 import subprocess
 import sys
 from dataclasses import dataclass
@@ -13,6 +14,9 @@ import yaml
 from filelock import FileLock
 
 CHECKOUT = Path(__file__).parents[1]
+
+# A test run in the background of a script is started with Ctrl-C ignored, and would hand that on to what it starts.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 # Small enough that a run of the whole pipeline is mostly start-up.
 SMALL = {
