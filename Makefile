@@ -8,7 +8,7 @@ export PATH := $(CURDIR)/.venv/bin:$(PATH)
 
 .PHONY: help
 help: ## List the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 .PHONY: setup
 setup: .venv/installed ## Make .venv from requirements.lock
@@ -41,8 +41,12 @@ lint: setup ## Format and lint, types, layers
 	lint-imports
 
 .PHONY: test
-test: lint ## Every check and test
-	pytest -n auto
+test: lint ## Every check and test, but for the flows
+	pytest -n auto --ignore tests/flows
+
+.PHONY: test-flows
+test-flows: setup ## The flows, against a real Prefect server: some minutes more
+	pytest -n auto tests/flows
 
 .PHONY: lock
 lock: setup ## Renew requirements.lock from pyproject.toml
