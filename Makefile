@@ -8,7 +8,7 @@ export PATH := $(CURDIR)/.venv/bin:$(PATH)
 
 .PHONY: help
 help: ## List the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 .PHONY: setup
 setup: .venv/installed ## Make .venv from requirements.lock
@@ -41,12 +41,12 @@ lint: setup ## Format and lint, types, layers
 	lint-imports
 
 .PHONY: test
-test: lint ## Every check and test, but for the flows
-	pytest -n auto --ignore tests/flows
+test: lint ## Every check and test, but for those against servers
+	pytest -n auto --ignore tests/flows --ignore tests/tracking
 
-.PHONY: test-flows
-test-flows: setup ## The flows, against a real Prefect server: some minutes more
-	pytest -n auto tests/flows
+.PHONY: test-servers
+test-servers: setup ## Tracking and flows, against real MLflow and Prefect servers: some minutes more
+	pytest -n auto tests/tracking tests/flows
 
 .PHONY: lock
 lock: setup ## Renew requirements.lock from pyproject.toml
