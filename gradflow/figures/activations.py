@@ -47,7 +47,8 @@ def draw(probes: pd.DataFrame, experiment: Experiment) -> Figure:
                     curves.curve(axes, spread, experiment, variant, layers=True)
             if not (rows["epoch"] == epoch).any():
                 lost = not (shown["epoch"] == epoch).any() or len(rows)
-                curves.say(axes, "all seeds diverged before" if lost else "none that has a skip connection is left")
+                left = "that is left " * experiment.any_diverged()
+                curves.say(axes, "all seeds diverged before" if lost else f"no variant {left}has a skip connection")
     for axes, title in zip(panels[0], ("at initialisation", f"after epoch {experiment.epochs}"), strict=True):
         axes.set_title(title, loc="left")
     for axes in panels[-1]:
