@@ -114,13 +114,16 @@ def _consistent(lock: Mapping[str, Any], written: Mapping[str, Any]) -> bool:
     """Whether the stage ran on what the stages before it made, and with the parameters as they stand."""
     stages, stage = lock["stages"].values(), lock["stages"][_STAGE]
     made = {out["path"]: out["md5"] for other in stages for out in other.get("outs", [])}
-    same = all(made.get(dep["path"], dep["md5"]) == dep["md5"] for dep in stage["deps"])
-    return same and bool(stage["params"]["params.yaml"] == written)
+    same = all(made.get(dep["path"], dep["md5"]) == dep["md5"] for dep in stage.get("deps", []))
+    return same and bool(stage.get("params", {}).get("params.yaml") == written)
 
 
 def _outdated(root: Path) -> bool:
     """Whether what the stage reads in the workspace differs from what it last ran on; its code may."""
-    status = Repo(str(root)).status(targets=[_STAGE])
+    try:
+        status = Repo(str(root)).status(targets=[_STAGE])
+    except DvcException:  # dvc.yaml has no such stage now, or DVC is at work here and will run it
+        return True
     changed = [path for entry in status.get(_STAGE, []) for path in entry.get("changed deps", {})]
     return any(Path(path).parts[0] not in _CODE for path in changed)
 

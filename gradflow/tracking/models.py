@@ -75,6 +75,7 @@ def register(client: MlflowClient, variant: Variant, model: str, run: str, finge
         source=f"models:/{model}",
         run_id=run,
         model_id=model,
+        await_creation_for=30,
         tags={"val_loss": repr(variant.best.val_loss), "seed": str(variant.best.seed), "fingerprint": fingerprint},
     )
     aliases = client.get_registered_model(name).aliases

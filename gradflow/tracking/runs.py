@@ -56,9 +56,10 @@ def track(result: Result, origin: Origin, store: Store, experiment: str) -> Trac
         where = store.experiment(client, experiment)
         mark = _mark(store)
         same = client.search_runs([where], f"tags.fingerprint = '{result.fingerprint}'")
-        left = client.search_runs([where], f"tags.checkout = '{mark}' and attributes.status = 'RUNNING'")
+        left = client.search_runs([where], f"tags.checkout = '{mark}' and attributes.status != 'FINISHED'")
         finished = [run for run in same if run.info.status == "FINISHED"]
-        for run in {run.info.run_id: run for run in (*left, *same) if run.info.status != "FINISHED"}.values():
+        halves = {run.info.run_id: run for run in (*left, *same) if run.info.status != "FINISHED"}
+        for run in sorted(halves.values(), key=lambda run: MLFLOW_PARENT_RUN_ID not in run.data.tags):  # nested first
             _discard(client, run)
         if finished:
             return Tracked(where, finished[0].info.run_id, now=False)
@@ -164,8 +165,15 @@ def _input(split: DataSet) -> DatasetInput:
 
 def _system_tags(origin: Origin) -> dict[str, str]:
     """What MLflow's own views show of a run."""
-    tags = {MLFLOW_SOURCE_NAME: "stages/track.py", MLFLOW_SOURCE_TYPE: "LOCAL", MLFLOW_USER: getuser()}
+    tags = {MLFLOW_SOURCE_NAME: "stages/track.py", MLFLOW_SOURCE_TYPE: "LOCAL", MLFLOW_USER: _user()}
     return tags | ({MLFLOW_GIT_COMMIT: origin.commit} if origin.commit else {})
+
+
+def _user() -> str:
+    try:
+        return getuser()
+    except (KeyError, OSError):  # a container may run under a number that has no name
+        return "unknown"
 
 
 def _mark(store: Store) -> str:

@@ -101,9 +101,9 @@ class Store:
 
     def _locks(self) -> Iterator[FileLock]:
         """One a checkout, since unfinished runs of it are taken for dead; one a database, for its first use."""
-        temporary = self.root / ".dvc" / "tmp"
-        temporary.mkdir(parents=True, exist_ok=True)
-        yield FileLock(temporary / "track.lock", timeout=_LOCK_SECONDS)
+        if (self.root / ".dvc").is_dir():
+            (self.root / ".dvc" / "tmp").mkdir(exist_ok=True)
+            yield FileLock(self.root / ".dvc" / "tmp" / "track.lock", timeout=_LOCK_SECONDS)
         if self.database:
             self.database.parent.mkdir(parents=True, exist_ok=True)
             yield FileLock(f"{self.database}.lock", timeout=_LOCK_SECONDS)

@@ -108,10 +108,14 @@ def look(tmp_path):
 
 @pytest.fixture
 def wait_until_logging():
-    """Wait until a nested run, hence its parent too, is being logged into a folder's database."""
+    """Wait until a process has begun to log a nested run, hence its parent too, into a folder's database."""
 
-    def wait(folder):
-        wait_for(lambda: running(folder / "mlflow.db") >= 2, "nothing was logged")
+    def wait(process, folder):
+        def logging():
+            assert process.poll() is None, "it ended before"
+            return running(folder / "mlflow.db") >= 2
+
+        wait_for(logging, "nothing was logged")
 
     return wait
 

@@ -24,20 +24,20 @@ def test_a_server_killed_in_the_middle_holds_the_result_once_after_the_next_repr
     own, serve, look, wait_until_logging, tmp_path
 ):
     folder = tmp_path / "server"
-    own.change({"plot.dpi": 41})
+    own.change({"plot.dpi": 51})
     with serve(folder) as server:
         project = at(own, server.url)
-        process = subprocess.Popen(
+        with subprocess.Popen(
             ["dvc", "repro"],
             cwd=own.root,
             env=project.env,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.PIPE,
             text=True,
-        )
-        wait_until_logging(folder)
-        server.kill(signal.SIGKILL)
-        errors = process.communicate()[1]
+        ) as process:
+            wait_until_logging(process, folder)
+            server.kill(signal.SIGKILL)
+            errors = process.communicate()[1]
     assert process.returncode != 0
     assert lines_of_ours(errors) == [f"gradflow: {server.url}: does not answer; {KEPT}"]
 
@@ -61,7 +61,7 @@ def lines_of_ours(text):
 
 
 def test_without_a_server_all_else_is_made_and_the_next_repro_runs_track_alone(own, unused_address):
-    own.change({"plot.dpi": 42})
+    own.change({"plot.dpi": 52})
 
     failed = at(own, unused_address).run("dvc", "repro", code=None)
 
@@ -135,7 +135,7 @@ def test_a_password_is_asked_for_used_and_repeated_nowhere(own, serve, look, tmp
             lines = at(own, url).run(*TRACK, code=1).stderr.splitlines()
             assert len(lines) == 1 and lines[0].startswith(refused)
 
-        own.change({"plot.dpi": 43})
+        own.change({"plot.dpi": 53})
         with_password = at(own, f"http://admin:{PASSWORD}@{address}")
         first = with_password.run("dvc", "repro")
         by_variables = {"MLFLOW_TRACKING_USERNAME": "admin", "MLFLOW_TRACKING_PASSWORD": PASSWORD}
