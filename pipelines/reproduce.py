@@ -7,7 +7,6 @@ import click
 from prefect import flow, get_run_logger, task
 from prefect.cache_policies import NO_CACHE
 from prefect.client.schemas.objects import State
-from prefect.exceptions import CancelledRun
 from prefect.futures import PrefectFuture
 from prefect.runtime import flow_run
 from prefect.states import Cancelled, Completed, Failed
@@ -20,7 +19,7 @@ from pipelines.cancellation import all_finished
 from pipelines.outcome import Kind, Outcome
 from pipelines.processes import Processes, RunEndedError
 from pipelines.progress import Progress
-from pipelines.run import Run, can_pass, failure
+from pipelines.run import Run, by_hand, can_pass, failure
 from pipelines.slots import Slots
 
 
@@ -84,10 +83,8 @@ def main(folder: Path, jobs: int | None) -> None:
     What depends on what is read from DVC, which is also asked to run each stage: the results, dvc.lock and
     the cache are those of `dvc repro`.
     """
-    try:
+    with by_hand(if_cancelled="cancelled; the next run goes on after the stages that are done"):
         reproduce(folder, jobs)
-    except CancelledRun:
-        raise RunError("cancelled; the next run goes on after the stages that are done") from None
 
 
 if __name__ == "__main__":

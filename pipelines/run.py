@@ -2,14 +2,19 @@
 
 import sys
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+from httpx import HTTPError
 from prefect import get_run_logger
+from prefect.client.orchestration import get_client
 from prefect.client.schemas.objects import State, TaskRun
 from prefect.context import TaskRunContext
+from prefect.exceptions import CancelledRun
+from prefect.settings import PREFECT_API_URL
 from prefect.states import Completed, Failed
 from prefect.tasks import Task
 
@@ -95,3 +100,21 @@ def failure(outcomes: Mapping[str, Outcome]) -> RunError | None:
     if failed and all(result.code == InputError.exit_code for result in failed.values()):
         return InputError(*"; ".join(lines).split(": ", 1))
     return RunError("; ".join(lines)) if failed else None
+
+
+@contextmanager
+def by_hand(if_cancelled: str) -> Iterator[None]:
+    """Around a flow that somebody started by hand: what ends it without being its result is said in one line.
+
+    Raises:
+        RunError: The run was cancelled, or Prefect's server cannot be used.
+    """
+    server = PREFECT_API_URL.value()  # none: Prefect starts one for the run
+    try:
+        if server and get_client(sync_client=True).api_healthcheck():
+            raise RunError(f"no Prefect server answers at {server}; start it, or unset PREFECT_API_URL")
+        yield
+    except CancelledRun:
+        raise RunError(if_cancelled) from None
+    except HTTPError as error:
+        raise RunError(f"Prefect's server: {str(error).splitlines()[0]}") from None

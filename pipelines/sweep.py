@@ -9,7 +9,6 @@ from prefect import flow, get_run_logger, task
 from prefect.artifacts import create_table_artifact
 from prefect.cache_policies import NO_CACHE
 from prefect.client.schemas.objects import State
-from prefect.exceptions import CancelledRun
 from prefect.runtime import flow_run
 from prefect.states import Cancelled, Completed, Failed
 from prefect.task_runners import ThreadPoolTaskRunner
@@ -22,7 +21,7 @@ from pipelines.experiments import Point
 from pipelines.outcome import Kind, Outcome
 from pipelines.processes import Processes, RunEndedError
 from pipelines.progress import Progress
-from pipelines.run import Run, can_pass, failure
+from pipelines.run import Run, by_hand, can_pass, failure
 from pipelines.slots import Slots
 
 
@@ -129,10 +128,8 @@ def main(grid: tuple[str, ...], folder: Path, jobs: int | None, output: Path | N
         for point in experiments.points(folder, grid):
             click.echo(f"{'present' if point.present else 'to run ':<8} {point.name}  {' '.join(point.overrides)}")
         return
-    try:
+    with by_hand(if_cancelled="cancelled; the next run goes on with the points that are missing"):
         sweep(list(grid), folder, jobs, output)
-    except CancelledRun:
-        raise RunError("cancelled; the next run goes on with the points that are missing") from None
 
 
 if __name__ == "__main__":

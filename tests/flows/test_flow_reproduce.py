@@ -4,6 +4,7 @@ import json
 import os
 import signal
 import sys
+import time
 from importlib import import_module
 
 import pytest
@@ -197,12 +198,14 @@ def test_a_tracking_server_that_is_away_is_tried_again_and_the_tracked_run_linke
     assert page in found["summary"]
 
 
-def test_a_second_run_waits_for_the_first_and_neither_does_the_work_twice(toy, pipeline, started, eventually):
+def test_a_second_run_waits_for_the_first_and_neither_does_the_work_twice(toy, pipeline, started, eventually, last_run):
     pipeline(f"stages: {{slow: {{cmd: '{WAIT} touch slow.txt', outs: [slow.txt]}}}}")
     first = started(toy, *REPRODUCE)
     eventually((toy.root / "in.log").exists)
     second = started(toy, *REPRODUCE)
     eventually(lambda: f"waiting: process {first.pid} is running in {toy.root}" in second.log.read_text())
+    time.sleep(5)  # in which it would have asked DVC about the stage
+    assert last_run()[1] == {}
     (toy.root / "go.log").touch()
     assert first.wait() == 0 and second.wait() == 0
     assert (toy.root / "in.log").read_text() == "in\n"
@@ -263,6 +266,12 @@ def test_works_without_a_server(toy, pipeline, prefect_env, tmp_path):
     del toy.env["PREFECT_API_URL"]
     toy.run(*REPRODUCE, PREFECT_HOME=str(tmp_path / "home"), PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS="120")
     assert (toy.root / "one.txt").exists()
+
+
+def test_a_server_that_is_not_there_is_said_in_one_line(toy, free_port):
+    address = f"http://127.0.0.1:{free_port()}/api"
+    done = toy.run(*REPRODUCE, code=1, PREFECT_API_URL=address)
+    assert done.stderr == f"gradflow: no Prefect server answers at {address}; start it, or unset PREFECT_API_URL\n"
 
 
 @pytest.mark.parametrize(
