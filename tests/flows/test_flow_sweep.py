@@ -8,6 +8,7 @@ import signal
 import sqlite3
 import subprocess
 import sys
+from contextlib import closing
 from dataclasses import replace
 
 import pytest
@@ -73,8 +74,8 @@ def test_six_points_two_at_once_one_invalid(connected, last_run):
     assert [row["depth"] for row in good.values()] == ["1", "2", "4", "5", "6"]
     assert table[-1]["error"] == "gradflow: params.yaml: depth: must be >= 1, got -1"
     assert experiments(connected) == set(good)
-    with sqlite3.connect(connected.root / "mlflow.db") as database:
-        tracked = database.execute("SELECT DISTINCT value FROM tags WHERE key = 'dvc_exp_name'")
+    with closing(sqlite3.connect(connected.root / "mlflow.db")) as open_database:
+        tracked = open_database.execute("SELECT DISTINCT value FROM tags WHERE key = 'dvc_exp_name'")
         assert {name for (name,) in tracked} == set(good)
     name, row = next(iter(good.items()))
     metrics = json.loads(connected.run("git", "show", f"{commit(connected, name)}:reports/metrics.json").stdout)
