@@ -12,12 +12,19 @@ from gradflow.tracking import environment, origin, result
 @click.argument("models", type=click.Path(path_type=Path), required=False)
 @click.argument("logs", type=click.Path(path_type=Path), required=False)
 @click.argument("reports", type=click.Path(path_type=Path), required=False)
+@click.argument("tracked", type=click.Path(path_type=Path), required=False)
 @click.option("--experiment", default="gradflow", show_default=True, help="Name of the MLflow experiment.")
 @click.option("--all", "everything", is_flag=True, help="Track what DVC holds: all experiments and the workspace.")
 def main(
-    data: Path | None, models: Path | None, logs: Path | None, reports: Path | None, experiment: str, everything: bool
+    data: Path | None,
+    models: Path | None,
+    logs: Path | None,
+    reports: Path | None,
+    tracked: Path | None,
+    experiment: str,
+    everything: bool,
 ) -> None:
-    """Log the result that lies in the folders DATA, MODELS, LOGS and REPORTS, unless it is logged already."""
+    """Log the result in the folders DATA, MODELS, LOGS and REPORTS, unless it is logged; then write TRACKED."""
     environment.prepare()
     from gradflow.tracking import runs, store  # they import MLflow
 
@@ -27,10 +34,11 @@ def main(
 
         held.track(where, experiment)
         return
-    if not (data and models and logs and reports):
-        raise click.UsageError("name the folders DATA MODELS LOGS REPORTS, or say --all")
+    if not (data and models and logs and reports and tracked):
+        raise click.UsageError("name the folders DATA MODELS LOGS REPORTS and the file TRACKED, or say --all")
     found = result.read(result.Artefacts(Path("params.yaml"), Path("dvc.lock"), data, models, logs, reports))
     done = runs.track(found, origin.current(), where, experiment)
+    tracked.write_text(f"{found.fingerprint}\n", encoding="utf-8")
     click.echo(f"{'tracked' if done.now else 'already tracked'}: {where.page(done.experiment, done.run)}")
 
 

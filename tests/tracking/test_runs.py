@@ -16,7 +16,7 @@ import torch
 from gradflow import checkpoints, dataset
 from gradflow.tracking import result
 
-TRACK = ("python", "-m", "stages.track", "data", "models", "logs", "reports")
+TRACK = ("python", "-m", "stages.track", "data", "models", "logs", "reports", "data/tracked")
 ALL = ("python", "-m", "stages.track", "--all")
 VARIANTS = ("plain", "residual")
 
@@ -168,6 +168,16 @@ def test_a_lost_database_is_refilled_with_the_same_runs_once_each(tracked, own, 
 
 def without_identity(tags):
     return {key: value for key, value in tags.items() if key not in ("mlflow.parentRunId", "checkout")}
+
+
+def test_results_that_come_without_a_database_are_tracked_by_the_next_run(own, look):
+    (own.root / "data" / "tracked").unlink()  # as in a fresh clone
+    assert own.run("git", "status", "--porcelain").stdout == ""
+
+    assert own.repro() == {"track"}
+
+    assert len(look(own.root).parents) == 1
+    assert own.repro() == set()
 
 
 def test_a_queued_experiment_tracks_into_the_main_checkout_too(own, look):
