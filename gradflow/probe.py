@@ -3,10 +3,12 @@
 Notation: x_l is the stream after block l, z_l = W_l x_{l-1} + b_l the pre-activation of block l.
 """
 
-import torch
-from torch import Tensor, nn
-from torch.nn.functional import cross_entropy
+from collections.abc import Mapping
 
+import torch
+from torch import Tensor
+
+from gradflow import passes
 from gradflow.network import Network
 
 COLUMNS = (
@@ -21,75 +23,70 @@ COLUMNS = (
 )
 
 
-def mean_losses(logits: Tensor, labels: Tensor) -> Tensor:
-    """Cross-entropy, mean over the batch: logits (seeds, batch, classes), labels (batch,) -> (seeds,)."""
-    seeds, batch, _ = logits.shape
-    losses = cross_entropy(logits.flatten(0, 1), labels.repeat(seeds), reduction="none")
-    mean: Tensor = losses.view(seeds, batch).mean(1)
-    return mean
-
-
 def norm(x: Tensor, dim: tuple[int, ...]) -> Tensor:
     """Euclidean norm, summed in float64: squares of float32 gradients below 1e-19 would vanish."""
     total: Tensor = torch.linalg.vector_norm(x, dim=dim, dtype=torch.float64)
     return total
 
 
-def probe(network: Network, points: Tensor, labels: Tensor) -> Tensor:
-    """Measure every block of every seed; the network's own ``.grad`` is left alone.
+class Probe:
+    """Measures every block of every seed while a pass goes through the network.
 
     Args:
         network: Stacked network on float32.
+        gradients: For each of its parameters a tensor that a measurement may write into.
         points: (batch, 2).
         labels: (batch,).
-
-    Returns:
-        (seeds, depth, columns) in float64, columns as in :data:`COLUMNS`: ||dLoss/dW_l||_F;
-        ||dLoss/dz_l||_F over batch and units; mean and standard deviation of z_l and of x_l over batch
-        and units; share of units with z_l <= 0 on the whole batch; ||x_l - x_{l-1}|| / ||x_{l-1}||,
-        which is nan for a block without a skip or a stream that is 0.
     """
-    streams_in: list[Tensor] = []
-    streams_out: list[Tensor] = []
-    pre_activations: list[Tensor] = []
 
-    def keep_streams(_: nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> None:
-        streams_in.append(inputs[0])
-        streams_out.append(output)
+    def __init__(self, network: Network, gradients: Mapping[Tensor, Tensor], points: Tensor, labels: Tensor) -> None:
+        weights = [linear.get_parameter("weight") for linear in network.linears()[1:-1]]
+        self._weight_gradients = [gradients[weight] for weight in weights]
+        self._skips = torch.tensor([bool(block.skip) for block in network.blocks], device=points.device)
+        self._pass = passes.fastest(network, gradients, len(points))
+        self._rows = points, labels
+        shape = len(weights[0]), len(points), weights[0].shape[1]
+        self._wide, self._scratch = (points.new_empty(shape, dtype=torch.float64) for _ in range(2))
+        self._measured: dict[str, list[Tensor]] = {}
 
-    def keep_pre_activation(_: nn.Module, __: tuple[Tensor, ...], output: Tensor) -> None:
-        pre_activations.append(output)
+    def __call__(self) -> Tensor:
+        """Measure.
 
-    linears = network.linears()[1:-1]
-    hooks = [block.register_forward_hook(keep_streams) for block in network.blocks]
-    hooks += [linear.register_forward_hook(keep_pre_activation) for linear in linears]
-    weights = [linear.get_parameter("weight") for linear in linears]
-    try:
-        loss = mean_losses(network(points.expand(weights[0].shape[0], -1, -1)), labels).sum()
-    finally:
-        for hook in hooks:
-            hook.remove()
-    gradients = torch.autograd.grad(loss, weights + pre_activations)
+        Returns:
+            (seeds, depth, columns) in float64, columns as in :data:`COLUMNS`: ||dLoss/dW_l||_F;
+            ||dLoss/dz_l||_F over batch and units; mean and standard deviation of z_l and of x_l over batch
+            and units; share of units with z_l <= 0 on the whole batch; ||x_l - x_{l-1}|| / ||x_{l-1}||,
+            which is nan for a block without a skip or a stream that is 0.
+        """
+        self._measured = {column: [] for column in COLUMNS}
+        self._pass(*self._rows, self)
+        self._measured["weight_grad_norm"] = [norm(gradient, (1, 2)) for gradient in self._weight_gradients]
+        self._measured["delta_norm"].reverse()  # a backward pass comes by the last block first
+        measured = torch.stack([torch.stack(self._measured[column], 1) for column in COLUMNS], 2)
+        added = measured[..., COLUMNS.index("branch_ratio")]
+        added.masked_fill_(~(added.isfinite() & self._skips), torch.nan)
+        return measured
 
-    rows = []
-    with torch.no_grad():
-        for layer, block in enumerate(network.blocks):
-            x_in, x, z = streams_in[layer], streams_out[layer], pre_activations[layer]
-            added = norm(x - x_in, (1, 2)) / norm(x_in, (1, 2)) if block.skip else z.new_full(z.shape[:1], torch.nan)
-            row = [
-                norm(gradients[layer], (1, 2)),
-                norm(gradients[len(weights) + layer], (1, 2)),
-                *_mean_and_deviation(z),
-                *_mean_and_deviation(x),
-                (z <= 0).all(1).double().mean(1),
-                added.double().where(added.isfinite(), torch.nan),
-            ]
-            rows.append(torch.stack(row, 1))
-    return torch.stack(rows, 1)
+    def pre_activation(self, z: Tensor) -> None:
+        """See z_l."""
+        self._spread("z", self._wide.copy_(z))
+        self._measured["dead_fraction"].append((z.amax(1) <= 0).double().mean(1))
 
+    def stream(self, before: Tensor, after: Tensor) -> None:
+        """See x_{l-1} and x_l."""
+        wide = self._wide.copy_(before)
+        size = norm(wide, (1, 2))
+        torch.sub(after, wide, out=wide)
+        self._measured["branch_ratio"].append(norm(wide, (1, 2)) / size)
+        self._spread("x", wide.copy_(after))
 
-def _mean_and_deviation(x: Tensor) -> tuple[Tensor, Tensor]:
-    """Mean and standard deviation (not corrected for the mean) of x (seeds, batch, units) per seed."""
-    mean = x.mean((1, 2), dtype=torch.float64)
-    deviation = norm(x - mean.to(x.dtype)[:, None, None], (1, 2)) / (x.shape[1] * x.shape[2]) ** 0.5
-    return mean, deviation
+    def delta(self, delta: Tensor, scale: float) -> None:
+        """See dLoss/dz_l, up to a factor."""
+        self._measured["delta_norm"].append(norm(delta, (1, 2)) * scale)
+
+    def _spread(self, name: str, x: Tensor) -> None:
+        """Mean and standard deviation, not corrected for the mean."""
+        mean = x.mean((1, 2))
+        centred = torch.sub(x, mean[:, None, None], out=self._scratch)
+        self._measured[f"{name}_mean"].append(mean)
+        self._measured[f"{name}_std"].append(norm(centred, (1, 2)) / (x.shape[1] * x.shape[2]) ** 0.5)

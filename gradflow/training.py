@@ -8,9 +8,9 @@ from torch import Tensor
 
 from gradflow import params
 from gradflow.network import Network
-from gradflow.probe import COLUMNS, mean_losses, norm, probe
-
-_LARGEST = torch.finfo(torch.float32).max
+from gradflow.passes import mean_losses
+from gradflow.probe import COLUMNS, Probe
+from gradflow.step import Step, captured
 
 
 @dataclass(frozen=True)
@@ -46,42 +46,6 @@ class Record:
     diverged: dict[int, tuple[int, int]] = field(default_factory=dict)
 
 
-class _Flat:
-    """All parameters of a network in one (seeds, numbers) tensor, and their gradients in another.
-
-    The network's parameters become views of the first, so that clipping, momentum and the update are
-    one operation each over all layers and seeds.
-    """
-
-    def __init__(self, network: Network) -> None:
-        self.parameters = list(network.parameters())
-        self.values = torch.cat([p.detach().flatten(1) for p in self.parameters], 1)
-        self.gradients = torch.zeros_like(self.values)
-        self._views, start, end = [], {}, 0
-        for parameter in self.parameters:
-            start[parameter], end = end, end + parameter[0].numel()
-            parameter.data = self.values[:, start[parameter] : end].view_as(parameter)
-            self._views.append(self.gradients[:, start[parameter] : end].view_as(parameter))
-        stem, *hidden, head = [linear.get_parameter("weight") for linear in network.linears()]
-        self._stem, self._head = (self.gradients[:, start[w] : start[w] + w[0].numel()] for w in (stem, head))
-        # The same layout repeats in every block: one strided view holds all hidden weight gradients.
-        self._hidden = self.gradients.as_strided(
-            (len(self.gradients), len(hidden), hidden[0][0].numel()),
-            (self.gradients.shape[1], start[hidden[1]] - start[hidden[0]] if len(hidden) > 1 else 0, 1),
-            start[hidden[0]],
-        )
-
-    def backward(self, loss: Tensor) -> None:
-        """Replace the gradients by those of the loss."""
-        torch._foreach_copy_(self._views, torch.autograd.grad(loss, self.parameters))
-
-    def layer_norms(self) -> Tensor:
-        """||dLoss/dW||_F of every layer: (seeds, depth + 2) in float64."""
-        return torch.cat(
-            [norm(self._stem, (1,))[:, None], norm(self._hidden, (2,)), norm(self._head, (1,))[:, None]], 1
-        )
-
-
 def train(
     network: Network,
     train_set: tuple[Tensor, Tensor],
@@ -106,53 +70,35 @@ def train(
         report: Called after each epoch.
     """
     points, labels = train_set
-    seeds, device = network.stem.get_parameter("weight").shape[0], points.device
     batches = -(-len(points) // config.batch_size)
-    flat = _Flat(network)
-    momentum = torch.zeros_like(flat.values)
-    alive = torch.ones(seeds, dtype=torch.bool, device=device)
+    step = Step(network, train_set, config, config.epochs * batches)
+    run = captured(step) if points.is_cuda else step
+    seeds = len(step.alive)
     record = Record(
-        grad_norm=torch.full((config.epochs * batches, seeds, len(network.linears())), torch.nan, device=device),
-        valid=torch.zeros(config.epochs * batches, seeds, dtype=torch.bool, device=device),
+        grad_norm=step.grad_norm,
+        valid=step.valid,
         steps_per_epoch=batches,
-        history=torch.full((config.epochs, seeds, 3), torch.nan, dtype=torch.float64, device=device),
+        history=points.new_full((config.epochs, seeds, 3), torch.nan, dtype=torch.float64),
     )
-    probe_rows = points[: probes.samples], labels[: probes.samples]
+    probe = Probe(network, step.gradients, points[: probes.samples], labels[: probes.samples])
     order = torch.Generator().manual_seed(config.seed)
-    _probe_into(record, 0, network, probe_rows, alive)
+    _probe_into(record, 0, probe, step.alive)
 
-    step = 0
     for epoch in range(1, config.epochs + 1):
-        rows = torch.randperm(len(points), generator=order).to(device)
-        loss_sum = torch.zeros(seeds, device=device)
-        for batch in torch.split(rows, config.batch_size):
-            losses = mean_losses(network(points[batch].expand(seeds, -1, -1)), labels[batch])
-            flat.backward(losses.sum())
-            with torch.no_grad():
-                norms = flat.layer_norms()
-                total = norm(flat.gradients, (1,))
-                alive &= losses.isfinite() & total.isfinite()
-                record.grad_norm[step] = norms
-                loss_sum += losses.detach() * len(batch)
-                if config.clip_norm is not None:  # the rule of torch.nn.utils.clip_grad_norm_
-                    flat.gradients.mul_((config.clip_norm / (total + 1e-6)).clamp_(max=1.0).float()[:, None])
-                momentum.mul_(config.momentum).add_(flat.gradients)
-                if config.clip_norm is None:  # a step can be as large as it likes: it must not leave float32
-                    alive &= config.lr * momentum.abs().amax(1) + flat.values.abs().amax(1) < _LARGEST
-                record.valid[step] = alive
-                momentum.masked_fill_(~alive[:, None], 0.0)
-                flat.values.sub_(momentum, alpha=config.lr)
-            step += 1
+        step.loss_sum.zero_()
+        shuffled = torch.randperm(len(points), generator=order).to(points.device)
+        for rows in torch.split(shuffled, config.batch_size):
+            run(rows)
         with torch.no_grad():
             val_loss, val_accuracy = _validate(network, val_set, seeds)
-            alive &= val_loss.isfinite()
-            row = torch.stack([loss_sum / len(points), val_loss, val_accuracy], 1)
-            record.history[epoch - 1] = row.where(alive[:, None], torch.nan)
+            step.alive &= val_loss.isfinite()
+            row = torch.stack([step.loss_sum / len(points), val_loss, val_accuracy], 1)
+            record.history[epoch - 1] = row.where(step.alive[:, None], torch.nan)
         if epoch % probes.every == 0 or epoch == config.epochs:
-            _probe_into(record, epoch, network, probe_rows, alive)
-        for seed in (~alive).nonzero().flatten().tolist():
+            _probe_into(record, epoch, probe, step.alive)
+        for seed in (~step.alive).nonzero().flatten().tolist():
             if seed not in record.diverged:
-                record.diverged[seed] = (epoch, min(int(record.valid[:, seed].sum()) + 1, step))
+                record.diverged[seed] = (epoch, min(int(step.valid[:, seed].sum()) + 1, epoch * batches))
         means = record.history[epoch - 1].nanmean(0).tolist()
         report(Epoch(epoch, means[0], means[2], seeds - len(record.diverged), seeds))
         if len(record.diverged) == seeds:
@@ -167,8 +113,8 @@ def _validate(network: Network, val_set: tuple[Tensor, Tensor], seeds: int) -> t
     return mean_losses(logits, labels), accuracy
 
 
-def _probe_into(record: Record, epoch: int, network: Network, rows: tuple[Tensor, Tensor], alive: Tensor) -> None:
+def _probe_into(record: Record, epoch: int, probe: Probe, alive: Tensor) -> None:
     """Add a probe, with a seed's numbers only while all of them are finite (branch_ratio may be nan)."""
-    measured = probe(network, *rows)
+    measured = probe()
     alive &= measured[..., : COLUMNS.index("branch_ratio")].isfinite().all(2).all(1)
     record.probes[epoch] = measured.where(alive[:, None, None], torch.nan)

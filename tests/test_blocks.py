@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import nn
 
-from gradflow import catalogue
+from gradflow import catalogue, passes
 from gradflow.initialisation import INITS, initialised
 from gradflow.network import Network, stacked
 
@@ -50,6 +50,26 @@ def test_skip_says_whether_the_input_is_passed_on(name):
         nn.init.zeros_(parameter)
     x = torch.randn(3, 4)
     assert torch.equal(block(x), x) == block.skip
+
+
+@pytest.mark.parametrize("name", [name for name in BLOCKS if hasattr(catalogue.block(name)(1), "relu_scale")])
+@pytest.mark.parametrize("depth", [1, 4])
+def test_the_pass_by_hand_agrees_with_autograd(name, depth):
+    settings, _ = BLOCKS[name]
+    stack = initialised(name, settings, depth, 8, seeds=3, init="default", seed=0)
+    points, labels = torch.randn(2, 7, 2), torch.arange(7) % 2
+    found = []
+    for make in (
+        lambda gradients: passes.Fused(stack, gradients, 7),
+        lambda gradients: passes.Autograd(stack, gradients),
+    ):
+        gradients = {parameter: torch.full_like(parameter, torch.nan) for parameter in stack.parameters()}
+        run = make(gradients)
+        run(points[0], labels)
+        losses = run(points[1], labels)  # what the first call left must not matter
+        found.append([losses, *gradients.values()])
+    for by_hand, by_autograd in zip(*found, strict=True):
+        torch.testing.assert_close(by_hand, by_autograd, rtol=1e-5, atol=1e-7)
 
 
 @pytest.mark.parametrize("init", INITS)

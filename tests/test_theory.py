@@ -8,7 +8,7 @@ import torch
 
 from gradflow import theory
 from gradflow.initialisation import initialised
-from gradflow.probe import COLUMNS, probe
+from gradflow.probe import COLUMNS, Probe
 
 
 @cache
@@ -16,7 +16,8 @@ def probed(init, seeds=300, depth=20, width=64):
     """The probe of a plain network at initialisation, (seeds, depth, columns)."""
     network = initialised("plain", {}, depth, width, seeds=seeds, init=init, seed=0)
     points = torch.randn(64, 2, generator=torch.Generator().manual_seed(0))
-    return probe(network, points, (points[:, 0] > 0).long()).numpy()
+    gradients = {parameter: torch.empty_like(parameter) for parameter in network.parameters()}
+    return Probe(network, gradients, points, (points[:, 0] > 0).long())().numpy()
 
 
 def root_mean_square(init, column):

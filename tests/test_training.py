@@ -5,10 +5,12 @@ import math
 import pytest
 import torch
 
-from gradflow import checkpoints, params
+from gradflow import checkpoints, params, passes, training
+from gradflow import step as step_module
 from gradflow.errors import RunError
 from gradflow.initialisation import initialised
-from gradflow.probe import mean_losses
+from gradflow.passes import mean_losses
+from gradflow.step import Step
 from gradflow.training import train
 
 TRAIN = params.Train(
@@ -158,3 +160,60 @@ def test_damaged_checkpoint_is_named(tmp_path, damage):
         path.write_bytes(damage)
     with pytest.raises(RunError, match=r"broken\.safetensors: is not a usable checkpoint"):
         checkpoints.load(path)
+
+
+@pytest.mark.parametrize("block", ["plain", "residual"])
+def test_a_block_without_a_pass_of_its_own_trains_to_the_same_numbers(monkeypatch, block):
+    settings = {"scale": 0.5} if block == "residual" else {}
+    by_hand, _ = run(network(block=block, **settings))
+    monkeypatch.setattr(passes, "fastest", lambda network, gradients, _: passes.Autograd(network, gradients))
+    by_autograd, _ = run(network(block=block, **settings))
+    torch.testing.assert_close(by_autograd.grad_norm, by_hand.grad_norm, rtol=1e-4, atol=1e-7)
+    torch.testing.assert_close(by_autograd.history, by_hand.history, rtol=1e-4, atol=1e-6)
+    for epoch, probe in by_hand.probes.items():
+        torch.testing.assert_close(by_autograd.probes[epoch], probe, rtol=1e-4, atol=1e-6, equal_nan=True)
+
+
+@pytest.mark.parametrize("changes", [{}, {"clip_norm": None}, {"clip_norm": None, "momentum": 10.0}])
+def test_a_seed_that_diverges_in_full_motion_stops_at_once(changes):
+    stack = network()
+    step = Step(stack, moons(), TRAIN.model_copy(update=changes), steps=3)
+    step(torch.arange(16))
+    with torch.no_grad():
+        if "momentum" in changes:  # the next one would leave float32
+            step.state[1][1] = 1e38
+        else:  # the next loss will
+            stack.head.weight[1] = 3e38
+    kept = [parameter[1].clone() for parameter in stack.parameters()]
+    for rows in torch.arange(32).split(16):
+        step(rows)
+    assert step.valid.tolist() == [[True, True, True], [True, False, True], [True, False, True]]
+    assert all(torch.equal(parameter[1], value) for parameter, value in zip(stack.parameters(), kept, strict=True))
+    assert all(parameter.isfinite().all() for parameter in stack.parameters())
+
+
+def test_a_step_can_be_taken_back():
+    # As the capture of a CUDA graph does, whose rehearsals must leave no trace.
+    stack = network()
+    step = Step(stack, moons(), TRAIN, steps=2)
+    step(torch.arange(16))
+    before, values = [tensor.clone() for tensor in step.state], [p.clone() for p in stack.parameters()]
+    step(torch.arange(16))
+    norms = step.grad_norm.clone()
+    assert not torch.equal(stack.stem.weight, values[0])
+    step.restore(before)
+    assert all(torch.equal(p, q) for p, q in zip(stack.parameters(), values, strict=True))
+    step(torch.arange(16))
+    assert torch.equal(step.grad_norm, norms)
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
+def test_a_gpu_gives_the_numbers_of_the_cpu_with_and_without_a_graph(monkeypatch):
+    expected, _ = run(network())
+    on_gpu = tuple(tensor.cuda() for tensor in moons())
+    for capture in (step_module.captured, lambda step: step):
+        monkeypatch.setattr(training, "captured", capture)
+        epochs = []
+        record = train(network().cuda(), on_gpu, on_gpu, TRAIN, PROBE, report=epochs.append)
+        torch.testing.assert_close(record.grad_norm.cpu(), expected.grad_norm, rtol=1e-3, atol=1e-6)
+        assert len(epochs) == TRAIN.epochs

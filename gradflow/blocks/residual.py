@@ -21,7 +21,7 @@ class Block(nn.Module):
     def __init__(self, width: int, linear: Callable[[int, int], nn.Module] = nn.Linear, *, scale: float = 1.0) -> None:
         super().__init__()
         self.linear = linear(width, width)
-        self.scale = scale
+        self.scale = self.relu_scale = scale
 
     def forward(self, x: Tensor) -> Tensor:
         """Map the stream x ``(..., batch, width)`` to the next one, of the same shape."""
