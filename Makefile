@@ -1,4 +1,4 @@
-# `make` lists the targets. Everything runs in .venv, which is made from requirements.lock.
+# `make` lists the targets. Everything runs in .venv, which is made from requirements.lock; only `make bench` has its own.
 .DEFAULT_GOAL := help
 PYTHON ?= python3
 PORT ?= 5000
@@ -14,10 +14,12 @@ help: ## List the targets
 setup: .venv/installed ## Make .venv from requirements.lock
 
 .venv/installed: requirements.lock
+.venv-bench/installed: benchmarks/requirements.lock
+.venv/installed .venv-bench/installed: %/installed:
 	@command -v "$(PYTHON)" >/dev/null || { echo "gradflow: needs Python 3.11 or newer, found no $(PYTHON); name one: make PYTHON=/path/to/python3" >&2; exit 1; }
 	@"$(PYTHON)" -c 'import sys; v = sys.version_info; sys.exit(None if v >= (3, 11) else f"gradflow: needs Python 3.11 or newer, $(PYTHON) is {v[0]}.{v[1]}; name another: make PYTHON=/path/to/python3")'
-	"$(PYTHON)" -m venv --clear .venv
-	"$(BIN)/python" -m pip install --quiet --disable-pip-version-check -r requirements.lock
+	"$(PYTHON)" -m venv --clear $*
+	"$*/bin/python" -m pip install --quiet --disable-pip-version-check -r $<
 	touch "$@"
 
 .PHONY: reproduce
@@ -48,8 +50,14 @@ test: lint ## Every check and test, but for those against servers
 test-servers: setup ## Tracking and flows, against real MLflow and Prefect servers: some minutes more
 	pytest -n auto tests/tracking tests/flows
 
+.PHONY: bench
+bench: .venv-bench/installed ## Measure this beside what others would write (some minutes): benchmarks/README.md
+	.venv-bench/bin/python -m benchmarks.run $(BENCH)
+
 .PHONY: lock
-lock: setup ## Renew requirements.lock from pyproject.toml
+lock: setup ## Renew requirements.lock and benchmarks/requirements.lock from pyproject.toml
 	python -m piptools compile --quiet --extra dev --strip-extras --allow-unsafe \
 	    --no-emit-find-links --no-emit-index-url --output-file requirements.lock pyproject.toml
-	sed -i 's/^\(torch==[0-9.]*\)+cpu/\1/' requirements.lock  # any build of that version will do
+	python -m piptools compile --quiet --extra bench --constraint requirements.lock --strip-extras --allow-unsafe \
+	    --no-emit-find-links --no-emit-index-url --output-file benchmarks/requirements.lock pyproject.toml
+	sed -i 's/^\(torch==[0-9.]*\)+cpu/\1/' requirements.lock benchmarks/requirements.lock  # any build of that version will do

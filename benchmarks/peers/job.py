@@ -1,0 +1,107 @@
+"""The job that every peer does: its command line, its data, and what it hands back."""
+
+import json
+import resource
+import time
+from collections.abc import Callable
+from dataclasses import MISSING, dataclass, fields
+from math import sqrt
+from pathlib import Path
+from typing import Any
+
+import click
+import numpy as np
+import pyarrow as pa
+import pyarrow.csv
+from numpy.typing import NDArray
+
+from gradflow import dataset
+
+Rows = tuple[NDArray[np.float32], NDArray[np.int64]]
+
+
+@dataclass(frozen=True)
+class Job:
+    """A training: SGD on a plain or a residual network; what has a default here is the recipe."""
+
+    variant: str
+    seeds: int
+    epochs: int
+    data: Path
+    output: Path
+    depth: int = 20
+    width: int = 64
+    scale: float = 1 / sqrt(2)
+    batch_size: int = 128
+    lr: float = 0.1
+    momentum: float = 0.9
+    clip_norm: float = 1.0
+
+    @property
+    def branch_scale(self) -> float | None:
+        """Factor on the branch of a residual block; None where blocks have no skip."""
+        return self.scale if self.variant == "residual" else None
+
+    def rows(self, part: str) -> Rows:
+        """Points (rows, 2) and labels (rows,) of the part train or val."""
+        points, labels = dataset.read(self.data / f"{part}.parquet")
+        return points.astype(np.float32), labels
+
+
+@dataclass
+class Trained:
+    """What a training found.
+
+    Attributes:
+        norms: (steps, seeds, layers) ||dLoss/dW|| before clipping; layers are stem, 1..depth, head.
+        accuracy: Validation accuracy of each seed after the last epoch.
+        clock: ``time.perf_counter()`` before the first epoch and after each.
+    """
+
+    norms: NDArray[np.floating[Any]]
+    accuracy: list[float]
+    clock: list[float]
+
+
+def command(train: Callable[[Job], Trained], *, most_seeds: int | None = None) -> click.Command:
+    """The command line of a peer: train, write the norms as CSV and print the rest as JSON."""
+
+    def main(**options: Any) -> None:
+        imported = _most_memory()
+        job = Job(**options)
+        trained = train(job)
+        memory = _most_memory() - imported
+        _write(job.output, trained.norms)
+        found = {
+            "accuracy": trained.accuracy,
+            "epochs": np.diff(trained.clock).tolist(),  # seconds
+            "steps_per_epoch": len(trained.norms) // job.epochs,
+            "memory": memory,  # bytes above what the imports took
+            "cpu": time.process_time(),
+        }
+        click.echo(json.dumps(found))
+
+    parameters: list[click.Parameter] = [
+        click.Option(["--variant"], type=click.Choice(["plain", "residual"]), required=True),
+        click.Option(["--seeds"], type=click.IntRange(1, most_seeds), default=1, show_default=True),
+        click.Option(["--epochs"], type=click.IntRange(1), default=100, show_default=True),
+        click.Option(["--data"], type=click.Path(path_type=Path), default="data/scaled", show_default=True),
+        click.Option(["--output"], type=click.Path(path_type=Path), required=True, help="CSV of the norms."),
+        *(
+            click.Option([f"--{field.name.replace('_', '-')}"], default=field.default, show_default=True)
+            for field in fields(Job)
+            if field.default is not MISSING
+        ),
+    ]
+    return click.Command(None, params=parameters, callback=main, help=train.__doc__)
+
+
+def _most_memory() -> int:
+    """The most memory that this process has held, in bytes."""
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+
+
+def _write(path: Path, norms: NDArray[np.floating[Any]]) -> None:
+    step, seed, layer = (index.ravel() for index in np.indices(norms.shape, dtype=np.int32))
+    table = pa.table({"step": step + 1, "seed": seed, "layer": layer, "grad_norm": norms.ravel()})
+    pa.csv.write_csv(table, path)

@@ -1,0 +1,44 @@
+"""The steps of an epoch never wait for a number: no tensor becomes a Python number in them."""
+
+from collections import Counter
+
+import pytest
+import torch
+from torch.profiler import ProfilerActivity, profile
+
+from gradflow import params
+from gradflow.initialisation import initialised
+from gradflow.training import train
+
+WAITING = ("aten::item", "aten::_local_scalar_dense", "aten::nonzero", "aten::is_nonzero")
+
+
+@pytest.mark.parametrize("clip_norm", [1.0, None])
+@pytest.mark.parametrize(("block", "settings"), [("plain", {}), ("residual", {"scale": 0.2})])
+def test_steps_wait_for_no_number(block, settings, clip_norm):
+    few, many = (waits(block, settings, clip_norm, batch_size) for batch_size in (64, 4))
+
+    assert many == few
+
+
+def waits(block, settings, clip_norm, batch_size):
+    """How often one epoch over 64 rows waits for a number, by operation."""
+    network = initialised(block, settings, 3, 8, seeds=2, init="default", seed=0)
+    points = torch.randn(64, 2, generator=torch.Generator().manual_seed(0))
+    rows = points, (points[:, 0] > 0).long()
+    config = params.Train(
+        epochs=1,
+        batch_size=batch_size,
+        optimizer="sgd",
+        lr=0.1,
+        momentum=0.9,
+        clip_norm=clip_norm,
+        init="default",
+        seed=0,
+    )
+    with profile(activities=[ProfilerActivity.CPU]) as profiled:
+        record = train(network, rows, rows, config, params.Probe(samples=32, every=1), report=lambda _: None)
+    assert record.steps_per_epoch == 64 // batch_size and record.valid.all()
+    counts = Counter(event.name for event in profiled.events())
+    assert counts["aten::add"] > 0  # the profiler saw the training
+    return {name: counts[name] for name in WAITING}
