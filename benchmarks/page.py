@@ -1,0 +1,246 @@
+"""The page of the results: what was promised beside what was measured, tables, and a figure, all from results.json."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import matplotlib
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from benchmarks.trainings import VARIANTS
+from gradflow.figures import style
+from gradflow.figures.experiment import Experiment
+
+BEGIN, END = "<!-- measured: make bench writes what follows -->", "<!-- end of what was measured -->"
+NAMES = {"recipe": "PyTorch script", "lightning_": "Lightning", "jax_": "JAX", "gradflow_": "gradflow"}
+MIB = 2**20
+
+Frames = dict[str, pd.DataFrame]
+
+
+@dataclass(frozen=True)
+class Promise:
+    """A number that has to stay on one side of a bound.
+
+    Attributes:
+        text: What it is.
+        bound: How far it may go.
+        values: As measured, one a round.
+        least: Whether the bound is the least; else it is the most.
+        aim: What would be better still.
+    """
+
+    text: str
+    bound: float
+    values: pd.Series
+    least: bool = False
+    aim: float | None = None
+
+    def row(self) -> list[str]:
+        """Cells of the table."""
+        median = float(self.values.median())
+        holds = median >= self.bound if self.least else median <= self.bound
+        bound = f"{'≥' if self.least else '≤'} {self.bound:g}" + (f" (aim {self.aim:g})" if self.aim else "")
+        return [self.text, bound, f"{median:.3g}", spread(self.values, 1), "yes" if holds else "**no**"]
+
+
+def promises(frames: Frames) -> Iterator[Promise]:
+    """What is promised, as far as it was measured."""
+    if "peers" in frames:
+        yield from _of_peers(frames["peers"])
+    if "logging" in frames:
+        step = frames["logging"].set_index(["peer", "round"])["step"]
+        yield Promise("logging every norm: step with / without", 1.03, step["gradflow_"] / step["silent"])
+    if "scaling" in frames:
+        yield from _of_scaling(frames["scaling"])
+    if "from_nothing" in frames:
+        seconds = frames["from_nothing"].set_index(["way", "round"])["seconds"]
+        text = "from nothing to the figures, one seed: {} / scripts and drawing"
+        yield Promise(text.format("`dvc repro plot`"), 1.0, seconds["dvc"] / seconds["scripts"])
+        yield Promise(text.format("the flow"), 0.7, seconds["flow"] / seconds["scripts"])
+    if "nothing_to_do" in frames:
+        seconds = frames["nothing_to_do"].set_index(["way", "round"])["seconds"]
+        yield Promise("`dvc repro` with nothing to do / empty pipeline", 1.5, seconds["pipeline"] / seconds["empty"])
+
+
+def _of_peers(peers: pd.DataFrame) -> Iterator[Promise]:
+    both = peers.groupby(["peer", "seeds", "round"])[["step", "seconds"]].mean()  # over the variants
+    step, job = both["step"], both["seconds"]
+    ours, ours_8, recipe = step["gradflow_", 1], step["gradflow_", 8], step["recipe", 1]
+    yield Promise("step: PyTorch script / gradflow, 1 seed", 2.5, recipe / ours, least=True, aim=4)
+    yield Promise("step and seed: PyTorch script / gradflow, 8 seeds", 5, recipe / ours_8, least=True, aim=7)
+    text = "job from process start to CSV, 1 seed: JAX with its compilation / gradflow"
+    yield Promise(text, 1.5, job["jax_", 1] / job["gradflow_", 1], least=True)
+    yield Promise("step and seed: gradflow / JAX, 8 seeds", 1.15, ours_8 / step["jax_", 8], aim=1)
+    share = peers["flops"].iloc[0] / ours_8 / peers.groupby("round")["gemm"].first()
+    yield Promise("matrix products of an epoch: share of the measured peak, 8 seeds", 0.35, share, least=True, aim=0.5)
+    lowest = peers.groupby(["variant", "round"])["accuracy"].agg(["min", "max"])
+    text = "accuracy of every way: {}"
+    yield Promise(text.format("lowest, residual"), 0.94, lowest["min"]["residual"], least=True)
+    yield Promise(text.format("highest, plain"), 0.6, lowest["max"]["plain"])
+
+
+def _of_scaling(scaling: pd.DataFrame) -> Iterator[Promise]:
+    depths = scaling[scaling["axis"] == "depth"]
+    layer = (depths["step"] / depths["depth"]).groupby(depths["round"])
+    text = f"step and layer, depth {depths['depth'].min()} to {depths['depth'].max()}: slowest / fastest"
+    yield Promise(text, 1.2, layer.max() / layer.min())
+    yield Promise(
+        "memory against depth: largest distance from a straight line", 0.05, depths.groupby("round").apply(_bend)
+    )
+
+
+def _bend(depths: pd.DataFrame) -> float:
+    """The largest distance of memory from its line over depth, as a share of the largest memory."""
+    line = np.polynomial.Polynomial.fit(depths["depth"], depths["memory"], 1)
+    return float((depths["memory"] - line(depths["depth"])).abs().max() / depths["memory"].max())
+
+
+def spread(values: pd.Series, scale: float) -> str:
+    """Smallest to largest."""
+    return f"{values.min() * scale:.3g} to {values.max() * scale:.3g}"
+
+
+def table(head: list[str], rows: list[list[str]]) -> str:
+    """A table in Markdown."""
+    lines = [head, ["---"] * len(head), *rows]
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+
+
+def peers_table(peers: pd.DataFrame) -> str:
+    """One row a way and number of seeds."""
+    rows = []
+    for (peer, seeds), of_peer in peers.groupby(["peer", "seeds"], sort=False):
+        rounds = of_peer.groupby("round")[["step", "seconds"]].agg({"step": "mean", "seconds": "sum"})
+        accuracy = of_peer.groupby("variant")["accuracy"].median()
+        rows.append(
+            [
+                NAMES[peer],
+                str(seeds),
+                f"{rounds['step'].median() * 1e3:.3g} ({spread(rounds['step'], 1e3)})",
+                f"{rounds['seconds'].median():.3g} ({spread(rounds['seconds'], 1)})",
+                *(f"{accuracy[variant]:.3f}" for variant in VARIANTS),
+                f"{of_peer['cpu'].max():.2f}",
+            ]
+        )
+    head = ["way", "seeds", "ms per step and seed", "both jobs, s", "accuracy, plain", "residual", "CPU time / time"]
+    return table(head, sorted(rows, key=lambda row: (list(NAMES.values()).index(row[0]), int(row[1]))))
+
+
+def scaling_table(scaling: pd.DataFrame) -> str:
+    """One row a point of an axis."""
+    rows = []
+    for (axis, value), point in scaling.assign(value=[r[r["axis"]] for _, r in scaling.iterrows()]).groupby(
+        ["axis", "value"]
+    ):
+        step, depth = point["step"], point["depth"].iloc[0]
+        rows.append(
+            [
+                axis,
+                str(value),
+                f"{step.median() * 1e3:.3g} ({spread(step, 1e3)})",
+                f"{step.median() / depth * 1e6:.3g}",
+                f"{point['memory'].median() / MIB:.0f}",
+            ]
+        )
+    return table(["", "", "ms per step and seed", "µs per step, seed and block", "memory, MiB"], rows)
+
+
+def seconds_table(frame: pd.DataFrame, by: str, columns: dict[str, str]) -> str:
+    """Median and spread of seconds by stage or way."""
+    rows = [
+        [str(name), *(f"{group[c].median():.3g} ({spread(group[c], 1)})" for c in columns)]
+        for name, group in frame.groupby(by)
+    ]
+    return table([by, *columns.values()], rows)
+
+
+def machines(results: dict[str, Any]) -> str:
+    """What the numbers were measured on, once a machine."""
+    lines = {}
+    for part in results.values():
+        about = part["machine"]
+        versions = ", ".join(f"{name} {number}" for name, number in about["versions"].items())
+        lines[f"{about['cpu']}, {about['cores']} cores, {about['system']}; {versions}."] = None
+    return "\n\n".join(lines)
+
+
+@matplotlib.rc_context(style.RC)
+def draw(frames: Frames) -> Figure:
+    """Four panels: ways, depth, memory, width and seeds."""
+    figure = Figure(figsize=(style.WIDTH, 4.2), layout="constrained")
+    ways, depth, memory, seeds = figure.subplots(2, 2).ravel()
+    if "peers" in frames:
+        _bars(ways, frames["peers"])
+    if "scaling" in frames:
+        scaling = frames["scaling"]
+        of_depth = scaling[scaling["axis"] == "depth"]
+        _line(depth, of_depth["depth"], of_depth["step"] / of_depth["depth"] * 1e6)
+        _line(memory, of_depth["depth"], of_depth["memory"] / MIB)
+        of_seeds = scaling[scaling["axis"] == "seeds"]
+        _line(seeds, of_seeds["seeds"], of_seeds["step"] * 1e3)
+    titles = {
+        ways: ("a step of one seed", "ms", ""),
+        depth: ("a step of one seed and block", "µs", "depth"),
+        memory: ("memory above the imports", "MiB", "depth"),
+        seeds: ("a step of one seed", "ms", "seeds trained together"),
+    }
+    for axes, (title, y, x) in titles.items():
+        axes.set_title(title, loc="left")
+        axes.set_ylabel(y)
+        axes.set_xlabel(x)
+        axes.set_ylim(bottom=0)
+    caption = "One thread. Depth and memory: 8 seeds, width 64; seeds: depth 20, width 64. Batches of 128."
+    about = Experiment(depth=0, seeds=0, epochs=0, diverged={}, caption=caption)
+    return style.finish(figure, about, "Time and memory", [], "Bar or dot: median over rounds; line: all rounds.")
+
+
+def _bars(axes: Axes, peers: pd.DataFrame) -> None:
+    steps = peers.groupby(["peer", "seeds", "round"])["step"].mean() * 1e3
+    cases = [(peer, seeds) for peer in NAMES for seeds in sorted(peers.loc[peers["peer"] == peer, "seeds"].unique())]
+    for place, case in enumerate(cases):
+        ours = case[0] == "gradflow_"
+        axes.bar(place, steps[case].median(), color=style.COLOURS[1] if ours else style.GREY, width=0.7)
+        axes.vlines(place, steps[case].min(), steps[case].max(), color="black", linewidth=1)
+    labels = [f"{NAMES[peer]}\n{seeds} seed{'s' * (seeds > 1)}".replace("PyTorch ", "") for peer, seeds in cases]
+    axes.set_xticks(range(len(cases)), labels, fontsize=6.5)
+    axes.grid(axis="x", visible=False)
+
+
+def _line(axes: Axes, at: pd.Series, values: pd.Series) -> None:
+    over = values.groupby(at)
+    axes.plot(over.median().index, over.median(), color=style.COLOURS[1], marker="o", markersize=3.5)
+    axes.vlines(over.median().index, over.min(), over.max(), color=style.COLOURS[1], linewidth=1)
+    axes.set_xscale("log", base=2)
+    axes.set_xticks(sorted(at.unique()), [str(value) for value in sorted(at.unique())], minor=False)
+
+
+def write(results: dict[str, Any], folder: Path) -> None:
+    """Write the tables between the markers of README.md, and the figure."""
+    frames = {part: pd.DataFrame(found["rows"]) for part, found in results.items()}
+    quick = [part for part, found in results.items() if found["quick"]]
+    parts = [
+        f"Measured on: {machines(results)}",
+        *([f"**From a quick run, too short for numbers: {', '.join(quick)}.**"] if quick else []),
+        table(["", "promised", "measured", "spread", "holds"], [promise.row() for promise in promises(frames)]),
+        "![Time and memory](measured.png)",
+    ]
+    if "peers" in frames:
+        parts += ["### Ways to train", peers_table(frames["peers"])]
+    if "scaling" in frames:
+        parts += ["### Larger and smaller", scaling_table(frames["scaling"])]
+    if "stages" in frames:
+        columns = {"imports": "imports, s", "seconds": "in all, s"}
+        parts += ["### Stage by stage", seconds_table(frames["stages"], "stage", columns)]
+    for part, title in (("from_nothing", "From nothing"), ("nothing_to_do", "Nothing to do")):
+        if part in frames:
+            parts += [f"### {title}", seconds_table(frames[part], "way", {"seconds": "s"})]
+    page = folder / "README.md"
+    before, _, rest = page.read_text(encoding="utf-8").partition(BEGIN)
+    _, _, after = rest.partition(END)
+    page.write_text(before + "\n\n".join([BEGIN, *parts, END]) + after, encoding="utf-8")
+    style.save(draw(frames), folder / "measured", 150)

@@ -1,0 +1,122 @@
+"""The pipeline, measured: from nothing, with nothing to do, stage by stage."""
+
+import shlex
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from benchmarks.process import CHECKOUT, MODULE, ONE_THREAD, timed
+from benchmarks.trainings import VARIANTS, in_turns
+from pipelines import schedule
+
+Row = dict[str, Any]
+
+REPRO = (*MODULE, "dvc", "repro", "--quiet")
+QUICK = {"train.epochs": 5}
+
+
+def clone(folder: Path, changes: dict[str, object], without: tuple[str, ...] = ()) -> Path:
+    """A clone of this checkout as it is committed: no results, other parameters, some stages left out."""
+    subprocess.run(["git", "clone", "--quiet", CHECKOUT, folder], check=True)
+    (folder / "dvc.lock").unlink(missing_ok=True)
+    params = yaml.safe_load((folder / "params.yaml").read_text())
+    for key, value in changes.items():
+        *sections, last = key.split(".")
+        section = params
+        for name in sections:
+            section = section[name]
+        section[last] = value
+    (folder / "params.yaml").write_text(yaml.safe_dump(params, sort_keys=False))
+    definition = yaml.safe_load((folder / "dvc.yaml").read_text())
+    definition["stages"] = {name: stage for name, stage in definition["stages"].items() if name not in without}
+    (folder / "dvc.yaml").write_text(yaml.safe_dump(definition, sort_keys=False))
+    return folder
+
+
+def finished(folder: Path, *, quick: bool) -> Path:
+    """A clone in which everything has run, with the default parameters."""
+    timed(REPRO, clone(folder, QUICK if quick else {}), **private(folder.parent))
+    return folder
+
+
+def private(base: Path) -> dict[str, str]:
+    """Environment that keeps what DVC, MLflow and Prefect leave in a folder."""
+    return {
+        "DVC_SITE_CACHE_DIR": str(base / "dvc"),
+        "MLFLOW_TRACKING_URI": f"sqlite:///{base / 'mlflow.db'}",
+        "PREFECT_HOME": str(base / "prefect"),
+    }
+
+
+def commands(folder: Path) -> dict[str, list[str]]:
+    """Stage to its command, from what has run."""
+    stages = yaml.safe_load((folder / "dvc.lock").read_text())["stages"]
+    return {name: shlex.split(stage["cmd"]) for name, stage in stages.items()}
+
+
+def stages(done: Path, turn: int) -> list[Row]:
+    """Seconds of each stage, and of its imports alone."""
+    rows = []
+    for name, command in in_turns(commands(done).items(), turn):
+        imports, _ = timed([command[0], "-c", f"import {command[2]}"], done)
+        total, _ = timed(command, done, **private(done.parent))
+        rows.append({"stage": name, "imports": imports, "seconds": total})
+    return rows
+
+
+def nothing_to_do(done: Path, empty: Path, turn: int) -> list[Row]:
+    """`dvc repro` where all is done, here and in a pipeline that has as many stages and dependencies but no content.
+
+    Each is the second of two in a row: the first may have hashed files that were written anew.
+    """
+    rows = []
+    for way, folder in in_turns((("pipeline", done), ("empty", empty)), turn):
+        _, seconds = (timed(REPRO, folder, **private(done.parent))[0] for _ in range(2))
+        rows.append({"way": way, "seconds": seconds})
+    return rows
+
+
+def empty_like(done: Path, folder: Path) -> Path:
+    """A repository whose stages do nothing, as many and with as many dependencies each as those of a pipeline."""
+    folder.mkdir()
+    env = private(done.parent)
+    timed(["git", "init", "--quiet"], folder)
+    timed([*MODULE, "dvc", "init", "--quiet"], folder, **env)
+    definition: dict[str, Any] = {}
+    for number, (name, stage) in enumerate(yaml.safe_load((done / "dvc.lock").read_text())["stages"].items()):
+        deps = [f"{number}-{dep}" for dep in range(len(stage["deps"]))]
+        for dep in deps:
+            (folder / dep).write_text(dep)
+        output = f"{number}-out"
+        definition[name.replace("@", "-")] = {"cmd": f"echo {number} > {output}", "deps": deps, "outs": [output]}
+    (folder / "dvc.yaml").write_text(yaml.safe_dump({"stages": definition}))
+    timed(REPRO, folder, **env)
+    return folder
+
+
+def from_nothing(base: Path, done: Path, turn: int, port: int, *, quick: bool) -> list[Row]:
+    """One seed up to the figures: DVC, the flow beside a running server, and scripts one after another."""
+    changes = {"seeds": 1} | (QUICK if quick else {})
+    epochs = yaml.safe_load((done / "params.yaml").read_text())["train"]["epochs"]
+
+    def dvc() -> float:
+        return timed([*REPRO, "plot"], clone(base / f"dvc-{turn}", changes), **private(base))[0]
+
+    def flow() -> float:
+        folder = clone(base / f"flow-{turn}", changes, without=("track",))
+        with schedule.server(port) as api:
+            return timed([*MODULE, "pipelines.reproduce"], folder, PREFECT_API_URL=api, **private(base))[0]
+
+    def scripts() -> float:
+        data = done / "data/scaled"
+        recipe = [*MODULE, "benchmarks.peers.recipe", f"--epochs={epochs}", f"--data={data}"]
+        trained = [
+            timed([*recipe, f"--variant={variant}", f"--output={base / 'norms.csv'}"], **ONE_THREAD)[0]
+            for variant in VARIANTS
+        ]
+        return sum(trained) + timed(commands(done)["plot"], done)[0]
+
+    ways = (("dvc", dvc), ("flow", flow), ("scripts", scripts))
+    return [{"way": name, "seconds": measure()} for name, measure in in_turns(ways, turn)]

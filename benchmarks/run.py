@@ -1,0 +1,92 @@
+"""make bench: measure, keep the numbers in results.json, and write the page that shows them."""
+
+import json
+import os
+import platform
+import tempfile
+import time
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import click
+
+from benchmarks import page, pipeline, trainings
+from benchmarks.process import CHECKOUT, timed
+
+Row = dict[str, Any]
+RESULTS = CHECKOUT / "benchmarks/results.json"
+PARTS = ("peers", "logging", "scaling", "from_nothing", "nothing_to_do", "stages")
+LIBRARIES = ("torch", "numpy", "lightning", "jax", "dvc", "prefect")
+
+
+def machine() -> dict[str, object]:
+    """What the numbers depend on."""
+    described = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
+    model = next((line.split(":")[1].strip() for line in described if line.startswith("model name")), "unknown")
+    versions = {"python": platform.python_version()} | {name: version(name) for name in LIBRARIES}
+    return {"cpu": model, "cores": os.cpu_count(), "system": platform.system(), "versions": versions}
+
+
+class Bench:
+    """What the parts measure with: copies of the project in a temporary folder, each made when it is first used."""
+
+    def __init__(self, base: Path, port: int, *, quick: bool) -> None:
+        self.base, self.port, self.quick = base, port, quick
+
+    @property
+    def data(self) -> Path:
+        """The scaled rows."""
+        folder = self.base / "rows"
+        if not folder.exists():
+            timed([*pipeline.REPRO, "scale"], pipeline.clone(folder, {}), **pipeline.private(self.base))
+        return folder / "data/scaled"
+
+    @property
+    def done(self) -> Path:
+        """A clone in which everything has run."""
+        folder = self.base / "done"
+        return folder if folder.exists() else pipeline.finished(folder, quick=self.quick)
+
+    @property
+    def empty(self) -> Path:
+        """A pipeline without content."""
+        folder = self.base / "empty"
+        return folder if folder.exists() else pipeline.empty_like(self.done, folder)
+
+    def measure(self, part: str, turn: int) -> list[Row]:
+        """One round of a part."""
+        match part:
+            case "peers" | "logging" | "scaling":
+                return getattr(trainings, part)(self.data, turn, quick=self.quick)
+            case "stages":
+                return pipeline.stages(self.done, turn)
+            case "nothing_to_do":
+                return pipeline.nothing_to_do(self.done, self.empty, turn)
+            case _:
+                return pipeline.from_nothing(self.base, self.done, turn, self.port, quick=self.quick)
+
+
+@click.command()
+@click.option("--part", "parts", type=click.Choice(PARTS), multiple=True, help="Only this; may be said again.")
+@click.option("--rounds", type=click.IntRange(1), default=3, show_default=True, help="Of each part.")
+@click.option("--quick", is_flag=True, help="Few epochs and small networks: to see that it works, not for numbers.")
+@click.option("--port", default=4291, show_default=True, help="Of the Prefect server.")
+def main(parts: tuple[str, ...], rounds: int, quick: bool, port: int) -> None:
+    """Measure the parts (default: all) round by round; what was measured of others before stays."""
+    results = json.loads(RESULTS.read_text()) if RESULTS.exists() else {}
+    with tempfile.TemporaryDirectory(prefix="gradflow-bench-") as base:
+        bench = Bench(Path(base), port, quick=quick)
+        for part in parts or PARTS:
+            rows: list[Row] = []
+            for turn in range(rounds):
+                start = time.monotonic()
+                rows += [row | {"round": turn} for row in bench.measure(part, turn)]
+                click.echo(f"{part}: round {turn + 1} of {rounds}, {time.monotonic() - start:.0f} s")
+            results[part] = {"machine": machine(), "quick": quick, "rows": rows}
+            RESULTS.write_text(json.dumps(results, indent=1) + "\n")
+    page.write(results, RESULTS.parent)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,103 @@
+"""Trainings, measured: beside the peers, with and without norms, beside the machine's best, larger and smaller."""
+
+import json
+from collections.abc import Iterable
+from math import sqrt
+from pathlib import Path
+from statistics import fmean, median
+from typing import Any
+
+import pyarrow.parquet as pq
+
+from benchmarks.peers.job import Job
+from benchmarks.process import MODULE, ONE_THREAD, timed
+
+Row = dict[str, Any]
+
+WARM_UP = 2  # epochs: compiling, first touch of memory
+VARIANTS = ("plain", "residual")
+PEERS = (("recipe", 1), ("lightning_", 1), ("jax_", 1), ("jax_", 8), ("gradflow_", 1), ("gradflow_", 8))
+AXES = {
+    "depth": (20, 40, 80, 160, 320, 640),
+    "width": (16, 32, 64, 128, 256),
+    "seeds": (1, 2, 4, 8, 16, 32, 64),
+    "threads": (1, 2),
+}
+
+
+def in_turns(cases: Iterable[Any], turn: int) -> list[Any]:
+    """The cases, every other time in reverse: what slows the machine down for a while meets all of them."""
+    return list(cases)[:: -1 if turn % 2 else 1]
+
+
+def training(peer: str, data: Path, *, threads: int = 1, **options: object) -> Row:
+    """A peer's training: seconds a step and seed, seconds of the whole process, accuracy, memory.
+
+    Args:
+        peer: Module in :mod:`benchmarks.peers`.
+        data: Folder of the scaled rows.
+        threads: More than one may use all cores.
+        options: Command line of the peer.
+    """
+    words = [f"--{name.replace('_', '-')}={value}" for name, value in options.items()]
+    output = data / "norms.csv"
+    env = ONE_THREAD if threads == 1 else {"GRADFLOW_THREADS": str(threads)}
+    command = [*MODULE, f"benchmarks.peers.{peer}", *words, f"--data={data}", f"--output={output}"]
+    seconds, printed = timed(command, pinned=threads == 1, **env)
+    found = json.loads(printed)
+    assert output.stat().st_size, "a peer writes the norms"
+    output.unlink()
+    step = median(found["epochs"][WARM_UP:]) / found["steps_per_epoch"] / int(str(options["seeds"]))
+    return {
+        "peer": peer,
+        **options,
+        "step": step,
+        "seconds": seconds,
+        "cpu": found["cpu"] / seconds,
+        "memory": found["memory"],
+        "accuracy": fmean(found["accuracy"]),
+        "lowest": min(found["accuracy"]),
+    }
+
+
+def peers(data: Path, turn: int, *, quick: bool) -> list[Row]:
+    """Each peer on both variants, with the flops of a step, and the best rate of matrix products at that time."""
+    _, gemm = timed([*MODULE, "benchmarks.gemm"], pinned=True, **ONE_THREAD)
+    rows = {part: pq.read_metadata(data / f"{part}.parquet").num_rows for part in ("train", "val")}
+    steps = -(-rows["train"] // Job.batch_size)
+    machine = {"gemm": float(gemm), "flops": epoch_flops(rows["train"], rows["val"], Job.depth, Job.width) / steps}
+    cases = [(*peer, variant) for variant in VARIANTS for peer in PEERS]
+    return [
+        training(peer, data, variant=variant, seeds=seeds, epochs=12 if quick else 100) | machine
+        for peer, seeds, variant in in_turns(cases, turn)
+    ]
+
+
+def logging(data: Path, turn: int, *, quick: bool) -> list[Row]:
+    """The engine with and without the norms of the layers."""
+    return [
+        training(peer, data, variant="residual", seeds=8, epochs=12 if quick else 50)
+        for peer in in_turns(("gradflow_", "silent"), turn)
+    ]
+
+
+def scaling(data: Path, turn: int, *, quick: bool) -> list[Row]:
+    """The engine along each axis; residual blocks are scaled by 1/sqrt(depth), so that all depths train."""
+    rows = []
+    for axis, value in in_turns([(axis, value) for axis, values in AXES.items() for value in values], turn):
+        if quick and value > {"depth": 80, "width": 128, "seeds": 16}.get(axis, value):
+            continue
+        shape = {"depth": 20, "width": 64, "seeds": 8, "threads": 1} | {axis: value}
+        scale = 1 / sqrt(shape["depth"])
+        row = training("gradflow_", data, variant="residual", epochs=WARM_UP + 4, scale=scale, **shape)
+        rows.append(row | {"axis": axis, **shape})
+    return rows
+
+
+def epoch_flops(train: int, val: int, depth: int, width: int) -> int:
+    """Floating-point operations in the matrix products of an epoch of one seed: training rows and validation rows.
+
+    Forward, gradient of the weights, gradient of the inputs; that of the stem's inputs is not needed.
+    """
+    blocks, end = 2 * depth * width**2, 2 * 2 * width
+    return train * (3 * blocks + 3 * end + 2 * end) + val * (blocks + 2 * end)
