@@ -6,7 +6,6 @@ on at least two cores; with nothing to do at most 6 s after the imports.
 """
 
 import os
-import re
 import subprocess
 import sys
 import tempfile
@@ -18,6 +17,7 @@ from statistics import median
 import click
 import yaml
 
+from benchmarks.pipeline import clone
 from pipelines import schedule
 
 CHECKOUT = Path(__file__).parents[1]
@@ -31,15 +31,6 @@ def timed(command: list[str], folder: Path) -> float:
     start = time.monotonic()
     subprocess.run(command, cwd=folder, check=True, capture_output=True)
     return time.monotonic() - start
-
-
-def copy(folder: Path, epochs: int) -> Path:
-    """A clone of this checkout in a folder, without results, with that many epochs."""
-    subprocess.run(["git", "clone", "--quiet", CHECKOUT, folder], check=True)
-    (folder / "dvc.lock").unlink(missing_ok=True)
-    params = folder / "params.yaml"
-    params.write_text(re.sub(r"(?m)^(  epochs:).*", rf"\1 {epochs}", params.read_text()))
-    return folder
 
 
 def hashes(folder: Path) -> dict[str, object]:
@@ -62,7 +53,7 @@ def main(epochs: int, repeats: int, port: int) -> None:
             os.environ["PREFECT_API_URL"] = api
             ratios, flow = [], base
             for n in range(repeats):
-                repro, flow = copy(base / f"repro-{n}", epochs), copy(base / f"flow-{n}", epochs)
+                repro, flow = (clone(base / f"{way}-{n}", {"train.epochs": epochs}) for way in ("repro", "flow"))
                 runs: list[tuple[list[str], Path]] = [(REPRO, repro), (FLOW, flow)]
                 seconds = {folder: timed(command, folder) for command, folder in runs[:: -1 if n % 2 else 1]}
                 same = hashes(repro) == hashes(flow)

@@ -147,14 +147,14 @@ def scaling_table(scaling: pd.DataFrame) -> str:
                 f"{point['memory'].median() / MIB:.0f}",
             ]
         )
-    return table(["", "", "ms per step and seed", "µs per step, seed and block", "memory, MiB"], rows)
+    return table(["axis", "value", "ms per step and seed", "µs per step, seed and block", "memory, MiB"], rows)
 
 
 def seconds_table(frame: pd.DataFrame, by: str, columns: dict[str, str]) -> str:
     """Median and spread of seconds by stage or way."""
     rows = [
         [str(name), *(f"{group[c].median():.3g} ({spread(group[c], 1)})" for c in columns)]
-        for name, group in frame.groupby(by)
+        for name, group in frame.groupby(by, sort=False)
     ]
     return table([by, *columns.values()], rows)
 
@@ -180,7 +180,7 @@ def draw(frames: Frames) -> Figure:
         scaling = frames["scaling"]
         of_depth = scaling[scaling["axis"] == "depth"]
         _line(depth, of_depth["depth"], of_depth["step"] / of_depth["depth"] * 1e6)
-        _line(memory, of_depth["depth"], of_depth["memory"] / MIB)
+        _line(memory, of_depth["depth"], of_depth["memory"] / MIB, doubling=False)
         of_seeds = scaling[scaling["axis"] == "seeds"]
         _line(seeds, of_seeds["seeds"], of_seeds["step"] * 1e3)
     titles = {
@@ -193,10 +193,13 @@ def draw(frames: Frames) -> Figure:
         axes.set_title(title, loc="left")
         axes.set_ylabel(y)
         axes.set_xlabel(x)
-        axes.set_ylim(bottom=0)
+        axes.set_ylim(0, 1.05 * axes.get_ylim()[1])
     caption = "One thread. Depth and memory: 8 seeds, width 64; seeds: depth 20, width 64. Batches of 128."
     about = Experiment(depth=0, seeds=0, epochs=0, diverged={}, caption=caption)
-    return style.finish(figure, about, "Time and memory", [], "Bar or dot: median over rounds; line: all rounds.")
+    notes = (
+        "Bar or dot: median over rounds; upright line: all rounds; dotted: matrix products alone at the measured peak."
+    )
+    return style.finish(figure, about, "Time and memory", [], notes)
 
 
 def _bars(axes: Axes, peers: pd.DataFrame) -> None:
@@ -206,17 +209,19 @@ def _bars(axes: Axes, peers: pd.DataFrame) -> None:
         ours = case[0] == "gradflow_"
         axes.bar(place, steps[case].median(), color=style.COLOURS[1] if ours else style.GREY, width=0.7)
         axes.vlines(place, steps[case].min(), steps[case].max(), color="black", linewidth=1)
-    labels = [f"{NAMES[peer]}\n{seeds} seed{'s' * (seeds > 1)}".replace("PyTorch ", "") for peer, seeds in cases]
+    axes.axhline((peers["flops"] / peers["gemm"]).median() * 1e3, color="black", linewidth=0.9, linestyle=":")
+    labels = [f"{NAMES[peer]}\n{seeds} seed{'s' * int(seeds > 1)}".replace("PyTorch ", "") for peer, seeds in cases]
     axes.set_xticks(range(len(cases)), labels, fontsize=6.5)
     axes.grid(axis="x", visible=False)
 
 
-def _line(axes: Axes, at: pd.Series, values: pd.Series) -> None:
+def _line(axes: Axes, at: pd.Series, values: pd.Series, *, doubling: bool = True) -> None:
     over = values.groupby(at)
     axes.plot(over.median().index, over.median(), color=style.COLOURS[1], marker="o", markersize=3.5)
     axes.vlines(over.median().index, over.min(), over.max(), color=style.COLOURS[1], linewidth=1)
-    axes.set_xscale("log", base=2)
-    axes.set_xticks(sorted(at.unique()), [str(value) for value in sorted(at.unique())], minor=False)
+    if doubling:
+        axes.set_xscale("log", base=2)
+        axes.set_xticks(sorted(at.unique()), [str(value) for value in sorted(at.unique())])
 
 
 def write(results: dict[str, Any], folder: Path) -> None:

@@ -69,12 +69,16 @@ class Bench:
 
 @click.command()
 @click.option("--part", "parts", type=click.Choice(PARTS), multiple=True, help="Only this; may be said again.")
+@click.option("--page", "page_alone", is_flag=True, help="Measure nothing, write the page anew.")
 @click.option("--rounds", type=click.IntRange(1), default=3, show_default=True, help="Of each part.")
 @click.option("--quick", is_flag=True, help="Few epochs and small networks: to see that it works, not for numbers.")
 @click.option("--port", default=4291, show_default=True, help="Of the Prefect server.")
-def main(parts: tuple[str, ...], rounds: int, quick: bool, port: int) -> None:
+def main(parts: tuple[str, ...], page_alone: bool, rounds: int, quick: bool, port: int) -> None:
     """Measure the parts (default: all) round by round; what was measured of others before stays."""
     results = json.loads(RESULTS.read_text()) if RESULTS.exists() else {}
+    if page_alone:
+        page.write(results, RESULTS.parent)
+        return
     with tempfile.TemporaryDirectory(prefix="gradflow-bench-") as base:
         bench = Bench(Path(base), port, quick=quick)
         for part in parts or PARTS:
@@ -85,7 +89,7 @@ def main(parts: tuple[str, ...], rounds: int, quick: bool, port: int) -> None:
                 click.echo(f"{part}: round {turn + 1} of {rounds}, {time.monotonic() - start:.0f} s")
             results[part] = {"machine": machine(), "quick": quick, "rows": rows}
             RESULTS.write_text(json.dumps(results, indent=1) + "\n")
-    page.write(results, RESULTS.parent)
+            page.write(results, RESULTS.parent)
 
 
 if __name__ == "__main__":

@@ -46,6 +46,7 @@ def training(peer: str, data: Path, *, threads: int = 1, **options: object) -> R
     seconds, printed = timed(command, pinned=threads == 1, **env)
     found = json.loads(printed)
     assert output.stat().st_size, "a peer writes the norms"
+    assert threads > 1 or found["cpu"] < 1.05 * seconds, "more than one core has worked"
     output.unlink()
     step = median(found["epochs"][WARM_UP:]) / found["steps_per_epoch"] / int(str(options["seeds"]))
     return {

@@ -31,7 +31,7 @@ class Job:
     output: Path
     depth: int = 20
     width: int = 64
-    scale: float = 1 / sqrt(2)
+    scale: float = sqrt(0.5)
     batch_size: int = 128
     lr: float = 0.1
     momentum: float = 0.9

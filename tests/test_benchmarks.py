@@ -1,0 +1,59 @@
+"""The benchmarks measure what the pipeline does by default, and their page is made from their results."""
+
+import csv
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from benchmarks import page
+from benchmarks.peers.job import Job
+from benchmarks.trainings import epoch_flops
+from gradflow import dataset, params
+
+ROOT = Path(__file__).parents[1]
+
+
+def test_the_job_of_the_peers_is_the_default_one():
+    config = params.load(ROOT / "params.yaml")
+    assert (Job.depth, Job.width, Job.batch_size) == (config.depth, config.width, config.train.batch_size)
+    assert (Job.lr, Job.momentum, Job.clip_norm) == (config.train.lr, config.train.momentum, config.train.clip_norm)
+    assert config.variants["residual"].settings() == {"scale": Job.scale}
+    assert config.train.init == "default"
+
+
+@pytest.mark.parametrize("peer", ["recipe", "gradflow_"])
+def test_a_peer_writes_a_norm_for_every_step_seed_and_layer(tmp_path, peer):
+    rng = np.random.default_rng(0)
+    for part, rows in (("train", 50), ("val", 20)):
+        points = rng.normal(size=(rows, 2))
+        dataset.write(tmp_path / f"{part}.parquet", points, (points[:, 0] > 0).astype(np.int64))
+    command = [sys.executable, "-m", f"benchmarks.peers.{peer}", "--variant=residual", "--epochs=3"]
+    small = ["--depth=3", "--width=8", "--batch-size=16", f"--data={tmp_path}", f"--output={tmp_path / 'norms.csv'}"]
+    done = subprocess.run([*command, *small], cwd=ROOT, capture_output=True, text=True, check=True)
+
+    found = json.loads(done.stdout)
+    assert len(found["epochs"]) == 3 and found["steps_per_epoch"] == 4 and 0 <= found["accuracy"][0] <= 1
+    with (tmp_path / "norms.csv").open(encoding="utf-8") as file:
+        norms = list(csv.DictReader(file))
+    assert len(norms) == 3 * 4 * 5
+    assert all(float(row["grad_norm"]) > 0 for row in norms)
+
+
+def test_flops_of_an_epoch_are_those_of_its_products():
+    # One block, width 3, one row: stem 2x3, block 3x3, head 3x2; each product of (1, a) and (a, b) takes 2ab.
+    stem, block, head = 2 * 6, 2 * 9, 2 * 6
+    assert epoch_flops(0, 1, 1, 3) == stem + block + head
+    assert epoch_flops(1, 0, 1, 3) == 2 * stem + 3 * block + 3 * head
+
+
+def test_the_page_says_what_its_results_say(tmp_path):
+    results = json.loads((ROOT / "benchmarks/results.json").read_text(encoding="utf-8"))
+    written = (ROOT / "benchmarks/README.md").read_text(encoding="utf-8")
+    (tmp_path / "README.md").write_text(written, encoding="utf-8")
+    page.write(results, tmp_path)
+
+    assert (tmp_path / "README.md").read_text(encoding="utf-8") == written
