@@ -51,7 +51,7 @@ test-servers: setup ## Tracking and flows, against real MLflow and Prefect serve
 	pytest -n auto tests/tracking tests/flows
 
 .PHONY: bench
-bench: .venv-bench/installed ## Measure this beside what others would write (some minutes): benchmarks/README.md
+bench: .venv-bench/installed ## Measure this beside what others would write (half an hour): benchmarks/README.md
 	.venv-bench/bin/python -m benchmarks.run $(BENCH)
 
 .PHONY: lock
