@@ -53,8 +53,9 @@ def promises(frames: Frames) -> Iterator[Promise]:
     if "peers" in frames:
         yield from _of_peers(frames["peers"])
     if "logging" in frames:
-        step = frames["logging"].set_index(["peer", "round"])["step"]
-        yield Promise("logging every norm: step with / without", 1.03, step["gradflow_"] / step["silent"])
+        for seeds, of_seeds in frames["logging"].groupby("seeds"):
+            text = f"logging every norm: step with / without, {seeds} seed{'s' * int(seeds > 1)}"
+            yield Promise(text, 1.03, of_seeds["ratio"])
     if "scaling" in frames:
         yield from _of_scaling(frames["scaling"])
     if "from_nothing" in frames:
@@ -124,7 +125,7 @@ def peers_table(peers: pd.DataFrame) -> str:
                 f"{rounds['step'].median() * 1e3:.3g} ({spread(rounds['step'], 1e3)})",
                 f"{rounds['seconds'].median():.3g} ({spread(rounds['seconds'], 1)})",
                 *(f"{accuracy[variant]:.3f}" for variant in VARIANTS),
-                f"{of_peer['cpu'].max():.2f}",
+                f"{of_peer['cpu'].min():.2f}",
             ]
         )
     head = ["way", "seeds", "ms per step and seed", "both jobs, s", "accuracy, plain", "residual", "CPU time / time"]
@@ -165,7 +166,9 @@ def machines(results: dict[str, Any]) -> str:
     for part in results.values():
         about = part["machine"]
         versions = ", ".join(f"{name} {number}" for name, number in about["versions"].items())
-        lines[f"{about['cpu']}, {about['cores']} cores, {about['system']}; {versions}."] = None
+        lines[f"{about['cpu']}, {about['cores']} cores, {about['system']}; gradflow {about['code']}, {versions}."] = (
+            None
+        )
     return "\n\n".join(lines)
 
 

@@ -35,9 +35,9 @@ def clone(folder: Path, changes: dict[str, object], without: tuple[str, ...] = (
     return folder
 
 
-def finished(folder: Path, *, quick: bool) -> Path:
-    """A clone in which everything has run, with the default parameters."""
-    timed(REPRO, clone(folder, QUICK if quick else {}), **private(folder.parent))
+def finished(folder: Path, *, quick: bool, **changes: object) -> Path:
+    """A clone in which everything has run, with the default parameters but for changes."""
+    timed(REPRO, clone(folder, changes | (QUICK if quick else {})), **private(folder.parent))
     return folder
 
 
@@ -96,10 +96,10 @@ def empty_like(done: Path, folder: Path) -> Path:
     return folder
 
 
-def from_nothing(base: Path, done: Path, turn: int, port: int, *, quick: bool) -> list[Row]:
+def from_nothing(base: Path, single: Path, turn: int, port: int, *, quick: bool) -> list[Row]:
     """One seed up to the figures: DVC, the flow beside a running server, and scripts one after another."""
     changes = {"seeds": 1} | (QUICK if quick else {})
-    epochs = yaml.safe_load((done / "params.yaml").read_text())["train"]["epochs"]
+    epochs = yaml.safe_load((single / "params.yaml").read_text())["train"]["epochs"]
 
     def dvc() -> float:
         return timed([*REPRO, "plot"], clone(base / f"dvc-{turn}", changes), **private(base))[0]
@@ -110,13 +110,13 @@ def from_nothing(base: Path, done: Path, turn: int, port: int, *, quick: bool) -
             return timed([*MODULE, "pipelines.reproduce"], folder, PREFECT_API_URL=api, **private(base))[0]
 
     def scripts() -> float:
-        data = done / "data/scaled"
+        data = single / "data/scaled"
         recipe = [*MODULE, "benchmarks.peers.recipe", f"--epochs={epochs}", f"--data={data}"]
         trained = [
             timed([*recipe, f"--variant={variant}", f"--output={base / 'norms.csv'}"], **ONE_THREAD)[0]
             for variant in VARIANTS
         ]
-        return sum(trained) + timed(commands(done)["plot"], done)[0]
+        return sum(trained) + timed(commands(single)["plot"], single)[0]
 
     ways = (("dvc", dvc), ("flow", flow), ("scripts", scripts))
     return [{"way": name, "seconds": measure()} for name, measure in in_turns(ways, turn)]

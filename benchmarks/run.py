@@ -3,6 +3,7 @@
 import json
 import os
 import platform
+import subprocess
 import tempfile
 import time
 from importlib.metadata import version
@@ -22,10 +23,11 @@ LIBRARIES = ("torch", "numpy", "lightning", "jax", "dvc", "prefect")
 
 def machine() -> dict[str, object]:
     """What the numbers depend on."""
-    described = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
-    model = next((line.split(":")[1].strip() for line in described if line.startswith("model name")), "unknown")
+    facts = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
+    model = next((line.split(":")[1].strip() for line in facts if line.startswith("model name")), "unknown")
     versions = {"python": platform.python_version()} | {name: version(name) for name in LIBRARIES}
-    return {"cpu": model, "cores": os.cpu_count(), "system": platform.system(), "versions": versions}
+    code = subprocess.check_output(["git", "describe", "--always", "--dirty"], cwd=CHECKOUT, text=True).strip()
+    return {"code": code, "cpu": model, "cores": os.cpu_count(), "system": platform.system(), "versions": versions}
 
 
 class Bench:
@@ -49,6 +51,12 @@ class Bench:
         return folder if folder.exists() else pipeline.finished(folder, quick=self.quick)
 
     @property
+    def single(self) -> Path:
+        """The same with one seed."""
+        folder = self.base / "single"
+        return folder if folder.exists() else pipeline.finished(folder, quick=self.quick, seeds=1)
+
+    @property
     def empty(self) -> Path:
         """A pipeline without content."""
         folder = self.base / "empty"
@@ -64,7 +72,7 @@ class Bench:
             case "nothing_to_do":
                 return pipeline.nothing_to_do(self.done, self.empty, turn)
             case _:
-                return pipeline.from_nothing(self.base, self.done, turn, self.port, quick=self.quick)
+                return pipeline.from_nothing(self.base, self.single, turn, self.port, quick=self.quick)
 
 
 @click.command()
@@ -80,6 +88,7 @@ def main(parts: tuple[str, ...], page_alone: bool, rounds: int, quick: bool, por
         page.write(results, RESULTS.parent)
         return
     with tempfile.TemporaryDirectory(prefix="gradflow-bench-") as base:
+        os.environ.update(pipeline.private(Path(base)))
         bench = Bench(Path(base), port, quick=quick)
         for part in parts or PARTS:
             rows: list[Row] = []
@@ -87,6 +96,9 @@ def main(parts: tuple[str, ...], page_alone: bool, rounds: int, quick: bool, por
                 start = time.monotonic()
                 rows += [row | {"round": turn} for row in bench.measure(part, turn)]
                 click.echo(f"{part}: round {turn + 1} of {rounds}, {time.monotonic() - start:.0f} s")
+            if quick and not results.get(part, {"quick": True})["quick"]:
+                click.echo(f"{part}: what was measured at full size stays")
+                continue
             results[part] = {"machine": machine(), "quick": quick, "rows": rows}
             RESULTS.write_text(json.dumps(results, indent=1) + "\n")
             page.write(results, RESULTS.parent)

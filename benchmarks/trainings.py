@@ -67,6 +67,9 @@ def peers(data: Path, turn: int, *, quick: bool) -> list[Row]:
     rows = {part: pq.read_metadata(data / f"{part}.parquet").num_rows for part in ("train", "val")}
     steps = -(-rows["train"] // Job.batch_size)
     machine = {"gemm": float(gemm), "flops": epoch_flops(rows["train"], rows["val"], Job.depth, Job.width) / steps}
+    if turn == 0:  # reading the libraries from the disk is nobody's work
+        for peer in dict(PEERS):
+            training(peer, data, variant="plain", seeds=1, epochs=WARM_UP + 1)
     cases = [(*peer, variant) for variant in VARIANTS for peer in PEERS]
     return [
         training(peer, data, variant=variant, seeds=seeds, epochs=12 if quick else 100) | machine
@@ -76,9 +79,10 @@ def peers(data: Path, turn: int, *, quick: bool) -> list[Row]:
 
 def logging(data: Path, turn: int, *, quick: bool) -> list[Row]:
     """The engine with and without the norms of the layers."""
+    command = [*MODULE, "benchmarks.norms", f"--data={data}", f"--pairs={5 if quick else 60}"]
     return [
-        training(peer, data, variant="residual", seeds=8, epochs=12 if quick else 50)
-        for peer in in_turns(("gradflow_", "silent"), turn)
+        json.loads(timed([*command, f"--seeds={seeds}"], pinned=True, **ONE_THREAD)[1]) | {"seeds": seeds}
+        for seeds in in_turns((1, 8), turn)
     ]
 
 

@@ -46,9 +46,11 @@ def fastest(network: Network, gradients: Mapping[Tensor, Tensor], batch: int) ->
         gradients: For each of its parameters a tensor to write its gradient into.
         batch: Rows that each call will bring.
     """
-    if all(hasattr(block, "relu_scale") for block in network.blocks):
-        return Fused(network, gradients, batch)
-    return Autograd(network, gradients)
+    by_hand = all(
+        hasattr(block, "relu_scale") and {*block.parameters()} == {*linear.parameters()}
+        for block, linear in zip(network.blocks, network.linears()[1:-1], strict=True)
+    )
+    return Fused(network, gradients, batch) if by_hand else Autograd(network, gradients)
 
 
 class Autograd:

@@ -82,7 +82,7 @@ class Probe:
 
     def delta(self, delta: Tensor, scale: float) -> None:
         """See dLoss/dz_l, up to a factor."""
-        self._measured["delta_norm"].append(norm(delta, (1, 2)) * scale)
+        self._measured["delta_norm"].append(norm(delta, (1, 2)) * abs(scale))
 
     def _spread(self, name: str, x: Tensor) -> None:
         """Mean and standard deviation, not corrected for the mean."""

@@ -4,22 +4,24 @@ Nothing here waits for a result: what a step finds stays in tensors until the ep
 never runs dry, and the step can be captured as a CUDA graph.
 """
 
+import math
 import warnings
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 
 import torch
 from torch import Tensor
+from torch.linalg import vector_norm
 
 from gradflow import params, passes
 from gradflow.network import Network
-from gradflow.probe import norm
 
-_IN_CACHE = 2**15  # numbers
+# Between these a norm summed in float32 has lost nothing that counts to squares that underflow or overflow.
+_SAFE = 1e-15, 1e15
 _LARGEST = torch.finfo(torch.float32).max
 
 
 class Flat:
-    """All parameters of a network in one (seeds, numbers) tensor, and their gradients in another.
+    """All parameters of a network in one (seeds, numbers) tensor, the weights first, and their gradients in another.
 
     The network's parameters become views of the first, so that clipping, momentum and the update are
     one operation each over all layers and seeds.
@@ -31,7 +33,8 @@ class Flat:
     """
 
     def __init__(self, network: Network) -> None:
-        parameters = list(network.parameters())
+        weights = [linear.get_parameter("weight") for linear in network.linears()]
+        parameters = [*weights, *(p for p in network.parameters() if all(p is not weight for weight in weights))]
         self.values = torch.cat([p.detach().flatten(1) for p in parameters], 1)
         self.gradients = torch.zeros_like(self.values)
         self.views: dict[Tensor, Tensor] = {}
@@ -40,29 +43,23 @@ class Flat:
             start, end = end, end + parameter[0].numel()
             parameter.data = self.values[:, start:end].view_as(parameter)
             self.views[parameter] = self.gradients[:, start:end].view_as(parameter)
-        # The same layout repeats in every block, so one strided view holds a parameter of all blocks.
-        ends = [(p,) for end in (network.stem, network.head) for p in end.parameters()]
-        groups = [*ends, *zip(*(block.parameters() for block in network.blocks), strict=True)]
-        stacks = {group[0]: self._stack(group) for group in groups}
-        stem, first, *_, head = network.linears()
-        first_weights, hidden, last_weights = (stacks.pop(one.get_parameter("weight")) for one in (stem, first, head))
-        # Some blocks at a time: the copy in float64 that a norm makes then stays in the processor's cache.
-        at_once = max(1, _IN_CACHE // hidden[:, 0].numel())
-        self._weights = [first_weights, *torch.split(hidden, at_once, 1), last_weights]
-        self._others = list(stacks.values())
+        first, last = weights[0][0].numel(), sum(weight[0].numel() for weight in weights)
+        middle = last - weights[-1][0].numel()
+        hidden = torch.unflatten(self.gradients[:, first:middle], 1, (len(network.blocks), -1))
+        self._weights = [self.gradients[:, None, :first], hidden, self.gradients[:, None, middle:last]]
+        self._others = self.gradients[:, None, last:]
 
-    def norms(self) -> tuple[Tensor, Tensor]:
-        """||dLoss/dW||_F of every layer, (seeds, depth + 2), and of all gradients together, (seeds,); float64."""
-        layers = torch.cat([norm(weight, (2,)) for weight in self._weights], 1)
-        others = [norm(other, (2,)) for other in self._others]
-        return layers, norm(torch.cat([layers, *others], 1), (1,))
+    def norms(self, dtype: torch.dtype) -> tuple[Tensor, Tensor]:
+        """||dLoss/dW||_F of every layer and the norm of all gradients together.
 
-    def _stack(self, alike: tuple[Tensor, ...]) -> Tensor:
-        """The gradients of parameters that lie at equal distances: (seeds, parameters, numbers of each)."""
-        offsets = [self.views[parameter].storage_offset() for parameter in alike]
-        distance = offsets[1] - offsets[0] if len(offsets) > 1 else 0
-        size = len(self.gradients), len(alike), alike[0][0].numel()
-        return self.gradients.as_strided(size, (self.gradients.stride(0), distance, 1), offsets[0])
+        Args:
+            dtype: In which squares are summed.
+
+        Returns:
+            (seeds, depth + 2) and (seeds,).
+        """
+        parts = torch.cat([vector_norm(part, dim=2, dtype=dtype) for part in (*self._weights, self._others)], 1)
+        return parts[:, :-1], vector_norm(parts, dim=1)
 
 
 class Step:
@@ -75,6 +72,7 @@ class Step:
         loss_sum: (seeds,), the losses of the rows seen since it was last set to zero.
         grad_norm: (steps, seeds, layers) float32, ||dLoss/dW||_F before clipping, layers stem, 1..depth, head.
         valid: (steps, seeds), False from the step on at which a seed diverged.
+        sum_in: In which type squares are summed to norms.
     """
 
     def __init__(self, network: Network, train_set: tuple[Tensor, Tensor], config: params.Train, steps: int) -> None:
@@ -84,7 +82,11 @@ class Step:
         self._flat = flat = Flat(network)
         seeds, new = len(flat.values), flat.values.new_zeros
         self._momentum = torch.zeros_like(flat.values)
+        # Clipping bounds how far all steps together can go; where that may leave float32, each step is looked at.
+        bound = math.inf if config.clip_norm is None else config.lr * config.clip_norm / (1 - config.momentum)
+        self._unbounded = steps * bound > _LARGEST / 1e6
         self._passes: dict[int, passes.Pass] = {}
+        self.sum_in = torch.float32
         self._done = torch.zeros(1, dtype=torch.int64, device=flat.values.device)
         self.alive = new(seeds, dtype=torch.bool).logical_not_()
         self.loss_sum = new(seeds)
@@ -106,13 +108,35 @@ class Step:
         for tensor, value in zip(self.state, state, strict=True):
             tensor.copy_(value)
 
+    def epoch(self, batches: Sequence[Tensor], take: Callable[[Tensor], None]) -> None:
+        """Take a step on each batch.
+
+        Norms are summed in float32 while that loses nothing. The first epoch in which it may, by the size of the
+        norms or because a seed seems to diverge, is taken again and summed in float64, and so are all that follow.
+
+        Args:
+            batches: Each the numbers of its rows.
+            take: Takes one step: this object, or what :func:`captured` makes of it.
+        """
+        first, before = int(self._done), [tensor.clone() for tensor in self.state]
+        alive = self.alive.clone()
+        for rows in batches:
+            take(rows)
+        norms = self.grad_norm[first : first + len(batches), alive]
+        safe = ((norms > _SAFE[0]) & (norms < _SAFE[1])).all() & (alive == self.alive).all()
+        if self.sum_in == torch.float32 and not safe:
+            self.sum_in = torch.float64
+            self.restore(before)
+            for rows in batches:
+                take(rows)
+
     @torch.no_grad()
     def __call__(self, rows: Tensor) -> None:
         """Train on a batch, given by the numbers of its rows."""
         if len(rows) not in self._passes:  # all batches but the last are of one size
             self._passes[len(rows)] = passes.fastest(self._network, self._flat.views, len(rows))
         losses = self._passes[len(rows)](self._points[rows], self._labels[rows])
-        layers, total = self._flat.norms()
+        layers, total = self._flat.norms(self.sum_in)
         self.alive &= losses.isfinite() & (total < _LARGEST)
         self.loss_sum.add_(losses, alpha=len(rows))
         self._update(total)
@@ -124,34 +148,34 @@ class Step:
         config, momentum, alive = self._config, self._momentum, self.alive.unsqueeze(1)
         # A factor of 0 holds a diverged seed where it is, once its gradients are numbers.
         gradients = self._flat.gradients.nan_to_num_(0.0, 0.0, 0.0)
+        factor = torch.ones_like(total)
+        if config.clip_norm is not None:  # the rule of torch.nn.utils.clip_grad_norm_
+            factor = (config.clip_norm / (total + 1e-6)).clamp_(max=1.0)
         momentum.mul_(alive * config.momentum)
-        if config.clip_norm is None:
-            momentum.addcmul_(gradients, alive.float())
-            # A step can be as large as it likes: it must not leave float32.
+        momentum.addcmul_(gradients, factor.where(self.alive, 0.0).float().unsqueeze(1))
+        if self._unbounded:
             largest = config.lr * momentum.abs().amax(1) + self._flat.values.abs().amax(1)
             self.alive &= largest < _LARGEST
             momentum.nan_to_num_(0.0, 0.0, 0.0).mul_(alive)
-        else:  # the rule of torch.nn.utils.clip_grad_norm_
-            factor = (config.clip_norm / (total + 1e-6)).clamp_(max=1.0).float()
-            momentum.addcmul_(gradients, factor.where(self.alive, 0.0).unsqueeze(1))
         self._flat.values.sub_(momentum, alpha=config.lr)
 
 
 def captured(step: Step) -> Callable[[Tensor], None]:
-    """A step for CUDA: captured once for each size of batch, then started by one call instead of hundreds.
+    """A step for CUDA: captured once for each size of batch and type of sums, then started by one call.
 
     A block that cannot be captured (one that waits for a result) is trained as it is.
     """
-    graphs: dict[int, tuple[torch.cuda.CUDAGraph, Tensor] | None] = {}
+    graphs: dict[tuple[int, torch.dtype], tuple[torch.cuda.CUDAGraph, Tensor] | None] = {}
 
     def run(rows: Tensor) -> None:
-        if len(rows) not in graphs:
+        kind = len(rows), step.sum_in
+        if kind not in graphs:
             try:
-                graphs[len(rows)] = _capture(step, rows)
+                graphs[kind] = _capture(step, rows)
             except RuntimeError as error:
                 warnings.warn(f"no CUDA graph, training step by step: {error}", stacklevel=2)
-                graphs[len(rows)] = None
-        found = graphs[len(rows)]
+                graphs[kind] = None
+        found = graphs[kind]
         if found is None:
             step(rows)
         else:
@@ -165,17 +189,19 @@ def captured(step: Step) -> Callable[[Tensor], None]:
 def _capture(step: Step, rows: Tensor) -> tuple[torch.cuda.CUDAGraph, Tensor]:
     """The graph, and the place where it looks for the numbers of its rows."""
     place, before = rows.clone(), [tensor.clone() for tensor in step.state]
+    current = torch.cuda.current_stream()
     side = torch.cuda.Stream()  # type: ignore[no-untyped-call]
-    side.wait_stream(torch.cuda.current_stream())
+    side.wait_stream(current)
     with torch.cuda.stream(side):  # libraries set themselves up in the first calls, which a graph must not hold
         for _ in range(3):
             step(place)
             step.restore(before)
-    torch.cuda.current_stream().wait_stream(side)
+    current.wait_stream(side)
     graph = torch.cuda.CUDAGraph()
     try:
-        with torch.cuda.graph(graph):  # nothing is computed here
+        with torch.cuda.stream(current), torch.cuda.graph(graph):  # the outer one: a failed capture leaves its own set
             step(place)
     finally:
+        torch.cuda.synchronize()
         step.restore(before)
     return graph, place

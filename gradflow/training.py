@@ -72,7 +72,7 @@ def train(
     points, labels = train_set
     batches = -(-len(points) // config.batch_size)
     step = Step(network, train_set, config, config.epochs * batches)
-    run = captured(step) if points.is_cuda else step
+    take = captured(step) if points.is_cuda else step
     seeds = len(step.alive)
     record = Record(
         grad_norm=step.grad_norm,
@@ -87,8 +87,7 @@ def train(
     for epoch in range(1, config.epochs + 1):
         step.loss_sum.zero_()
         shuffled = torch.randperm(len(points), generator=order).to(points.device)
-        for rows in torch.split(shuffled, config.batch_size):
-            run(rows)
+        step.epoch(torch.split(shuffled, config.batch_size), take)
         with torch.no_grad():
             val_loss, val_accuracy = _validate(network, val_set, seeds)
             step.alive &= val_loss.isfinite()

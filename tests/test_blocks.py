@@ -52,10 +52,15 @@ def test_skip_says_whether_the_input_is_passed_on(name):
     assert torch.equal(block(x), x) == block.skip
 
 
-@pytest.mark.parametrize("name", [name for name in BLOCKS if hasattr(catalogue.block(name)(1), "relu_scale")])
+BY_HAND = [
+    (name, settings) for name, (settings, _) in BLOCKS.items() if hasattr(catalogue.block(name)(1), "relu_scale")
+]
+BY_HAND += [("residual", {"scale": scale}) for scale in (1.0, 0.0, -0.5)]
+
+
+@pytest.mark.parametrize(("name", "settings"), BY_HAND)
 @pytest.mark.parametrize("depth", [1, 4])
-def test_the_pass_by_hand_agrees_with_autograd(name, depth):
-    settings, _ = BLOCKS[name]
+def test_the_pass_by_hand_agrees_with_autograd(name, settings, depth):
     stack = initialised(name, settings, depth, 8, seeds=3, init="default", seed=0)
     points, labels = torch.randn(2, 7, 2), torch.arange(7) % 2
     found = []

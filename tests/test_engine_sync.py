@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch.profiler import ProfilerActivity, profile
 
-from gradflow import params
+from gradflow import params, passes
 from gradflow.initialisation import initialised
 from gradflow.training import train
 
@@ -15,7 +15,10 @@ WAITING = ("aten::item", "aten::_local_scalar_dense", "aten::nonzero", "aten::is
 
 @pytest.mark.parametrize("clip_norm", [1.0, None])
 @pytest.mark.parametrize(("block", "settings"), [("plain", {}), ("residual", {"scale": 0.2})])
-def test_steps_wait_for_no_number(block, settings, clip_norm):
+@pytest.mark.parametrize("by_hand", [True, False])
+def test_steps_wait_for_no_number(block, settings, clip_norm, by_hand, monkeypatch):
+    if not by_hand:
+        monkeypatch.setattr(passes, "fastest", lambda network, gradients, _: passes.Autograd(network, gradients))
     few, many = (waits(block, settings, clip_norm, batch_size) for batch_size in (64, 4))
 
     assert many == few

@@ -1,14 +1,18 @@
 """Training: divergence, clipping, independence of seeds, repeatability, checkpoints."""
 
 import math
+import warnings
 
 import pytest
 import torch
+from torch import nn
 
-from gradflow import checkpoints, params, passes, training
+from gradflow import catalogue, checkpoints, params, passes, training
 from gradflow import step as step_module
+from gradflow.blocks import residual
 from gradflow.errors import RunError
 from gradflow.initialisation import initialised
+from gradflow.network import Network, stacked
 from gradflow.passes import mean_losses
 from gradflow.step import Step
 from gradflow.training import train
@@ -108,10 +112,10 @@ def test_recipe_without_clipping_diverges_and_keeps_finite_weights():
         assert record.grad_norm[: step - 1, seed].isfinite().all()
 
 
-@pytest.mark.parametrize("lr", [1.0, 1e4, 3e38])
-def test_a_frozen_seed_keeps_finite_weights_however_large_the_step(lr):
-    stack = network(depth=20, scale=1.0, seeds=1)
-    run(stack, clip_norm=None, lr=lr)
+@pytest.mark.parametrize(("lr", "clip_norm"), [(1.0, None), (1e4, None), (3e38, None), (1e4, 1e38), (3e38, 1.0)])
+def test_a_frozen_seed_keeps_finite_weights_however_large_the_step(lr, clip_norm):
+    stack = network(depth=20, scale=1.0 if clip_norm is None else 1e3, seeds=1)
+    run(stack, clip_norm=clip_norm, lr=lr)
     assert all(parameter.isfinite().all() for parameter in stack.parameters())
 
 
@@ -162,9 +166,10 @@ def test_damaged_checkpoint_is_named(tmp_path, damage):
         checkpoints.load(path)
 
 
-@pytest.mark.parametrize("block", ["plain", "residual"])
-def test_a_block_without_a_pass_of_its_own_trains_to_the_same_numbers(monkeypatch, block):
-    settings = {"scale": 0.5} if block == "residual" else {}
+@pytest.mark.parametrize(
+    ("block", "settings"), [("plain", {}), ("residual", {"scale": 0.5}), ("residual", {"scale": -0.5})]
+)
+def test_a_block_without_a_pass_of_its_own_trains_to_the_same_numbers(monkeypatch, block, settings):
     by_hand, _ = run(network(block=block, **settings))
     monkeypatch.setattr(passes, "fastest", lambda network, gradients, _: passes.Autograd(network, gradients))
     by_autograd, _ = run(network(block=block, **settings))
@@ -192,6 +197,53 @@ def test_a_seed_that_diverges_in_full_motion_stops_at_once(changes):
     assert all(parameter.isfinite().all() for parameter in stack.parameters())
 
 
+@pytest.mark.parametrize("size", [1e-25, 1e-17, 1.0])
+def test_norms_are_right_however_small(size):
+    # Their squares, which are summed, are 0 in float32 below 1e-19.
+    def small():
+        stack = network(block="plain")
+        with torch.no_grad():
+            stack.head.weight.mul_(size)
+        return stack
+
+    record, _ = run(small(), epochs=1, batch_size=50, lr=1e-30)
+    points, labels = (tensor.double() if tensor.is_floating_point() else tensor for tensor in moons())
+    stack = small().double()
+    losses = mean_losses(stack(points.expand(3, -1, -1)), labels)
+    weights = [linear.weight for linear in stack.linears()]
+    norms = torch.stack([g.flatten(1).norm(dim=1) for g in torch.autograd.grad(losses.sum(), weights)], 1)
+    torch.testing.assert_close(record.grad_norm[0].double(), norms, rtol=1e-4, atol=0)
+
+
+def test_a_gradient_too_large_to_be_squared_in_float32_is_no_divergence():
+    # Rows of size 1e-10 before a head of size 1e20: the weights' norms are near 1e10, those of the biases near 1e20.
+    stack = network(block="plain", depth=1)
+    with torch.no_grad():
+        for bias in (stack.stem.bias, stack.blocks[0].linear.bias):
+            bias.zero_()
+        stack.head.weight.copy_(torch.tensor([1e20, -1e20])[:, None].expand(2, 8))
+    points, labels = moons()
+    step = Step(stack, (points * 1e-10, labels), TRAIN, steps=1)
+    step.epoch([torch.arange(16)], step)
+    assert (step.grad_norm < 1e15).all()
+    assert step.valid.all()
+
+
+def test_an_epoch_that_needs_float64_is_taken_again():
+    stack = network(block="plain", depth=3)
+    step = Step(stack, moons(), TRAIN, steps=6)
+    batches = torch.arange(48).split(16)
+    step.epoch(batches, step)
+    assert step.sum_in == torch.float32
+    values, norms = stack.stem.weight.clone(), step.grad_norm.clone()
+    with torch.no_grad():
+        stack.head.weight.mul_(1e-25)
+    step.epoch(batches, step)
+    assert step.sum_in == torch.float64
+    assert step.valid.all() and torch.equal(step.grad_norm[:3], norms[:3])
+    assert (step.grad_norm[3:, :, :-1] > 0).all() and not torch.equal(stack.stem.weight, values)
+
+
 def test_a_step_can_be_taken_back():
     # As the capture of a CUDA graph does, whose rehearsals must leave no trace.
     stack = network()
@@ -205,6 +257,75 @@ def test_a_step_can_be_taken_back():
     assert all(torch.equal(p, q) for p, q in zip(stack.parameters(), values, strict=True))
     step(torch.arange(16))
     assert torch.equal(step.grad_norm, norms)
+
+
+class Gated(residual.Block):
+    """A block that inherits all from another and adds a parameter."""
+
+    def __init__(self, width, linear, *, scale=0.5):
+        super().__init__(width, linear, scale=scale)
+        self.gate = nn.Parameter(torch.ones(*self.linear.weight.shape[:-2], 1, 1))
+
+    def forward(self, x):
+        return x + self.gate * self.scale * torch.relu(self.linear(x))
+
+
+def test_a_block_with_a_parameter_of_its_own_trains_it(monkeypatch):
+    monkeypatch.setattr(catalogue, "block", lambda _: Gated)
+    stack = Network("gated", {}, 4, 8, linear=stacked(3))
+    for parameter in stack.parameters():
+        nn.init.uniform_(parameter, 0.1, 0.5)
+    points, labels = moons()
+    losses = mean_losses(stack(points[:16].expand(3, -1, -1)), labels[:16])
+    gradients = torch.autograd.grad(losses.sum(), list(stack.parameters()))
+    total = torch.stack([gradient.double().flatten(1).square().sum(1) for gradient in gradients]).sum(0).sqrt()
+    step = Step(stack, (points, labels), TRAIN, steps=1)
+    flat, before = step._flat, stack.blocks[0].gate.clone()
+    step(torch.arange(16))
+    weights = [gradient for gradient in gradients if gradient.ndim == 3 and gradient.shape[1:] != (1, 1)]
+    torch.testing.assert_close(step.grad_norm[0], torch.stack([w.flatten(1).norm(dim=1) for w in weights], 1))
+    torch.testing.assert_close(flat.norms(torch.float64)[1], total)
+    assert (stack.blocks[0].gate != before).all()
+
+
+def test_a_step_that_cannot_be_captured_is_taken_as_it_is(monkeypatch):
+    expected, _ = run(network())
+
+    def fail(step, rows):
+        raise RuntimeError("not permitted")
+
+    monkeypatch.setattr(step_module, "_capture", fail)
+    assert torch.equal(through_graphs(monkeypatch, 2).grad_norm, expected.grad_norm)
+
+
+def test_captured_steps_get_the_rows_of_each_batch(monkeypatch):
+    expected, _ = run(network())
+
+    class Graph:  # what a graph does: the captured step again, on what lies in its place
+        def __init__(self, step, place):
+            self.replay = lambda: step(place)
+
+    def capture(step, rows):
+        place = rows.clone()
+        return Graph(step, place), place
+
+    monkeypatch.setattr(step_module, "_capture", capture)
+    assert torch.equal(through_graphs(monkeypatch, 0).grad_norm, expected.grad_norm)
+
+
+def through_graphs(monkeypatch, warned):
+    """A training on the CPU that takes the way of CUDA, and how often it may warn."""
+
+    class Through(Step):
+        def epoch(self, batches, take):
+            super().epoch(batches, vars(self).setdefault("way", step_module.captured(self)))
+
+    monkeypatch.setattr(training, "Step", Through)
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        record, _ = run(network())
+    assert len(caught) == warned  # one a size of batch
+    return record
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")

@@ -62,7 +62,7 @@ class Classifier(lightning.LightningModule):
 
 
 def train(job: Job) -> Trained:
-    """Train one network with Lightning's Trainer, with all that it may leave out switched off."""
+    """Train one network with Lightning's Trainer, without logger, checkpoints, bar, summary and sanity check."""
     warnings.filterwarnings("ignore", module="lightning")
     logging.getLogger("lightning.pytorch").setLevel(logging.ERROR)
     torch.manual_seed(0)

@@ -9,7 +9,7 @@ import pytest
 
 from gradflow.tracking import environment
 
-TRACK = ("python", "-m", "stages.track", "data", "models", "logs", "reports")
+TRACK = ("python", "-m", "stages.track", "data", "models", "logs", "reports", "data/tracked")
 PASSWORD = secrets.token_urlsafe()  # made here, so that no file of the project holds it
 
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")  # MLflow's own
