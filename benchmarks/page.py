@@ -66,6 +66,18 @@ def promises(frames: Frames) -> Iterator[Promise]:
     if "nothing_to_do" in frames:
         seconds = frames["nothing_to_do"].set_index(["way", "round"])["seconds"]
         yield Promise("`dvc repro` with nothing to do / empty pipeline", 1.5, seconds["pipeline"] / seconds["empty"])
+    if "flow" in frames:
+        seconds = frames["flow"].set_index(["way", "round"])["seconds"]
+        yield Promise(
+            "two long trainings from nothing: the flow / `dvc repro`", 0.75, seconds["the flow"] / seconds["dvc repro"]
+        )
+        yield Promise(
+            "the flow with nothing to do, besides imports: s", 6, seconds["the flow, nothing to do, besides imports"]
+        )
+    if "tracking" in frames:
+        seconds = frames["tracking"].set_index(["part", "round"])["seconds"]
+        yield Promise("track: s", 20, seconds["in all"])
+        yield Promise("track, besides imports and log_model: s", 3, seconds["all else"])
 
 
 def _of_peers(peers: pd.DataFrame) -> Iterator[Promise]:
@@ -244,9 +256,14 @@ def write(results: dict[str, Any], folder: Path) -> None:
     if "stages" in frames:
         columns = {"imports": "imports, s", "seconds": "in all, s"}
         parts += ["### Stage by stage", seconds_table(frames["stages"], "stage", columns)]
-    for part, title in (("from_nothing", "From nothing"), ("nothing_to_do", "Nothing to do")):
+    for part, title, by in (
+        ("from_nothing", "From nothing", "way"),
+        ("flow", "Two long trainings", "way"),
+        ("nothing_to_do", "Nothing to do", "way"),
+        ("tracking", "The stage track", "part"),
+    ):
         if part in frames:
-            parts += [f"### {title}", seconds_table(frames[part], "way", {"seconds": "s"})]
+            parts += [f"### {title}", seconds_table(frames[part], by, {"seconds": "s"})]
     page = folder / "README.md"
     before, _, rest = page.read_text(encoding="utf-8").partition(BEGIN)
     _, _, after = rest.partition(END)

@@ -1,5 +1,6 @@
 """The pipeline, measured: from nothing, with nothing to do, stage by stage."""
 
+import json
 import shlex
 import subprocess
 from pathlib import Path
@@ -14,6 +15,7 @@ from pipelines import schedule
 Row = dict[str, Any]
 
 REPRO = (*MODULE, "dvc", "repro", "--quiet")
+FLOW = (*MODULE, "pipelines.reproduce")
 QUICK = {"train.epochs": 5}
 
 
@@ -78,6 +80,33 @@ def nothing_to_do(done: Path, empty: Path, turn: int) -> list[Row]:
     return rows
 
 
+def tracking(done: Path, turn: int) -> list[Row]:
+    """Seconds of the parts of the stage track, with a database that is new."""
+    seconds = json.loads(timed([*MODULE, "benchmarks.tracking"], done, **private(done.parent))[1])
+    return [{"part": part, "seconds": value} for part, value in seconds.items()]
+
+
+def flow(base: Path, turn: int, port: int, *, quick: bool) -> list[Row]:
+    """The flow and `dvc repro`, all seeds and long trainings, and the flow again with nothing to do; same outputs."""
+    changes = QUICK if quick else {"train.epochs": 300}
+    ways = {way: clone(base / f"{way}-{turn}", changes) for way in ("dvc repro", "the flow")}
+    commands = {"dvc repro": REPRO, "the flow": FLOW}
+    with schedule.server(port) as api:
+        env = private(base) | {"PREFECT_API_URL": api, "MLFLOW_TRACKING_URI": ""}  # each tracks into its own database
+        rows = [{"way": way, "seconds": timed(commands[way], ways[way], **env)[0]} for way in in_turns(ways, turn)]
+        imports, _ = timed([*MODULE[:1], "-c", "import pipelines.reproduce"], ways["the flow"], **env)
+        again, _ = timed(FLOW, ways["the flow"], **env)
+    rows.append({"way": "the flow, nothing to do, besides imports", "seconds": again - imports})
+    assert outputs(ways["dvc repro"]) == outputs(ways["the flow"]), "the flow leaves what dvc repro leaves"
+    return rows
+
+
+def outputs(folder: Path) -> dict[str, object]:
+    """Stage to hashes of its outputs."""
+    stages = yaml.safe_load((folder / "dvc.lock").read_text())["stages"]
+    return {name: stage.get("outs") for name, stage in stages.items()}
+
+
 def empty_like(done: Path, folder: Path) -> Path:
     """A repository whose stages do nothing, as many and with as many dependencies each as those of a pipeline."""
     folder.mkdir()
@@ -107,7 +136,7 @@ def from_nothing(base: Path, single: Path, turn: int, port: int, *, quick: bool)
     def flow() -> float:
         folder = clone(base / f"flow-{turn}", changes, without=("track",))
         with schedule.server(port) as api:
-            return timed([*MODULE, "pipelines.reproduce"], folder, PREFECT_API_URL=api, **private(base))[0]
+            return timed(FLOW, folder, PREFECT_API_URL=api, **private(base))[0]
 
     def scripts() -> float:
         data = single / "data/scaled"

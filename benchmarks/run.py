@@ -17,7 +17,7 @@ from benchmarks.process import CHECKOUT, timed
 
 Row = dict[str, Any]
 RESULTS = CHECKOUT / "benchmarks/results.json"
-PARTS = ("peers", "logging", "scaling", "from_nothing", "nothing_to_do", "stages")
+PARTS = ("peers", "logging", "scaling", "from_nothing", "nothing_to_do", "flow", "stages", "tracking")
 LIBRARIES = ("torch", "numpy", "lightning", "jax", "dvc", "prefect")
 
 
@@ -69,6 +69,10 @@ class Bench:
                 return getattr(trainings, part)(self.data, turn, quick=self.quick)
             case "stages":
                 return pipeline.stages(self.done, turn)
+            case "tracking":
+                return pipeline.tracking(self.done, turn)
+            case "flow":
+                return pipeline.flow(self.base, turn, self.port, quick=self.quick)
             case "nothing_to_do":
                 return pipeline.nothing_to_do(self.done, self.empty, turn)
             case _:

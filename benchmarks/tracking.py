@@ -1,5 +1,6 @@
-"""How long tracking takes on the results that lie here, in a database of its own: python -m benchmarks.tracking."""
+"""tracking: how long the stage track takes on the results that lie here, part by part, in a database of its own."""
 
+import json
 import os
 import tempfile
 import time
@@ -12,7 +13,7 @@ FOLDERS = (Path(name) for name in ("params.yaml", "dvc.lock", "data", "models", 
 
 
 def main() -> None:
-    """Print the seconds of each part of the stage."""
+    """Print the seconds of each part of the stage as JSON."""
     started = time.perf_counter()
     environment.prepare()
     from gradflow.tracking import models, runs, store
@@ -36,14 +37,14 @@ def main() -> None:
             made = time.perf_counter()
         runs.track(result.read(result.Artefacts(*FOLDERS)), origin.current(), where, "gradflow")
     ended = time.perf_counter()
-    for part, seconds in {
+    seconds = {
         "imports": imported - started,
-        "make the database (first use)": made - imported,
+        "first use of a database": made - imported,
         "log_model": in_log_model,
         "all else": ended - made - in_log_model,
-        "total": ended - started,
-    }.items():
-        print(f"{part:30} {seconds:6.2f} s")
+        "in all": ended - started,
+    }
+    print(json.dumps(seconds))
 
 
 if __name__ == "__main__":
