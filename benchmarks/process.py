@@ -11,7 +11,8 @@ CHECKOUT = Path(__file__).parents[1]
 MODULE = (sys.executable, "-m")
 
 # What others start with this Python first, and without settings of the user's that would change what is measured.
-ENVIRONMENT = {name: value for name, value in os.environ.items() if not name.startswith("GRADFLOW_")} | {
+_SETTINGS = ("GRADFLOW_", "JAX_", "MKL_", "OMP_", "OPENBLAS_", "PREFECT_", "XLA_")
+ENVIRONMENT = {name: value for name, value in os.environ.items() if not name.startswith(_SETTINGS)} | {
     "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
     "GRADFLOW_DEVICE": "cpu",
     "DVC_NO_ANALYTICS": "1",

@@ -91,6 +91,7 @@ def main(parts: tuple[str, ...], page_alone: bool, rounds: int, quick: bool, por
     if page_alone:
         page.write(results, RESULTS.parent)
         return
+    here = machine()  # before the results of a part change the checkout
     with tempfile.TemporaryDirectory(prefix="gradflow-bench-") as base:
         os.environ.update(pipeline.private(Path(base)))
         bench = Bench(Path(base), port, quick=quick)
@@ -103,7 +104,7 @@ def main(parts: tuple[str, ...], page_alone: bool, rounds: int, quick: bool, por
             if quick and not results.get(part, {"quick": True})["quick"]:
                 click.echo(f"{part}: what was measured at full size stays")
                 continue
-            results[part] = {"machine": machine(), "quick": quick, "rows": rows}
+            results[part] = {"machine": here, "quick": quick, "rows": rows}
             RESULTS.write_text(json.dumps(results, indent=1) + "\n")
             page.write(results, RESULTS.parent)
 

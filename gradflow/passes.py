@@ -82,7 +82,7 @@ class _Hooks:
 
         def linear(_: nn.Module, __: tuple[Tensor, ...], z: Tensor) -> None:
             watch.pre_activation(z.detach())
-            z.register_hook(lambda delta: watch.delta(delta, 1.0))  # type: ignore[no-untyped-call]
+            z.register_hook(lambda delta: watch.delta(delta, 1.0))  # type: ignore[no-untyped-call]  # PyTorch's
 
         def block(_: nn.Module, before: tuple[Tensor, ...], after: Tensor) -> None:
             watch.stream(before[0].detach(), after.detach())

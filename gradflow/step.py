@@ -118,17 +118,17 @@ class Step:
             batches: Each the numbers of its rows.
             take: Takes one step: this object, or what :func:`captured` makes of it.
         """
-        first, before = int(self._done), [tensor.clone() for tensor in self.state]
-        alive = self.alive.clone()
-        for rows in batches:
-            take(rows)
-        norms = self.grad_norm[first : first + len(batches), alive]
-        safe = ((norms > _SAFE[0]) & (norms < _SAFE[1])).all() & (alive == self.alive).all()
-        if self.sum_in == torch.float32 and not safe:
-            self.sum_in = torch.float64
-            self.restore(before)
+        if self.sum_in == torch.float32:
+            first, alive, before = int(self._done), self.alive.clone(), [tensor.clone() for tensor in self.state]
             for rows in batches:
                 take(rows)
+            norms = self.grad_norm[first : first + len(batches), alive]
+            if torch.equal(alive, self.alive) and ((norms > _SAFE[0]) & (norms < _SAFE[1])).all():
+                return
+            self.sum_in = torch.float64
+            self.restore(before)
+        for rows in batches:
+            take(rows)
 
     @torch.no_grad()
     def __call__(self, rows: Tensor) -> None:
@@ -190,7 +190,7 @@ def _capture(step: Step, rows: Tensor) -> tuple[torch.cuda.CUDAGraph, Tensor]:
     """The graph, and the place where it looks for the numbers of its rows."""
     place, before = rows.clone(), [tensor.clone() for tensor in step.state]
     current = torch.cuda.current_stream()
-    side = torch.cuda.Stream()  # type: ignore[no-untyped-call]
+    side = torch.cuda.Stream()  # type: ignore[no-untyped-call]  # PyTorch's
     side.wait_stream(current)
     with torch.cuda.stream(side):  # libraries set themselves up in the first calls, which a graph must not hold
         for _ in range(3):

@@ -114,7 +114,7 @@ def _state(folder: Path) -> str:
     )
     texts = []
     for command in commands:
-        done = subprocess.run(command, cwd=folder, capture_output=True, check=False)  # noqa: S603
+        done = subprocess.run(command, cwd=folder, capture_output=True, check=False)  # noqa: S603  # no shell
         if done.returncode:
             raise InputError(str(folder), f"git: {done.stderr.decode().strip()}")
         texts.append(done.stdout)

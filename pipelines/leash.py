@@ -21,7 +21,7 @@ GRACE_SECONDS = 10.0
 def main(command: list[str]) -> int:
     """Run the command and return its exit code, as a shell would give it (128 + n for signal n)."""
     signal.signal(signal.SIGINT, signal.SIG_DFL)  # a background job inherits "ignore", and would pass it on
-    child = subprocess.Popen(command, stdin=subprocess.DEVNULL, start_new_session=True)  # noqa: S603
+    child = subprocess.Popen(command, stdin=subprocess.DEVNULL, start_new_session=True)  # noqa: S603  # no shell
 
     def hold() -> None:
         while os.read(sys.stdin.fileno(), 4096):

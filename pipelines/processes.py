@@ -68,7 +68,7 @@ class Processes:
         with self._lock:
             if self._closed:
                 raise RunEndedError
-            process = subprocess.Popen(  # noqa: S603
+            process = subprocess.Popen(  # noqa: S603  # no shell
                 [sys.executable, "-I", "-S", leash.__file__, *command],
                 cwd=cwd,
                 env={**os.environ, "PATH": path, "PYTHONUNBUFFERED": "1", **env},

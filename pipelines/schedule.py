@@ -61,7 +61,7 @@ def server(port: int) -> Iterator[str]:
     """
     address = f"http://{HOST}:{port}"
     command = [sys.executable, "-m", "prefect", "server", "start", "--host", HOST, "--port", str(port)]
-    process = subprocess.Popen(  # noqa: S603
+    process = subprocess.Popen(  # noqa: S603  # no shell
         [sys.executable, "-I", "-S", leash.__file__, *command],
         env={**os.environ, "PREFECT_SERVER_UI_API_URL": f"{address}/api"},  # else its pages ask port 4200
         stdin=subprocess.PIPE,
@@ -81,7 +81,7 @@ def server(port: int) -> Iterator[str]:
 
 def _answers(address: str) -> bool:
     try:
-        with urllib.request.urlopen(f"{address}/api/health", timeout=5) as answer:  # noqa: S310
+        with urllib.request.urlopen(f"{address}/api/health", timeout=5) as answer:  # noqa: S310  # http, here
             return bool(answer.status == 200)
     except urllib.error.HTTPError:  # something else's
         return True

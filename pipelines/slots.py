@@ -45,7 +45,7 @@ def _gpus() -> list[str]:
     """The GPUs that PyTorch finds, as CUDA_VISIBLE_DEVICES names them."""
     if not shutil.which("nvidia-smi"):  # no driver: not worth the seconds that importing torch takes
         return []
-    import torch  # noqa: PLC0415
+    import torch  # noqa: PLC0415  # seconds, see above
 
     allowed = os.environ.get("CUDA_VISIBLE_DEVICES")
     names = allowed.split(",") if allowed else [str(n) for n in range(torch.cuda.device_count())]

@@ -220,7 +220,7 @@ def hub_that_answers(error):
             else:
                 self.close_connection = True
 
-        do_GET = do_HEAD  # noqa: N815
+        do_GET = do_HEAD  # noqa: N815  # the name that http.server calls
 
         def log_message(self, *_):
             pass

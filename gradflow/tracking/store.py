@@ -96,7 +96,7 @@ class Store:
         assert self.artifacts
         draft = self.database.with_name(f"{self.database.name}.draft")
         draft.unlink(missing_ok=True)
-        SqlAlchemyStore(f"{_SQLITE}{draft}", self.artifacts.as_uri()).engine.dispose()  # type: ignore[no-untyped-call]
+        SqlAlchemyStore(f"{_SQLITE}{draft}", self.artifacts.as_uri()).engine.dispose()  # type: ignore[no-untyped-call]  # MLflow's
         draft.replace(self.database)
 
     def _locks(self) -> Iterator[FileLock]:
