@@ -107,7 +107,10 @@ def last_run(api):
     from prefect.client.schemas.sorting import FlowRunSort
 
     def look():
-        (run,) = api.read_flow_runs(sort=FlowRunSort.START_TIME_DESC, limit=1)
+        runs = api.read_flow_runs(sort=FlowRunSort.START_TIME_DESC, limit=1)
+        if not runs:  # of a server that is new
+            return None, {}
+        (run,) = runs
         tasks = api.read_task_runs(flow_run_filter=FlowRunFilter(id={"any_": [run.id]}))
         return run, {task.name: task for task in tasks}
 

@@ -31,7 +31,8 @@ def said(text):
 
 
 def states(tasks):
-    return {name: task.state.name for name, task in tasks.items()}
+    # A task has no state in the moment between its being made and its first one.
+    return {name: task.state and task.state.name for name, task in tasks.items()}
 
 
 def test_makes_what_dvc_makes_and_tells_what_ran_was_cached_or_is_unchanged(

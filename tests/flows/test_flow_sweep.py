@@ -88,7 +88,8 @@ def test_six_points_two_at_once_one_invalid(connected, last_run):
 
 def test_an_interrupted_sweep_goes_on_where_it_was(squares, started, eventually, alive):
     flow = started(squares, *SWEEP, "--jobs", "2", "n=2,100")
-    pid = eventually(lambda: (squares.root / "wait.pid").exists() and int((squares.root / "wait.pid").read_text()))
+    file = squares.root / "wait.pid"
+    pid = int(eventually(lambda: file.exists() and file.read_text()))  # it is made before it is written
     eventually(lambda: experiments(squares))
     os.kill(flow.pid, signal.SIGKILL)
     eventually(lambda: not alive(pid))
