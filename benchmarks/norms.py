@@ -9,6 +9,7 @@ import click
 import numpy as np
 import torch
 from torch import Tensor
+from torch.linalg import vector_norm
 
 from benchmarks.peers.gradflow_ import tensors
 from benchmarks.peers.job import Job
@@ -30,11 +31,12 @@ def main(data: Path, pairs: int, seeds: int) -> None:
     network = initialised("residual", {"scale": job.scale}, job.depth, job.width, seeds=seeds, init="default", seed=0)
     batches = torch.randperm(len(train_set[0])).split(job.batch_size)
     step = Step(network, train_set, config, steps=2 * (pairs + 1) * len(batches))
-    nothing = torch.zeros(seeds, job.depth + 2)
+    nothing = torch.zeros(job.depth + 2, seeds)
 
     def total_alone(flat: Flat, _: torch.dtype) -> tuple[Tensor, Tensor]:
-        """No layer; one norm in float32 of the whole gradient, which clipping needs."""
-        return nothing, torch.linalg.vector_norm(flat.gradients, dim=1)
+        """No layer; the norm of the whole gradient, which clipping needs, in float32."""
+        parts = torch.cat([vector_norm(part, dim=2) for part in flat.gradients])
+        return nothing, vector_norm(parts, dim=0)
 
     ways: dict[str, Any] = {"with": Flat.norms, "without": total_alone}
     seconds: dict[str, list[float]] = {way: [] for way in ways}

@@ -98,21 +98,23 @@ class _Hooks:
 class _Linear:
     """A linear layer: weight (seeds, out, in) and bias (seeds, 1, out), and where their gradients go."""
 
-    def __init__(self, linear: nn.Module, gradients: Mapping[Tensor, Tensor]) -> None:
+    def __init__(self, linear: nn.Module, gradients: Mapping[Tensor, Tensor], scale: float = 1.0) -> None:
         weight, bias = linear.get_parameter("weight"), linear.get_parameter("bias")
         self.weight, self._transposed, self._bias = weight.detach(), weight.detach().mT, bias.detach().unsqueeze(1)
         self._weight_gradient, self._bias_gradient = gradients[weight], gradients[bias]
+        # As a tensor too: a product with a Python number makes one each time.
+        self.scale, self._factor = scale, None if scale == 1.0 else weight.new_tensor(scale)
 
     def forward(self, x: Tensor, out: Tensor) -> Tensor:
         """Write W x + b."""
         return torch.baddbmm(self._bias, x, self._transposed, out=out)
 
-    def backward(self, delta: Tensor, x: Tensor, scale: float = 1.0) -> None:
+    def backward(self, delta: Tensor, x: Tensor) -> None:
         """Write the gradients of weight and bias from ``scale * delta``, that of the output."""
-        self._weight_gradient.baddbmm_(delta.mT, x, beta=0, alpha=scale)
+        self._weight_gradient.baddbmm_(delta.mT, x, beta=0, alpha=self.scale)
         torch.sum(delta, 1, out=self._bias_gradient)
-        if scale != 1.0:
-            self._bias_gradient.mul_(scale)
+        if self._factor is not None:
+            self._bias_gradient.mul_(self._factor)
 
 
 class Fused:
@@ -128,17 +130,19 @@ class Fused:
     """
 
     def __init__(self, network: Network, gradients: Mapping[Tensor, Tensor], batch: int) -> None:
-        self._stem, *hidden, self._head = (_Linear(linear, gradients) for linear in network.linears())
+        stem, *hidden, head = network.linears()
+        self._stem, self._head = _Linear(stem, gradients), _Linear(head, gradients)
         seeds, width, _ = self._stem.weight.shape
         new = self._stem.weight.new_empty
         self._stream = new(seeds, batch, width)
         self._blocks = []
         for block, linear in zip(network.blocks, hidden, strict=True):
             skip, scale = bool(block.skip), cast("float", block.relu_scale)
+            scaled = _Linear(linear, gradients, scale)
             branch = new(seeds, batch, width)
             # The stream after a block: its branch itself, where there is no skip and no scale.
             after = new(seeds, batch, width) if skip or scale != 1.0 else branch
-            self._blocks.append((linear, skip, scale, branch, after))
+            self._blocks.append((scaled, skip, branch, after))
         self._logits = new(seeds, batch, self._head.weight.shape[1])
         self._delta, self._gradient = new(seeds, batch, width), new(seeds, batch, width)
 
@@ -155,15 +159,15 @@ class Fused:
 
     def _forward(self, points: Tensor, watch: Watch | None) -> Tensor:
         x = self._stem.forward(points, out=self._stream)
-        for linear, skip, scale, branch, after in self._blocks:
+        for linear, skip, branch, after in self._blocks:
             linear.forward(x, out=branch)
             if watch:
                 watch.pre_activation(branch)
             branch.relu_()
             if skip:
-                torch.add(x, branch, alpha=scale, out=after)
+                torch.add(x, branch, alpha=linear.scale, out=after)
             elif after is not branch:
-                torch.mul(branch, scale, out=after)
+                torch.mul(branch, linear.scale, out=after)
             if watch:
                 watch.stream(x, after)
             x = after
@@ -175,10 +179,10 @@ class Fused:
         streams = [self._stream, *(after for *_, after in self._blocks)]
         self._head.backward(error, streams[-1])
         torch.bmm(error, self._head.weight, out=g)
-        for (linear, skip, scale, branch, _), x in zip(reversed(self._blocks), reversed(streams[:-1]), strict=True):
+        for (linear, skip, branch, _), x in zip(reversed(self._blocks), reversed(streams[:-1]), strict=True):
             torch.ops.aten.threshold_backward.grad_input(g, branch, 0, grad_input=delta)
             if watch:
-                watch.delta(delta, scale)
-            linear.backward(delta, x, scale)
-            g.baddbmm_(delta, linear.weight, beta=float(skip), alpha=scale)
+                watch.delta(delta, linear.scale)
+            linear.backward(delta, x)
+            g.baddbmm_(delta, linear.weight, beta=float(skip), alpha=linear.scale)
         self._stem.backward(g, points)

@@ -21,33 +21,35 @@ _LARGEST = torch.finfo(torch.float32).max
 
 
 class Flat:
-    """All parameters of a network in one (seeds, numbers) tensor, the weights first, and their gradients in another.
+    """All parameters of a network in two tensors (layers, seeds, numbers), and their gradients in two more.
 
-    The network's parameters become views of the first, so that clipping, momentum and the update are
-    one operation each over all layers and seeds.
+    The first holds the weights of the blocks' linear maps, a layer each; the second all else, as one layer. The
+    network's parameters become views of them, so that clipping, momentum and the update are one operation each
+    over all seeds. In this order the weights of one layer lie side by side for all seeds, as batched
+    matrix products like them.
 
     Attributes:
-        values: (seeds, numbers).
+        values: Two tensors (layers, seeds, numbers).
         gradients: Likewise.
         views: Each parameter to its own part of ``gradients``.
     """
 
     def __init__(self, network: Network) -> None:
-        weights = [linear.get_parameter("weight") for linear in network.linears()]
-        parameters = [*weights, *(p for p in network.parameters() if all(p is not weight for weight in weights))]
-        self.values = torch.cat([p.detach().flatten(1) for p in parameters], 1)
-        self.gradients = torch.zeros_like(self.values)
+        stem, *hidden, head = (linear.get_parameter("weight") for linear in network.linears())
+        known = {stem, head, *hidden}
+        rest = [stem, head, *(parameter for parameter in network.parameters() if parameter not in known)]
+        self.values = [
+            torch.stack([weight.detach().flatten(1) for weight in hidden]),
+            torch.cat([parameter.detach().flatten(1) for parameter in rest], 1).unsqueeze(0),
+        ]
+        self.gradients = [torch.zeros_like(part) for part in self.values]
+        numbers = [parameter[0].numel() for parameter in rest]
+        self._ends = [*numbers[:2], sum(numbers[2:])]
         self.views: dict[Tensor, Tensor] = {}
-        end = 0
-        for parameter in parameters:
-            start, end = end, end + parameter[0].numel()
-            parameter.data = self.values[:, start:end].view_as(parameter)
-            self.views[parameter] = self.gradients[:, start:end].view_as(parameter)
-        first, last = weights[0][0].numel(), sum(weight[0].numel() for weight in weights)
-        middle = last - weights[-1][0].numel()
-        hidden = torch.unflatten(self.gradients[:, first:middle], 1, (len(network.blocks), -1))
-        self._weights = [self.gradients[:, None, :first], hidden, self.gradients[:, None, middle:last]]
-        self._others = self.gradients[:, None, last:]
+        places = [(*blocks, *others[0].split(numbers, 1)) for blocks, others in (self.values, self.gradients)]
+        for parameter, value, gradient in zip((*hidden, *rest), *places, strict=True):
+            parameter.data = value.view_as(parameter)
+            self.views[parameter] = gradient.view_as(parameter)
 
     def norms(self, dtype: torch.dtype) -> tuple[Tensor, Tensor]:
         """||dLoss/dW||_F of every layer and the norm of all gradients together.
@@ -56,10 +58,12 @@ class Flat:
             dtype: In which squares are summed.
 
         Returns:
-            (seeds, depth + 2) and (seeds,).
+            (depth + 2, seeds) and (seeds,).
         """
-        parts = torch.cat([vector_norm(part, dim=2, dtype=dtype) for part in (*self._weights, self._others)], 1)
-        return parts[:, :-1], vector_norm(parts, dim=1)
+        hidden, rest = self.gradients
+        stem, head, others = (vector_norm(part, dim=2, dtype=dtype) for part in rest.split(self._ends, 2))
+        layers = torch.cat([stem, vector_norm(hidden, dim=2, dtype=dtype), head])
+        return layers, vector_norm(torch.cat([layers, others]), dim=0)
 
 
 class Step:
@@ -80,14 +84,15 @@ class Step:
         self._network, self._config = network, config
         self._points, self._labels = train_set
         self._flat = flat = Flat(network)
-        seeds, new = len(flat.values), flat.values.new_zeros
-        self._momentum = torch.zeros_like(flat.values)
+        weights = flat.values[0]
+        seeds, new = weights.shape[1], weights.new_zeros
+        self._momentum = [torch.zeros_like(part) for part in flat.values]
         # Clipping bounds how far all steps together can go; where that may leave float32, each step is looked at.
         bound = math.inf if config.clip_norm is None else config.lr * config.clip_norm / (1 - config.momentum)
         self._unbounded = steps * bound > _LARGEST / 1e6
         self._passes: dict[int, passes.Pass] = {}
         self.sum_in = torch.float32
-        self._done = torch.zeros(1, dtype=torch.int64, device=flat.values.device)
+        self._done = torch.zeros(1, dtype=torch.int64, device=weights.device)
         self.alive = new(seeds, dtype=torch.bool).logical_not_()
         self.loss_sum = new(seeds)
         self.grad_norm = new(steps, seeds, len(network.linears())).fill_(torch.nan)
@@ -101,7 +106,7 @@ class Step:
     @property
     def state(self) -> list[Tensor]:
         """What a step changes and the next one needs."""
-        return [self._flat.values, self._momentum, self._done, self.alive, self.loss_sum]
+        return [*self._flat.values, *self._momentum, self._done, self.alive, self.loss_sum]
 
     def restore(self, state: list[Tensor]) -> None:
         """Go back to copies of :attr:`state`."""
@@ -135,29 +140,32 @@ class Step:
         """Train on a batch, given by the numbers of its rows."""
         if len(rows) not in self._passes:  # all batches but the last are of one size
             self._passes[len(rows)] = passes.fastest(self._network, self._flat.views, len(rows))
-        losses = self._passes[len(rows)](self._points[rows], self._labels[rows])
+        losses = self._passes[len(rows)](self._points.index_select(0, rows), self._labels.index_select(0, rows))
         layers, total = self._flat.norms(self.sum_in)
         self.alive &= losses.isfinite() & (total < _LARGEST)
         self.loss_sum.add_(losses, alpha=len(rows))
         self._update(total)
-        self.grad_norm.index_copy_(0, self._done, layers.float().unsqueeze(0))
+        self.grad_norm.index_copy_(0, self._done, layers.mT.float().unsqueeze(0))
         self.valid.index_copy_(0, self._done, self.alive.unsqueeze(0))
         self._done += 1
 
     def _update(self, total: Tensor) -> None:
-        config, momentum, alive = self._config, self._momentum, self.alive.unsqueeze(1)
-        # A factor of 0 holds a diverged seed where it is, once its gradients are numbers.
-        gradients = self._flat.gradients.nan_to_num_(0.0, 0.0, 0.0)
+        config, alive = self._config, self.alive.unsqueeze(1)
         factor = torch.ones_like(total)
         if config.clip_norm is not None:  # the rule of torch.nn.utils.clip_grad_norm_
             factor = (config.clip_norm / (total + 1e-6)).clamp_(max=1.0)
-        momentum.mul_(alive * config.momentum)
-        momentum.addcmul_(gradients, factor.where(self.alive, 0.0).float().unsqueeze(1))
+        # A factor of 0 holds a diverged seed where it is, once its gradients are numbers.
+        factor, kept = factor.where(self.alive, 0.0).float().unsqueeze(1), alive * config.momentum
+        for gradients, momentum in zip(self._flat.gradients, self._momentum, strict=True):
+            momentum.mul_(kept).addcmul_(gradients.nan_to_num_(0.0, 0.0, 0.0), factor)
         if self._unbounded:
-            largest = config.lr * momentum.abs().amax(1) + self._flat.values.abs().amax(1)
-            self.alive &= largest < _LARGEST
-            momentum.nan_to_num_(0.0, 0.0, 0.0).mul_(alive)
-        self._flat.values.sub_(momentum, alpha=config.lr)
+            for values, momentum in zip(self._flat.values, self._momentum, strict=True):
+                largest = config.lr * momentum.abs().amax(2) + values.abs().amax(2)
+                self.alive &= (largest < _LARGEST).all(0)
+            for momentum in self._momentum:
+                momentum.nan_to_num_(0.0, 0.0, 0.0).mul_(alive)
+        for values, momentum in zip(self._flat.values, self._momentum, strict=True):
+            values.sub_(momentum, alpha=config.lr)
 
 
 def captured(step: Step) -> Callable[[Tensor], None]:

@@ -186,7 +186,7 @@ def test_a_seed_that_diverges_in_full_motion_stops_at_once(changes):
     step(torch.arange(16))
     with torch.no_grad():
         if "momentum" in changes:  # the next one would leave float32
-            step.state[1][1] = 1e38
+            step.state[2][:, 1] = 1e38
         else:  # the next loss will
             stack.head.weight[1] = 3e38
     kept = [parameter[1].clone() for parameter in stack.parameters()]
