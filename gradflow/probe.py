@@ -7,9 +7,11 @@ from collections.abc import Mapping
 
 import torch
 from torch import Tensor
+from torch.linalg import vector_norm
 
 from gradflow import passes
 from gradflow.network import Network
+from gradflow.precision import SAFE, float32_will_do
 
 COLUMNS = (
     "weight_grad_norm",
@@ -23,10 +25,9 @@ COLUMNS = (
 )
 
 
-def norm(x: Tensor, dim: tuple[int, ...]) -> Tensor:
-    """Euclidean norm, summed in float64: squares of float32 gradients below 1e-19 would vanish."""
-    total: Tensor = torch.linalg.vector_norm(x, dim=dim, dtype=torch.float64)
-    return total
+# Norms, which must neither underflow nor overflow, and means, which may be 0.
+_SIZES = [COLUMNS.index(name) for name in ("weight_grad_norm", "delta_norm", "z_std", "x_std")]
+_MEANS = [COLUMNS.index(name) for name in ("z_mean", "x_mean")]
 
 
 class Probe:
@@ -45,12 +46,12 @@ class Probe:
         self._skips = torch.tensor([bool(block.skip) for block in network.blocks], device=points.device)
         self._pass = passes.fastest(network, gradients, len(points))
         self._rows = points, labels
-        shape = len(weights[0]), len(points), weights[0].shape[1]
-        self._wide, self._scratch = (points.new_empty(shape, dtype=torch.float64) for _ in range(2))
+        shape = len(weights[0]), len(points) * weights[0].shape[1]
+        self._scratch = points.new_empty(shape)
         self._measured: dict[str, list[Tensor]] = {}
 
     def __call__(self) -> Tensor:
-        """Measure.
+        """Measure, with sums in float32 unless that loses something; once it does, in float64 from then on.
 
         Returns:
             (seeds, depth, columns) in float64, columns as in :data:`COLUMNS`: ||dLoss/dW_l||_F;
@@ -58,35 +59,47 @@ class Probe:
             and units; share of units with z_l <= 0 on the whole batch; ||x_l - x_{l-1}|| / ||x_{l-1}||,
             which is nan for a block without a skip or a stream that is 0.
         """
-        self._measured = {column: [] for column in COLUMNS}
-        self._pass(*self._rows, self)
-        self._measured["weight_grad_norm"] = [norm(gradient, (1, 2)) for gradient in self._weight_gradients]
-        self._measured["delta_norm"].reverse()  # a backward pass comes by the last block first
-        measured = torch.stack([torch.stack(self._measured[column], 1) for column in COLUMNS], 2)
+        measured = self._measure()
+        if self._scratch.dtype == torch.float32 and not (
+            float32_will_do(measured[..., _SIZES]) and (measured[..., _MEANS].abs() < SAFE[1]).all()
+        ):
+            self._scratch = self._scratch.double()
+            measured = self._measure()
         added = measured[..., COLUMNS.index("branch_ratio")]
         added.masked_fill_(~(added.isfinite() & self._skips), torch.nan)
         return measured
 
+    def _measure(self) -> Tensor:
+        self._measured = {column: [] for column in COLUMNS}
+        self._pass(*self._rows, self)
+        self._measured["weight_grad_norm"] = [self._norm(gradient) for gradient in self._weight_gradients]
+        self._measured["delta_norm"].reverse()  # a backward pass comes by the last block first
+        return torch.stack([torch.stack(self._measured[column], 1).double() for column in COLUMNS], 2)
+
     def pre_activation(self, z: Tensor) -> None:
         """See z_l."""
-        self._spread("z", self._wide.copy_(z))
+        self._spread("z", z)
         self._measured["dead_fraction"].append((z.amax(1) <= 0).double().mean(1))
 
     def stream(self, before: Tensor, after: Tensor) -> None:
         """See x_{l-1} and x_l."""
-        wide = self._wide.copy_(before)
-        size = norm(wide, (1, 2))
-        torch.sub(after, wide, out=wide)
-        self._measured["branch_ratio"].append(norm(wide, (1, 2)) / size)
-        self._spread("x", wide.copy_(after))
+        added = torch.sub(after.flatten(1), before.flatten(1), out=self._scratch)
+        self._measured["branch_ratio"].append(self._norm(added) / self._norm(before))
+        self._spread("x", after)
 
     def delta(self, delta: Tensor, scale: float) -> None:
         """See dLoss/dz_l, up to a factor."""
-        self._measured["delta_norm"].append(norm(delta, (1, 2)) * abs(scale))
+        self._measured["delta_norm"].append(self._norm(delta) * abs(scale))
 
     def _spread(self, name: str, x: Tensor) -> None:
         """Mean and standard deviation, not corrected for the mean."""
-        mean = x.mean((1, 2))
-        centred = torch.sub(x, mean[:, None, None], out=self._scratch)
-        self._measured[f"{name}_mean"].append(mean)
-        self._measured[f"{name}_std"].append(norm(centred, (1, 2)) / (x.shape[1] * x.shape[2]) ** 0.5)
+        x = x.flatten(1)
+        mean = x.mean(1, keepdim=True, dtype=self._scratch.dtype)
+        centred = torch.sub(x, mean, out=self._scratch)
+        self._measured[f"{name}_mean"].append(mean.squeeze(1))
+        self._measured[f"{name}_std"].append(self._norm(centred) / x.shape[1] ** 0.5)
+
+    def _norm(self, x: Tensor) -> Tensor:
+        """Euclidean norm, a seed."""
+        total: Tensor = vector_norm(x.flatten(1), dim=1, dtype=self._scratch.dtype)
+        return total

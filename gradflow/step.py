@@ -14,10 +14,7 @@ from torch.linalg import vector_norm
 
 from gradflow import params, passes
 from gradflow.network import Network
-
-# Between these a norm summed in float32 has lost nothing that counts to squares that underflow or overflow.
-_SAFE = 1e-15, 1e15
-_LARGEST = torch.finfo(torch.float32).max
+from gradflow.precision import LARGEST, float32_will_do
 
 
 class Flat:
@@ -46,7 +43,7 @@ class Flat:
         numbers = [parameter[0].numel() for parameter in rest]
         self._ends = [*numbers[:2], sum(numbers[2:])]
         self.views: dict[Tensor, Tensor] = {}
-        places = [(*blocks, *others[0].split(numbers, 1)) for blocks, others in (self.values, self.gradients)]
+        places = [(*blocks, *torch.split(others[0], numbers, 1)) for blocks, others in (self.values, self.gradients)]
         for parameter, value, gradient in zip((*hidden, *rest), *places, strict=True):
             parameter.data = value.view_as(parameter)
             self.views[parameter] = gradient.view_as(parameter)
@@ -61,7 +58,7 @@ class Flat:
             (depth + 2, seeds) and (seeds,).
         """
         hidden, rest = self.gradients
-        stem, head, others = (vector_norm(part, dim=2, dtype=dtype) for part in rest.split(self._ends, 2))
+        stem, head, others = (vector_norm(part, dim=2, dtype=dtype) for part in torch.split(rest, self._ends, 2))
         layers = torch.cat([stem, vector_norm(hidden, dim=2, dtype=dtype), head])
         return layers, vector_norm(torch.cat([layers, others]), dim=0)
 
@@ -89,7 +86,7 @@ class Step:
         self._momentum = [torch.zeros_like(part) for part in flat.values]
         # Clipping bounds how far all steps together can go; where that may leave float32, each step is looked at.
         bound = math.inf if config.clip_norm is None else config.lr * config.clip_norm / (1 - config.momentum)
-        self._unbounded = steps * bound > _LARGEST / 1e6
+        self._unbounded = steps * bound > LARGEST / 1e6
         self._passes: dict[int, passes.Pass] = {}
         self.sum_in = torch.float32
         self._done = torch.zeros(1, dtype=torch.int64, device=weights.device)
@@ -128,7 +125,7 @@ class Step:
             for rows in batches:
                 take(rows)
             norms = self.grad_norm[first : first + len(batches), alive]
-            if torch.equal(alive, self.alive) and ((norms > _SAFE[0]) & (norms < _SAFE[1])).all():
+            if torch.equal(alive, self.alive) and float32_will_do(norms):
                 return
             self.sum_in = torch.float64
             self.restore(before)
@@ -142,7 +139,7 @@ class Step:
             self._passes[len(rows)] = passes.fastest(self._network, self._flat.views, len(rows))
         losses = self._passes[len(rows)](self._points.index_select(0, rows), self._labels.index_select(0, rows))
         layers, total = self._flat.norms(self.sum_in)
-        self.alive &= losses.isfinite() & (total < _LARGEST)
+        self.alive &= losses.isfinite() & (total < LARGEST)
         self.loss_sum.add_(losses, alpha=len(rows))
         self._update(total)
         self.grad_norm.index_copy_(0, self._done, layers.mT.float().unsqueeze(0))
@@ -161,7 +158,7 @@ class Step:
         if self._unbounded:
             for values, momentum in zip(self._flat.values, self._momentum, strict=True):
                 largest = config.lr * momentum.abs().amax(2) + values.abs().amax(2)
-                self.alive &= (largest < _LARGEST).all(0)
+                self.alive &= (largest < LARGEST).all(0)
             for momentum in self._momentum:
                 momentum.nan_to_num_(0.0, 0.0, 0.0).mul_(alive)
         for values, momentum in zip(self._flat.values, self._momentum, strict=True):
