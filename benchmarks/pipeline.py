@@ -139,8 +139,7 @@ def from_nothing(base: Path, single: Path, turn: int, port: int, *, quick: bool)
             return timed(FLOW, folder, PREFECT_API_URL=api, **private(base))[0]
 
     def scripts() -> float:
-        data = single / "data/scaled"
-        recipe = [*MODULE, "benchmarks.peers.recipe", f"--epochs={epochs}", f"--data={data}"]
+        recipe = [*MODULE, "benchmarks.peers.recipe", f"--epochs={epochs}"]
         trained = [
             timed([*recipe, f"--variant={variant}", f"--output={base / 'norms.csv'}"], **ONE_THREAD)[0]
             for variant in VARIANTS

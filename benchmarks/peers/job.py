@@ -5,6 +5,7 @@ import resource
 import time
 from collections.abc import Callable
 from dataclasses import MISSING, dataclass, fields
+from functools import cache
 from math import sqrt
 from pathlib import Path
 from typing import Any
@@ -27,7 +28,7 @@ class Job:
     variant: str
     seeds: int
     epochs: int
-    data: Path
+    data: Path | None
     output: Path
     depth: int = 20
     width: int = 64
@@ -44,8 +45,23 @@ class Job:
 
     def rows(self, part: str) -> Rows:
         """Points (rows, 2) and labels (rows,) of the part train or val."""
-        points, labels = dataset.read(self.data / f"{part}.parquet")
+        points, labels = made()[part] if self.data is None else dataset.read(self.data / f"{part}.parquet")
         return points.astype(np.float32), labels
+
+
+@cache
+def made() -> dict[str, tuple[dataset.Points, dataset.Labels]]:
+    """The rows as the recipe makes them: two moons, split, standardised on the train part."""
+    from sklearn.datasets import make_moons
+    from sklearn.model_selection import train_test_split
+    from sklearn.preprocessing import StandardScaler
+
+    points, labels = make_moons(n_samples=2000, noise=0.2, random_state=0)
+    train, val, train_labels, val_labels = train_test_split(
+        points, labels, test_size=0.3, random_state=0, stratify=labels
+    )
+    scaler = StandardScaler().fit(train)
+    return {"train": (scaler.transform(train), train_labels), "val": (scaler.transform(val), val_labels)}
 
 
 @dataclass
@@ -85,7 +101,7 @@ def command(train: Callable[[Job], Trained], *, most_seeds: int | None = None) -
         click.Option(["--variant"], type=click.Choice(["plain", "residual"]), required=True),
         click.Option(["--seeds"], type=click.IntRange(1, most_seeds), default=1, show_default=True),
         click.Option(["--epochs"], type=click.IntRange(1), default=100, show_default=True),
-        click.Option(["--data"], type=click.Path(path_type=Path), default="data/scaled", show_default=True),
+        click.Option(["--data"], type=click.Path(path_type=Path), help="Folder of the rows.  [default: made here]"),
         click.Option(["--output"], type=click.Path(path_type=Path), required=True, help="CSV of the norms."),
         *(
             click.Option([f"--{field.name.replace('_', '-')}"], default=field.default, show_default=True)
