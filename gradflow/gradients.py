@@ -5,6 +5,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from gradflow.spread import over_seeds
+
 
 def layer_name(layer: int, depth: int) -> str:
     """``stem`` for 0, ``head`` for depth + 1, ``block_<layer>`` between."""
@@ -44,7 +46,7 @@ def summary(
         below: A hidden layer whose gradient norm is smaller counts as vanished.
 
     Returns:
-        For val_accuracy, val_loss and train_loss at the end {mean, std, min, max} over the seeds that did
+        For val_accuracy, val_loss and train_loss at the end {mean, std, min, max, seeds} over the seeds that did
         not diverge; ``grad_first_over_last``, the geometric mean over those seeds of the gradient norm of
         layer 1 over that of layer ``depth`` in the last epoch; ``decay_per_layer``, the factor that
         ||dLoss/dz|| gains with each block towards the input before the first step, fitted to its logarithm
@@ -59,24 +61,12 @@ def summary(
     hidden = last[last["layer"].between(1, depth)].pivot_table(index="seed", columns="layer", values="grad_norm")
     init = probes[probes["epoch"] == 0].pivot_table(index="layer", columns="seed", values="delta_norm")
     return {
-        **{name: _spread(final[name]) for name in ("val_accuracy", "val_loss", "train_loss")},
+        **{name: over_seeds(final[name]) for name in ("val_accuracy", "val_loss", "train_loss")},
         "grad_first_over_last": _geometric_mean(hidden[1] / hidden[depth]) if len(hidden) else None,
         "decay_per_layer": _decay(init),
         "vanished_layers": float((hidden < below).sum(axis=1).mean()) if len(hidden) else None,
         "diverged_seeds": len(diverged),
         "diverged": diverged,
-    }
-
-
-def _spread(values: "pd.Series[float]") -> dict[str, float | None]:
-    """Mean, population standard deviation, smallest and largest value."""
-    if values.empty:
-        return dict.fromkeys(("mean", "std", "min", "max"))
-    return {
-        "mean": float(values.mean()),
-        "std": float(values.std(ddof=0)),
-        "min": float(values.min()),
-        "max": float(values.max()),
     }
 
 

@@ -12,8 +12,9 @@ import pytest
 import yaml
 from click.testing import CliRunner
 
-from gradflow import params
+from gradflow import catalogue, params
 
+BLOCKS = ", ".join(catalogue.names())
 OUTPUTS = ("data", "models", "logs", "reports", "dvc.lock")
 
 
@@ -93,9 +94,9 @@ VALUES = [
     ("variants", None, "must hold keys and values, got None"),
     ("variants", ["plain"], "must hold keys and values, got ['plain']"),
     ("variants.plain", None, "must hold keys and values, got None"),
-    ("variants.plain.block", "resnet", "must be one of plain, residual, got 'resnet'"),
-    ("variants.plain.block", 7, "must be one of plain, residual, got 7"),
-    ("variants.plain.block", ["plain"], "must be one of plain, residual, got ['plain']"),
+    ("variants.plain.block", "resnet", f"must be one of {BLOCKS}, got 'resnet'"),
+    ("variants.plain.block", 7, f"must be one of {BLOCKS}, got 7"),
+    ("variants.plain.block", ["plain"], f"must be one of {BLOCKS}, got ['plain']"),
     ("variants.residual.scale", "large", "must be a number, got 'large'"),
 ]
 

@@ -71,7 +71,7 @@ def test_summary_of_two_seeds():
         {(0, 1): (9, 9, 9), (0, 2): (0.1, 0.2, 0.9), (1, 2): (0.3, 0.4, 0.7)},
         [[1, 2, 4], [1, 8, 64]],
     )
-    assert numbers["val_accuracy"] == pytest.approx({"mean": 0.8, "std": 0.1, "min": 0.7, "max": 0.9})
+    assert numbers["val_accuracy"] == pytest.approx({"mean": 0.8, "std": 0.1, "min": 0.7, "max": 0.9, "seeds": 2})
     assert numbers["val_loss"]["mean"] == pytest.approx(0.3)
     assert numbers["train_loss"]["max"] == pytest.approx(0.3)
     assert numbers["grad_first_over_last"] == pytest.approx(np.sqrt(1e-6 * 1e-2))
@@ -96,7 +96,7 @@ def test_diverged_seeds_are_named_and_left_out():
 def test_nothing_left_is_null_and_not_a_number_made_up():
     diverged = [{"seed": seed, "epoch": 1, "step": 3} for seed in (0, 1)]
     numbers = summary({(0, 1): [9, 1, 1, 2, 9]}, {}, [[1, 2, 4], [1, 2, 4]], diverged=diverged)
-    assert numbers["val_accuracy"] == dict.fromkeys(("mean", "std", "min", "max"))
+    assert numbers["val_accuracy"] == dict.fromkeys(("mean", "std", "min", "max")) | {"seeds": 0}
     assert (numbers["grad_first_over_last"], numbers["vanished_layers"]) == (None, None)
     assert numbers["decay_per_layer"] == pytest.approx(0.5)
 
