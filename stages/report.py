@@ -4,7 +4,7 @@ from pathlib import Path
 
 import click
 
-from gradflow import params
+from gradflow import params, studies
 from gradflow.artefacts import read_json, read_table
 from gradflow.errors import RunError
 from gradflow.figures.experiment import Experiment
@@ -48,19 +48,20 @@ def _run(settings: Path, results: Path) -> page.Run:
 
 
 def _identity(settings: Path, study: Path) -> page.Identity:
-    metrics, probes, history = read_json(study / "metrics.json"), *(
-        read_table(study / f"{name}.csv") for name in ("probe", "history")
-    )
+    config = params.load(settings, model=studies.Identity)
+    probes, history = (read_table(study / f"{name}.csv") for name in ("probe", "history"))
+    last = history.groupby(["variant", "seed"])["step"].max()
     return page.Identity(
         Experiment(
-            depth=int(probes["layer"].max()),
-            seeds=int(history["seed"].nunique()),
-            epochs=int(history["step"].max()),
-            diverged={name: {} for name in metrics},
+            depth=config.depth,
+            seeds=config.seeds,
+            epochs=config.train.steps,
+            diverged={name: last[name][last[name] < config.train.steps].to_dict() for name in config.variants},
             caption="",
+            time="step",
         ),
         params.read(settings),
-        metrics,
+        read_json(study / "metrics.json"),
         probes,
         history,
     )

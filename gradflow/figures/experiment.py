@@ -15,6 +15,7 @@ class Experiment:
         epochs: Epochs of the training.
         diverged: The variants in the order of params.yaml; for each, its diverged seeds with their epoch.
         caption: Setting and data in words.
+        time: What training is counted in, ``epoch`` or ``step``.
     """
 
     depth: int
@@ -22,6 +23,7 @@ class Experiment:
     epochs: int
     diverged: dict[str, dict[int, int]]
     caption: str
+    time: str = "epoch"
 
     def position(self, variant: str) -> int:
         """Place of a variant in params.yaml, from 0."""
@@ -32,7 +34,8 @@ class Experiment:
         epochs = sorted(self.diverged[variant].values())
         if not epochs:
             return ""
-        when = f"epoch {epochs[0]}" if epochs[0] == epochs[-1] else f"epochs {epochs[0]} to {epochs[-1]}"
+        first, last = epochs[0], epochs[-1]
+        when = f"{self.time} {first}" if first == last else f"{self.time}s {first} to {last}"
         return f"{self.share(len(epochs))} diverged, {when}"
 
     def label(self, variant: str) -> str:

@@ -16,10 +16,13 @@ from gradflow.report.evolution import Evolution
 
 DASHES = ([1, 0], [6, 3], [2, 2], [8, 3, 2, 3])  # one for each round through the colours
 
+# Without any padding, rounding may place the first cell before the axis, and Vega then drops its label.
+_GAPLESS = {"paddingInner": 0.0, "paddingOuter": 0.01}
+
 _CONFIG: dict[str, Any] = {
     "background": "transparent",
     "padding": 2,
-    "font": "inherit",
+    "font": "system-ui, sans-serif",  # as in style.css, by its name: Vega measures text with it
     "view": {"stroke": None},
     "axis": {
         "domainColor": "var(--axis)",
@@ -86,17 +89,20 @@ def heatmap(evolution: Evolution, experiment: Experiment, label: str, time: str)
     """Layer by time, the median as colour; the script's rows have time, layer, value, and now marks the slider."""
     depth, steps = experiment.depth, evolution.times
     ticks = _labelled(steps, 6)
-    shown = [0, *curves.layer_ticks(depth), depth + 1] if 0 in evolution.layers else curves.layer_ticks(depth)
-    x = alt.X("time:O", title=time, scale=alt.Scale(domain=steps), axis=alt.Axis(values=ticks, labelAngle=0, ticks=False))
+    shown = curves.layer_ticks(depth)
+    if 0 in evolution.layers:  # their labels take the place of the first and the last block's
+        shown = [0, *shown[1:-1], depth + 1]
+    x = alt.X("time:O", title=time, scale=alt.Scale(domain=steps, **_GAPLESS), axis=alt.Axis(values=ticks, labelAngle=0, labelOverlap=False, ticks=False),
+    )
     y = alt.Y(
         "layer:O",
         title="layer",
-        scale=alt.Scale(domain=evolution.layers[::-1]),
+        scale=alt.Scale(domain=evolution.layers[::-1], **_GAPLESS),
         axis=alt.Axis(
             values=shown,
             labelExpr=f"datum.value == 0 ? 'stem' : datum.value == {depth + 1} ? 'head' : datum.label",
             ticks=False,
-            labelOverlap="greedy",
+            labelOverlap=False,
         ),
     )
     low, high = evolution.limits
@@ -202,6 +208,12 @@ def floor_and_top(limits: tuple[float, float]) -> tuple[float, float]:
     low, high = limits
     room = max(1.15, (high / low) ** 0.05, math.sqrt(4 * low / high))
     return low / room, high * room
+
+
+def zero_mark(limits: tuple[float, float]) -> float:
+    """Where on a logarithmic axis a value of exactly 0 is marked: just above its lower end."""
+    low, high = floor_and_top(limits)
+    return float(low * (high / low) ** 0.02)
 
 
 def log_ticks(low: float, high: float) -> list[float]:

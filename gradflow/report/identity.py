@@ -4,6 +4,8 @@ The published statistics are those after the last step, on a fresh batch: "gradi
 dLoss/dz and "activation" the standard deviation of z, as matching all definitions has shown.
 """
 
+import math
+import operator
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -57,17 +59,18 @@ class Compared:
     measured: str
 
 
-def compared(metrics: Mapping[str, Any]) -> list[Compared]:
+def compared(metrics: Mapping[str, Any], depth: int) -> list[Compared]:
     """The published table beside ours, for the variants that it has and the study trained.
 
     Args:
-        metrics: reports/identity/metrics.json.
+        metrics: reports/identity/metrics.json; what its probe did not record is left out.
+        depth: Number of blocks.
     """
     return [
-        Compared(entry.what.format(last=_depth(metrics)), variant, said, _measured(metrics[variant], entry))
+        Compared(entry.what.format(last=depth), variant, said, _measured(metrics[variant], entry))
         for variant in metrics
         for entry in _PUBLISHED
-        if (said := entry.said.get(variant))
+        if (said := entry.said.get(variant)) and entry.metric in metrics[variant]
     ]
 
 
@@ -84,25 +87,25 @@ def definitions(metrics: Mapping[str, Any]) -> dict[str, list[tuple[str, str, st
 
 
 def widest(metrics: Mapping[str, Any]) -> str:
-    """How far apart the definitions of the gradient are at layer 1, in a sentence; empty if none vanishes."""
+    """How far apart the definitions of the gradient are at layer 1 of the network where that is most, in a sentence.
+
+    Empty if no norm was recorded or all are 0.
+    """
     found = []
     for variant, measured in metrics.items():
-        norms = {key: measured[key][0]["mean"] for key in DEFINITIONS if "norm" in key and measured.get(key)}
-        positive = {key: norm for key, norm in norms.items() if norm}
-        if len(positive) > 1:
-            high, low = max(positive, key=positive.__getitem__), min(positive, key=positive.__getitem__)
-            found.append((positive[high] / positive[low], variant, high, low))
+        norms = {
+            key: mean
+            for key in DEFINITIONS
+            if "norm" in key and key in measured and (mean := measured[key][0]["mean"]) is not None
+        }
+        if any(norms.values()):
+            high, low = (pick(norms, key=norms.__getitem__) for pick in (max, min))
+            ratio = norms[high] / norms[low] if norms[low] else math.inf
+            found.append((ratio, variant, f"{number(norms[low])} ({DEFINITIONS[low]})", f"{number(norms[high])} ({DEFINITIONS[high]})"))
     if not found:
         return ""
-    ratio, variant, high, low = max(found)
-    return (
-        f"At layer 1 of {variant} they differ by a factor of {number(ratio)}: mean {DEFINITIONS[high]} against"
-        f" {DEFINITIONS[low]}."
-    )
-
-
-def _depth(metrics: Mapping[str, Any]) -> int:
-    return max(len(measured["delta_norm_end"]) for measured in metrics.values())
+    _, variant, low, high = max(found, key=operator.itemgetter(0))
+    return f"At layer 1 of {variant} the means are between {low} and {high}."
 
 
 def _measured(measured: Mapping[str, Any], entry: Published) -> str:

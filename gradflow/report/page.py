@@ -15,7 +15,7 @@ from gradflow.errors import RunError
 from gradflow.figures import style
 from gradflow.figures.experiment import Experiment
 from gradflow.report import charts, claims, evolution, headline, identity
-from gradflow.report.words import count, number
+from gradflow.report.words import count, exact, number
 
 _TEMPLATES = Path(__file__).with_name("template")
 _LARGEST = 4 * 10**6  # bytes of the page
@@ -62,6 +62,15 @@ class Identity:
     history: pd.DataFrame
 
 
+# What the probe of studies/identity may have recorded: column to its label and that of the axis
+_PROBED = {
+    "delta_norm": ("‖δ‖ = ‖∂loss/∂z‖", "‖δ‖ = ‖∂loss/∂z‖"),
+    "weight_grad_norm": ("‖∂loss/∂W‖", "‖∂loss/∂W‖"),
+    "z_std": ("std(z), pre-activations", "std(z)"),
+    "x_std": ("std(x), the stream", "std(x)"),
+}
+
+
 @dataclass(frozen=True)
 class _Quantity:
     """What a slider and its heatmaps can show: a column of a table."""
@@ -95,10 +104,9 @@ def render(run: Run, study: Identity, ledger: Sequence[Mapping[str, Any]]) -> st
         "step",
         study.experiment,
         [
-            _Quantity("‖δ‖ = ‖∂loss/∂z‖", "‖δ‖ = ‖∂loss/∂z‖", study.probes, "delta_norm"),
-            _Quantity("‖∂loss/∂W‖", "‖∂loss/∂W‖", study.probes, "weight_grad_norm"),
-            _Quantity("std(z), pre-activations", "std(z)", study.probes, "z_std"),
-            _Quantity("std(x), the stream", "std(x)", study.probes, "x_std"),
+            _Quantity(label, axis, study.probes, column)
+            for column, (label, axis) in _PROBED.items()
+            if column in study.probes
         ],
     )
     rows = claims.claims(ledger)
@@ -109,7 +117,7 @@ def render(run: Run, study: Identity, ledger: Sequence[Mapping[str, Any]]) -> st
             run.history,
             "epoch",
             {"val_accuracy": "validation"},
-            "share of validation rows in the right class",
+            "share of rows in the right class",
             run.experiment,
             log=False,
         ),
@@ -125,7 +133,7 @@ def render(run: Run, study: Identity, ledger: Sequence[Mapping[str, Any]]) -> st
         setting=setting(run.params),
         gradients=gradients,
         steps=steps,
-        compared=identity.compared(study.metrics),
+        compared=identity.compared(study.metrics, study.experiment.depth),
         definitions=identity.definitions(study.metrics),
         widest=identity.widest(study.metrics),
         claims=rows,
@@ -147,12 +155,12 @@ def render(run: Run, study: Identity, ledger: Sequence[Mapping[str, Any]]) -> st
 def setting(params: Mapping[str, Any]) -> str:
     """The run in one sentence."""
     train = params["train"]
-    clip = "no clipping" if train["clip_norm"] is None else f"gradients clipped at norm {number(train['clip_norm'])}"
+    clip = "no clipping" if train["clip_norm"] is None else f"gradients clipped at norm {exact(train['clip_norm'])}"
     init = "PyTorch's default" if train["init"] == "default" else "He's"
     return (
         f"{count(len(params['variants']), 'network')} of {count(params['depth'], 'block')} and width {params['width']:,},"
         f" each trained from {count(params['seeds'], 'seed')} for {count(train['epochs'], 'epoch')} of SGD"
-        f" (learning rate {number(train['lr'])}, momentum {number(train['momentum'])}, batches of"
+        f" (learning rate {exact(train['lr'])}, momentum {exact(train['momentum'])}, batches of"
         f" {train['batch_size']:,}, {clip}), with {init} initialisation."
     )
 
@@ -186,6 +194,7 @@ def _quantity(time: str, experiment: Experiment, quantity: _Quantity) -> dict[st
         "note": note,
         "ends": [number(low), number(max(high, 10 * low))],
         "floor": charts.floor_and_top(found.limits)[0],
+        "zero": charts.zero_mark(found.limits),
         "at": [charts.place(layer, experiment) for layer in found.layers],
         "apart": [layer in (0, experiment.depth + 1) for layer in found.layers],
         "curves": charts.by_layer(found, experiment, quantity.axis),

@@ -5,10 +5,20 @@ from typing import Any
 
 
 def number(value: float | None) -> str:
-    """Three significant digits, ``0.964`` or ``7.2e-7``; a dash where there is no number."""
+    """Three significant digits, ``0.970`` or ``7.24e-7``; a dash where there is no number."""
     if value is None:
         return "–"
-    text = f"{value:.3g}"
+    if value == 0:
+        return "0"
+    if not 1e-3 <= abs(value) < 1e6:
+        digits, exponent = f"{value:.2e}".split("e")
+        return f"{digits}e{int(exponent)}"
+    return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:#.3g}".rstrip(".")
+
+
+def exact(value: float) -> str:
+    """A parameter as short as it can be written: ``0.1``, ``1e-6``."""
+    text = f"{value:g}"
     if "e" not in text:
         return text
     digits, exponent = text.split("e")

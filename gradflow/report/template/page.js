@@ -13,18 +13,19 @@ for (const element of document.querySelectorAll("[data-chart]")) {
 
 // Rows of the curves at one time, a row a variant and layer; null leaves a gap.
 function curveRows(quantity, variants, time) {
+  const beside = 0.6 / variants.length;  // marks of variants stand beside one another: all are seen
   return variants.flatMap((variant, v) =>
     quantity.layers.map((layer, l) => {
       const [median, low, high] = [quantity.median, quantity.low, quantity.high].map((part) => part[v][time][l]);
       return {
         variant,
         layer,
-        at: quantity.at[l],
+        at: quantity.at[l] + (median === 0 ? (v - (variants.length - 1) / 2) * beside : 0),
         end: quantity.apart[l],
         median: median > 0 ? median : null,
         low: high > 0 ? Math.max(low, quantity.floor) : null,
         high: high > 0 ? Math.max(high, quantity.floor) : null,
-        zero: median === 0 ? quantity.floor * 1.0001 : null,
+        zero: median === 0 ? quantity.zero : null,
       };
     }),
   );
