@@ -38,9 +38,7 @@ def _run(settings: Path, results: Path) -> page.Run:
         name: {entry["seed"]: entry["epoch"] for entry in metrics[name]["diverged"]} for name in config.variants
     }
     return page.Run(
-        Experiment(
-            depth=config.depth, seeds=config.seeds, epochs=config.train.epochs, diverged=diverged, caption=""
-        ),
+        Experiment(depth=config.depth, seeds=config.seeds, epochs=config.train.epochs, diverged=diverged, caption=""),
         params.read(settings),
         metrics,
         *(read_table(results / f"{name}.csv") for name in ("gradient_norms", "probe", "history")),

@@ -72,7 +72,9 @@ def by_layer(evolution: Evolution, experiment: Experiment, label: str) -> dict[s
     dots = rows.transform_filter(blocks).mark_circle(size=26, opacity=1, **quiet)
     bars = rows.transform_filter(ends).mark_rule(strokeWidth=4, opacity=0.4, **quiet)
     rings = rows.transform_filter(ends).mark_point(size=45, strokeWidth=1.6, fill="var(--paper)", opacity=1, **quiet)
-    zeros = rows.transform_filter("datum.zero !== null").mark_point(shape="triangle-down", filled=True, size=60, **quiet)
+    zeros = rows.transform_filter("datum.zero !== null").mark_point(
+        shape="triangle-down", filled=True, size=60, **quiet
+    )
     return _finished(
         band.encode(x, y=log_axis("low", label, evolution.limits), y2="high:Q", color=colour),
         line.encode(x, y, color=colour, strokeDash=dash),
@@ -92,7 +94,11 @@ def heatmap(evolution: Evolution, experiment: Experiment, label: str, time: str)
     shown = curves.layer_ticks(depth)
     if 0 in evolution.layers:  # their labels take the place of the first and the last block's
         shown = [0, *shown[1:-1], depth + 1]
-    x = alt.X("time:O", title=time, scale=alt.Scale(domain=steps, **_GAPLESS), axis=alt.Axis(values=ticks, labelAngle=0, labelOverlap=False, ticks=False),
+    x = alt.X(
+        "time:O",
+        title=time,
+        scale=alt.Scale(domain=steps, **_GAPLESS),
+        axis=alt.Axis(values=ticks, labelAngle=0, labelOverlap=False, ticks=False),
     )
     y = alt.Y(
         "layer:O",
@@ -108,7 +114,9 @@ def heatmap(evolution: Evolution, experiment: Experiment, label: str, time: str)
     low, high = evolution.limits
     colour = alt.condition(
         "datum.value > 0",
-        alt.Color("value:Q", scale=alt.Scale(type="log", domain=[low, max(high, 10 * low)], scheme="viridis", clamp=True)).legend(None),
+        alt.Color(
+            "value:Q", scale=alt.Scale(type="log", domain=[low, max(high, 10 * low)], scheme="viridis", clamp=True)
+        ).legend(None),
         alt.value("var(--zero)"),
     )
     rows = alt.Chart(alt.NamedData(name="rows"))
@@ -116,7 +124,11 @@ def heatmap(evolution: Evolution, experiment: Experiment, label: str, time: str)
         x,
         y,
         color=colour,
-        tooltip=[alt.Tooltip("time:O", title=time), alt.Tooltip("layer:O"), alt.Tooltip("value:Q", title="median", format=".3~g")],
+        tooltip=[
+            alt.Tooltip("time:O", title=time),
+            alt.Tooltip("layer:O"),
+            alt.Tooltip("value:Q", title="median", format=".3~g"),
+        ],
     )
     now = alt.Chart(alt.NamedData(name="now")).mark_rule(color="var(--mark)", strokeWidth=1.5, aria=False).encode(x)
     return _finished(cells, now, height=200, description=f"{label} by layer and {time}, as colour")
@@ -146,7 +158,10 @@ def over_time(
         axis = {name: alt.Y(f"{name}:Q", title=label, scale=scale) for name in ("low", "median")}
     first, last = int(rows[time].min()), int(rows[time].max())
     x = alt.X(
-        f"{time}:Q", title=time, scale=alt.Scale(domain=[first, max(last, first + 1)], nice=False), axis=alt.Axis(grid=False, format="d", tickMinStep=1)
+        f"{time}:Q",
+        title=time,
+        scale=alt.Scale(domain=[first, max(last, first + 1)], nice=False),
+        axis=alt.Axis(grid=False, format="d", tickMinStep=1),
     )
     chart, colour = alt.Chart(alt.Data(values=rows.to_dict("records"))), variant_colour(experiment)
     kinds = list(columns.values())
@@ -156,7 +171,9 @@ def over_time(
         alt.Tooltip(f"{time}:Q"),
         *(alt.Tooltip(f"{name}:Q", format=".3~g") for name in ("median", "low", "high")),
     ]
-    band = chart.transform_filter(alt.datum.kind == kinds[0]).mark_area(opacity=band_opacity(experiment), clip=True, aria=False)
+    band = chart.transform_filter(alt.datum.kind == kinds[0]).mark_area(
+        opacity=band_opacity(experiment), clip=True, aria=False
+    )
     line = chart.mark_line(clip=True, aria=False)
     dots = chart.mark_circle(size=60, opacity=0 if last > first else 1, aria=False, clip=True)  # what a pointer finds
     return _finished(
@@ -228,7 +245,9 @@ def log_ticks(low: float, high: float) -> list[float]:
 def _labelled(points: Sequence[int], most: int) -> list[int]:
     """At most ``most`` points to label, the first and the last among them."""
     step = max(1, math.ceil((len(points) - 1) / (most - 1)))
-    inner = [point for place, point in enumerate(points[:-1]) if place % step == 0 and place + step / 2 < len(points) - 1]
+    inner = [
+        point for place, point in enumerate(points[:-1]) if place % step == 0 and place + step / 2 < len(points) - 1
+    ]
     return [*inner, points[-1]]
 
 

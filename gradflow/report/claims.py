@@ -43,7 +43,19 @@ def counts(rows: Sequence[Claim]) -> dict[str, int]:
 
 
 def _row(entry: Mapping[str, Any]) -> Claim:
-    names = ("id", "claim", "source", "predicted", "measured", "spread", "seeds", "verdict", "study", "definition", "note")
+    names = (
+        "id",
+        "claim",
+        "source",
+        "predicted",
+        "measured",
+        "spread",
+        "seeds",
+        "verdict",
+        "study",
+        "definition",
+        "note",
+    )
     text = {name: "" if entry.get(name) is None else str(entry[name]) for name in names}
     kind = "holds only for some" if text["verdict"].startswith("holds only for") else text["verdict"]
     return Claim(text, kind, _address(str(entry.get("figure") or "")))

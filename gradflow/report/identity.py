@@ -33,7 +33,9 @@ class Published:
 _PUBLISHED = (
     Published("loss at the start", {"plain": "0.333", "residual": "13.826"}, "loss_start"),
     Published("loss at the end", {"plain": "0.333", "residual": "0.063"}, "loss_end"),
-    Published("gradient ‖δ‖, layer {last}", {"plain": "about 1e-3", "residual": "about 1e-3"}, "delta_norm_end", "last"),
+    Published(
+        "gradient ‖δ‖, layer {last}", {"plain": "about 1e-3", "residual": "about 1e-3"}, "delta_norm_end", "last"
+    ),
     Published("gradient ‖δ‖, layer 1", {"plain": "8.6e-19", "residual": "about 1e-3"}, "delta_norm_end", "first"),
     Published("activation std(z), all layers", {"residual": "0.13 to 0.18"}, "z_std_end", "all"),
 )
@@ -101,7 +103,14 @@ def widest(metrics: Mapping[str, Any]) -> str:
         if any(norms.values()):
             high, low = (pick(norms, key=norms.__getitem__) for pick in (max, min))
             ratio = norms[high] / norms[low] if norms[low] else math.inf
-            found.append((ratio, variant, f"{number(norms[low])} ({DEFINITIONS[low]})", f"{number(norms[high])} ({DEFINITIONS[high]})"))
+            found.append(
+                (
+                    ratio,
+                    variant,
+                    f"{number(norms[low])} ({DEFINITIONS[low]})",
+                    f"{number(norms[high])} ({DEFINITIONS[high]})",
+                )
+            )
     if not found:
         return ""
     _, variant, low, high = max(found, key=operator.itemgetter(0))

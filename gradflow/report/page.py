@@ -126,7 +126,8 @@ def render(run: Run, study: Identity, ledger: Sequence[Mapping[str, Any]]) -> st
         ),
     }
     scripts = {name: _script(name) for name in ("vega", "page")}
-    page = _environment().get_template("page.html.j2").render(
+    template = _environment().get_template("page.html.j2")
+    page = template.render(
         run=run,
         study=study,
         headlines=headline.headlines(run.metrics, run.experiment, run.params["analysis"]["vanished_below"]),
