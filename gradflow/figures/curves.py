@@ -123,6 +123,27 @@ def _again(experiment: Experiment, variant: str) -> bool:
     return experiment.position(variant) >= len(style.COLOURS)
 
 
+def zeros(axes: Axes, spread: Spread, experiment: Experiment, variant: str) -> bool:
+    """Mark medians of exactly 0, which have no logarithm, on the lower edge; tell whether there are any."""
+    at = spread.at[spread.median == 0]
+    axes.plot(
+        at,
+        np.full(len(at), 0.02),
+        transform=beside(axes, axes.get_xaxis_transform(), experiment, variant),
+        color=style.colour(experiment, variant),
+        marker="v",
+        linestyle="",
+        markersize=4,
+    )
+    return len(at) > 0
+
+
+def zero_handle() -> Artist:
+    """The entry of a legend for :func:`zeros`."""
+    label = "exactly 0 (underflow or dead units)"
+    return Line2D([], [], color=style.GREY, marker="v", linestyle="", markersize=5, label=label)
+
+
 def to_show(table: pd.DataFrame, by: list[str], value: str, experiment: Experiment) -> Numbers:
     """What the limits of an axis must hold: all values, but of seeds that diverged only what is below a median.
 

@@ -17,7 +17,7 @@ from gradflow.report.evolution import Evolution
 DASHES = ([1, 0], [6, 3], [2, 2], [8, 3, 2, 3])  # one for each round through the colours
 
 # Without any padding, rounding may place the first cell before the axis, and Vega then drops its label.
-_GAPLESS = {"paddingInner": 0.0, "paddingOuter": 0.01}
+_GAPLESS: Any = {"paddingInner": 0.0, "paddingOuter": 0.01}
 
 _CONFIG: dict[str, Any] = {
     "background": "transparent",
@@ -66,7 +66,7 @@ def by_layer(evolution: Evolution, experiment: Experiment, label: str) -> dict[s
         alt.Tooltip("layer:Q"),
         *(alt.Tooltip(f"{name}:Q", format=".3~g") for name in ("median", "low", "high")),
     ]
-    quiet = {"clip": True, "aria": False}
+    quiet: Any = {"clip": True, "aria": False}
     band = rows.transform_filter(blocks).mark_area(opacity=band_opacity(experiment), **quiet)
     line = rows.transform_filter(blocks).mark_line(strokeWidth=2, **quiet)
     dots = rows.transform_filter(blocks).mark_circle(size=26, opacity=1, **quiet)
@@ -156,14 +156,15 @@ def over_time(
     else:
         scale = alt.Scale(domain=[min([0.45, *values]) - 0.03, 1.02], nice=False)
         axis = {name: alt.Y(f"{name}:Q", title=label, scale=scale) for name in ("low", "median")}
-    first, last = int(rows[time].min()), int(rows[time].max())
+    first, last = (int(rows[time].min()), int(rows[time].max())) if len(rows) else (1, 1)
     x = alt.X(
         f"{time}:Q",
         title=time,
         scale=alt.Scale(domain=[first, max(last, first + 1)], nice=False),
         axis=alt.Axis(grid=False, format="d", tickMinStep=1),
     )
-    chart, colour = alt.Chart(alt.Data(values=rows.to_dict("records"))), variant_colour(experiment)
+    records: list[dict[str, Any]] = [{str(key): value for key, value in row.items()} for row in rows.to_dict("records")]
+    chart, colour = alt.Chart(alt.InlineData(values=records)), variant_colour(experiment)
     kinds = list(columns.values())
     dash = alt.StrokeDash("kind:N", scale=alt.Scale(domain=kinds, range=[[1, 0], [5, 3]][: len(kinds)]), legend=None)
     tooltip = [
@@ -265,4 +266,5 @@ def _finished(*layered: alt.Chart, height: int, description: str) -> dict[str, A
         description=description,
         autosize=alt.AutoSizeParams(type="fit-x", contains="padding", resize=True),
     )
-    return chart.configure(**_CONFIG).to_dict()
+    specification: dict[str, Any] = chart.configure(**_CONFIG).to_dict()
+    return specification

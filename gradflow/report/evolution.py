@@ -63,9 +63,9 @@ def over_seeds(table: pd.DataFrame, time: str, value: str, experiment: Experimen
     shown = table[table[time].isin(times) & table["layer"].isin(layers)]
     index = pd.MultiIndex.from_product([variants, times, layers])
     groups = shown.groupby(["variant", time, "layer"])[value]
+    shape = (len(variants), len(times), len(layers))
     low, median, high = (
-        groups.quantile(q).reindex(index).to_numpy(dtype=float).reshape(len(variants), len(times), len(layers))
-        for q in (0.0, 0.5, 1.0)
+        _rounded(groups.quantile(q).reindex(index).to_numpy(dtype=float).reshape(shape)) for q in (0.0, 0.5, 1.0)
     )
     # The largest values of seeds that diverge reach up to the largest number that there is, and would flatten all else.
     surviving = experiment.surviving(shown)[value].to_numpy(dtype=float)
@@ -75,7 +75,9 @@ def over_seeds(table: pd.DataFrame, time: str, value: str, experiment: Experimen
     return Evolution(
         [int(at) for at in times],
         [int(layer) for layer in layers],
-        *(_rounded(part) for part in (median, low, high)),
+        median,
+        low,
+        high,
         limits=(smallest, max(smallest, float(np.nanmax(largest, initial=smallest)))),
         left_out=len(all_times) - len(times),
     )
@@ -93,4 +95,6 @@ def _rounded(numbers: Numbers) -> Numbers:
 
 
 def _lists(numbers: Numbers) -> Any:
-    return np.where(np.isnan(numbers), None, numbers.astype(object)).tolist()
+    values = numbers.astype(object)
+    values[np.isnan(numbers)] = None
+    return values.tolist()

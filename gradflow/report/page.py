@@ -96,7 +96,7 @@ def render(run: Run, study: Identity, ledger: Sequence[Mapping[str, Any]]) -> st
         "epoch",
         run.experiment,
         [
-            _Quantity("‖∂loss/∂W‖, mean over the steps of the epoch", "‖∂loss/∂W‖", run.norms, "grad_norm"),
+            _Quantity("‖∂loss/∂W‖, mean over the steps of the epoch", "‖∂loss/∂W‖", _heads_in_line(run), "grad_norm"),
             _Quantity("‖δ‖ = ‖∂loss/∂z‖, on the rows of the probe", "‖δ‖ = ‖∂loss/∂z‖", run.probes, "delta_norm"),
         ],
     )
@@ -158,9 +158,10 @@ def setting(params: Mapping[str, Any]) -> str:
     train = params["train"]
     clip = "no clipping" if train["clip_norm"] is None else f"gradients clipped at norm {exact(train['clip_norm'])}"
     init = "PyTorch's default" if train["init"] == "default" else "He's"
+    networks, blocks = count(len(params["variants"]), "network"), count(params["depth"], "block")
+    seeds, epochs = count(params["seeds"], "seed"), count(train["epochs"], "epoch")
     return (
-        f"{count(len(params['variants']), 'network')} of {count(params['depth'], 'block')} and width {params['width']:,},"
-        f" each trained from {count(params['seeds'], 'seed')} for {count(train['epochs'], 'epoch')} of SGD"
+        f"{networks} of {blocks} and width {params['width']:,}, each trained from {seeds} for {epochs} of SGD"
         f" (learning rate {exact(train['lr'])}, momentum {exact(train['momentum'])}, batches of"
         f" {train['batch_size']:,}, {clip}), with {init} initialisation."
     )
@@ -175,6 +176,12 @@ def leaves(params: Mapping[str, Any], above: str = "") -> dict[str, str]:
         else:
             found[f"{above}{key}"] = "null" if value is None else str(value)
     return found
+
+
+def _heads_in_line(run: Run) -> pd.DataFrame:
+    """The norms with all heads on one layer, that after the deepest network's last block."""
+    layer = run.norms["layer"].mask(run.norms["name"] == "head", run.experiment.depth + 1)
+    return run.norms.assign(layer=layer)
 
 
 def _evolution(time: str, experiment: Experiment, quantities: Sequence[_Quantity]) -> dict[str, Any]:
@@ -221,7 +228,7 @@ def _environment() -> jinja2.Environment:
 def _script(name: str) -> str:
     """Vega with what draws it, or the page's own script."""
     code = (
-        vl_convert.javascript_bundle(vl_version=_VEGA_LITE)
+        vl_convert.javascript_bundle("window.vegaEmbed = vegaEmbed;", vl_version=_VEGA_LITE)
         if name == "vega"
         else (_TEMPLATES / "page.js").read_text(encoding="utf-8")
     )

@@ -7,7 +7,7 @@ from typing import Any
 def number(value: float | None) -> str:
     """Three significant digits, ``0.970`` or ``7.24e-7``; a dash where there is no number."""
     if value is None:
-        return "–"
+        return "-"
     if value == 0:
         return "0"
     if not 1e-3 <= abs(value) < 1e6:
