@@ -124,12 +124,15 @@ def _again(experiment: Experiment, variant: str) -> bool:
 
 
 def zeros(axes: Axes, spread: Spread, experiment: Experiment, variant: str) -> bool:
-    """Mark medians of exactly 0, which have no logarithm, on the lower edge; tell whether there are any."""
+    """Mark medians of exactly 0, which have no logarithm, above the lower edge; tell whether there are any.
+
+    Each variant has a height of its own, so that all are seen.
+    """
     at = spread.at[spread.median == 0]
     axes.plot(
         at,
-        np.full(len(at), 0.02),
-        transform=beside(axes, axes.get_xaxis_transform(), experiment, variant),
+        np.full(len(at), 0.03 + 0.045 * (experiment.position(variant) % len(style.COLOURS))),
+        transform=axes.get_xaxis_transform(),
         color=style.colour(experiment, variant),
         marker="v",
         linestyle="",

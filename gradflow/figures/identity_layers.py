@@ -17,6 +17,7 @@ ACTIVATIONS = {
     "x_mean": "stream x\nmean",
     "x_std": "stream x\nstandard deviation",
 }
+_SYMBOLS = "; x is the stream after the block, z what its linear map gives"
 
 
 @matplotlib.rc_context(style.RC)
@@ -54,7 +55,5 @@ def draw(probes: pd.DataFrame, experiment: Experiment, rows: Mapping[str, str], 
     handles = curves.handles(experiment)
     if zero:
         handles.append(curves.zero_handle())
-    notes = (
-        f"{curves.reading(experiment)} On a fresh batch; x is the stream after the block, z what its linear map gives."
-    )
+    notes = f"{curves.reading(experiment)} On a fresh batch{_SYMBOLS * ('x_std' in rows)}."
     return style.finish(figure, experiment, title, handles, notes)
