@@ -43,8 +43,8 @@ def layers(config: Initialisation, start: Start, trunk: Trunk) -> pd.DataFrame:
     Returns:
         Columns seed, layer (0 = x_0 .. depth), first_row_power (E[x_l^2] of the first input alone), power (E[x_l^2]),
         mean (E[x_l]), cosine (mean over all pairs of rows), stream_grad_norm (||dLoss/dx_l||), and from layer 1 on
-        delta_norm, weight_grad_norm (||dLoss/dW_l||) and gradient_gain (||g_{l-1}|| / ||g_l||); then those from power to
-        weight_grad_norm with _theory at the end of the name, nan where there is no theory of the block.
+        delta_norm, weight_grad_norm (||dLoss/dW_l||) and gradient_gain (||g_{l-1}|| / ||g_l||); then those from power
+        to weight_grad_norm with _theory at the end of the name, nan where there is no theory of the block.
     """
     x, v = inputs(config)
     traced = trace.record(trunk.blocks, x.expand(config.seeds, -1, -1), lambda last: (last * v).sum((1, 2)))
@@ -98,7 +98,7 @@ def predict(config: Initialisation, start: Start, mean: float, back: float) -> d
 
 
 def log_variance(config: Initialisation, start: Start) -> float | None:
-    """Variance over seeds of log(q_L / q_0) of one input; there is theory of it for plain blocks with Gaussian weights."""
+    """Variance over seeds of log(q_L / q_0) of one input, known for plain blocks with Gaussian weights."""
     gaussian = start.block == "plain" and start.init in ("he", "he_over_sqrt_depth")
     return theory.log_variance(config.depth, config.width) if gaussian else None
 

@@ -23,7 +23,8 @@ def summary(layers: pd.DataFrame, line: pd.DataFrame, log_variance: float | None
         smallest and largest number is ``gradient_gain_range``. Of the root mean squares over seeds: ``stream_factor``,
         ``gradient_factor`` and ``delta_factor``, fitted per block to the logarithm, the latter two towards the
         input; ``weight_grad_flatness``, the largest layer's over the smallest's. ``log_power_variance``: the variance
-        over seeds of log(q_L / q_0) of the first input alone. Each of these may have a counterpart ``..._predicted``; None: no number.
+        over seeds of log(q_L / q_0) of the first input alone. Each of these may have a counterpart ``..._predicted``;
+        None: no number.
     """
     depth = int(layers["layer"].max())
     table = layers.set_index(["seed", "layer"])
@@ -51,9 +52,9 @@ def summary(layers: pd.DataFrame, line: pd.DataFrame, log_variance: float | None
         "gradient_gain_range": [_number(gains.min()), _number(gains.max())],
     }
     for name, column in (("gradient_factor", "stream_grad_norm"), ("delta_factor", "delta_norm")):
-        first = 0 if column == "stream_grad_norm" else 1
-        found[name] = _factor(_rms(table[column].unstack())[first:][::-1])
-        found[f"{name}_predicted"] = _factor(predicted[f"{column}_theory"].to_numpy()[first:][::-1])
+        from_layer = 0 if column == "stream_grad_norm" else 1
+        found[name] = _factor(_rms(table[column].unstack())[from_layer:][::-1])
+        found[f"{name}_predicted"] = _factor(predicted[f"{column}_theory"].to_numpy()[from_layer:][::-1])
     return found
 
 

@@ -79,8 +79,8 @@ class Branch:
         """Factor on the norm of dLoss/dx with each block, towards the input: sqrt(scale^2 chi), sqrt(1 + scale^2 chi).
 
         The skip connection passes the gradient g on; where J^T g of the branch is on average orthogonal to it, the
-        squares of the norms add up (Hayou et al. 2021, arXiv 2010.12859). A linear map at the end of the branch makes it
-        so. With a ReLU there, this is only what holds at the last blocks: relu(W x) has its largest slope along x itself,
+        squares of the norms add up (Hayou et al. 2021, arXiv 2010.12859). A linear map at the end of the branch makes
+        it so. With a ReLU there this holds at the last blocks alone: relu(W x) has its largest slope along x itself,
         E[J] = scale sqrt(chi / pi) u x^T / ||x|| with u = (1, ..., 1) / sqrt(width), so gradients turn towards the
         mean of the stream and then grow faster.
         """
