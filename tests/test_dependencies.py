@@ -48,6 +48,9 @@ LOADS = {
     "identity_train": {"pyarrow", "torch"},
     "identity_tables": {"pandas", "pyarrow"},
     "initialisation": {"pandas", "pyarrow", "torch"},
+    "plot_identity": {"matplotlib", "pandas", "pyarrow"},
+    "plot_initialisation": {"matplotlib", "pandas", "pyarrow"},
+    "report": {"matplotlib", "pandas", "pyarrow"},
 }
 
 

@@ -21,7 +21,7 @@ def test_the_identity_study_runs_in_its_folder_and_again_only_where_something_ch
     identity = study("identity")
     variants = ["plain", "residual", "plain_he", "zero_start"]
     trainings = {f"train@{variant}" for variant in variants}
-    assert identity.repro() == {"check", "tables"} | trainings
+    assert identity.repro() == {"check", "tables", "plot"} | trainings
     assert identity.repro() == set()
 
     history = pd.read_csv(reports(identity, "identity") / "history.csv")
@@ -49,7 +49,7 @@ def test_the_identity_study_runs_in_its_folder_and_again_only_where_something_ch
 
     before = history[history["variant"] == "plain"]
     identity.change({"variants.residual.scale": 0.5})
-    assert identity.repro() == {"check", "train@residual", "tables"}
+    assert identity.repro() == {"check", "train@residual", "tables", "plot"}
     after = pd.read_csv(reports(identity, "identity") / "history.csv")
     pd.testing.assert_frame_equal(after[after["variant"] == "plain"], before)
 
@@ -92,7 +92,7 @@ def test_an_experiment_in_a_temporary_copy_runs_in_the_folder_of_a_study(study):
 
 def test_the_initialisation_study_runs_in_its_folder(study):
     initialisation = study("initialisation")
-    assert initialisation.repro() == {"check", "measure"}
+    assert initialisation.repro() == {"check", "measure", "plot"}
     assert initialisation.repro() == set()
     layers = pd.read_csv(reports(initialisation, "initialisation") / "layers.csv")
     assert len(layers) == len(initialisation.params()["variants"]) * 3 * 4
