@@ -4,23 +4,42 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-# What filters choose by; a verdict is cut after its first words, so that "holds only for ..." is one choice.
-_FILTERS = ("verdict", "source", "study")
+from gradflow.report.words import count, number
 
 
 @dataclass(frozen=True)
 class Claim:
-    """A row: the claim's own entries as text, and the kind of its verdict.
+    """A row of the table, as text.
 
     Attributes:
-        entries: id, claim, source, predicted, measured, spread, seeds, verdict, study, definition, note.
-        kind: ``holds``, ``does not hold`` or ``holds only for some``.
+        key: The claim's id.
+        claim: What is claimed.
+        source: Who says so; a filter.
+        papers: arXiv ids.
+        predicted: What was expected.
+        measured: A line for each measured setting.
+        definition: What the numbers are.
+        test: When the claim holds.
+        kind: ``holds``, ``does not hold`` or ``holds only for``; a filter.
+        verdict: The same, with what it holds for.
+        study: A filter.
         figure: Address of its figure, relative to the page; empty if it has none.
+        note: What a reader should know besides; may be empty.
     """
 
-    entries: dict[str, str]
+    key: str
+    claim: str
+    source: str
+    papers: list[str]
+    predicted: str
+    measured: list[str]
+    definition: str
+    test: str
     kind: str
+    verdict: str
+    study: str
     figure: str
+    note: str
 
 
 def claims(ledger: Sequence[Mapping[str, Any]]) -> list[Claim]:
@@ -31,8 +50,9 @@ def claims(ledger: Sequence[Mapping[str, Any]]) -> list[Claim]:
 def choices(rows: Sequence[Claim]) -> dict[str, list[str]]:
     """The values of each filter, in the order in which the rows bring them."""
     return {
-        name: list(dict.fromkeys(row.kind if name == "verdict" else row.entries[name] for row in rows))
-        for name in _FILTERS
+        "verdict": list(dict.fromkeys(row.kind for row in rows)),
+        "source": list(dict.fromkeys(row.source for row in rows)),
+        "study": list(dict.fromkeys(row.study for row in rows)),
     }
 
 
@@ -43,25 +63,43 @@ def counts(rows: Sequence[Claim]) -> dict[str, int]:
 
 
 def _row(entry: Mapping[str, Any]) -> Claim:
-    names = (
-        "id",
-        "claim",
-        "source",
-        "predicted",
-        "measured",
-        "spread",
-        "seeds",
-        "verdict",
-        "study",
-        "definition",
-        "note",
+    predicted = entry["predicted"]
+    return Claim(
+        key=entry["id"],
+        claim=entry["claim"],
+        source=entry["source"]["text"],
+        papers=entry["source"]["arxiv"],
+        predicted=predicted if isinstance(predicted, str) else number(predicted),
+        measured=_measured(entry["measured"]),
+        definition=entry["definition"],
+        test=entry["test"],
+        kind=entry["kind"],
+        verdict=entry["verdict"],
+        study=entry["study"],
+        figure=_address(entry["figure"] or ""),
+        note=entry["note"] or "",
     )
-    text = {name: "" if entry.get(name) is None else str(entry[name]) for name in names}
-    kind = "holds only for some" if text["verdict"].startswith("holds only for") else text["verdict"]
-    return Claim(text, kind, _address(str(entry.get("figure") or "")))
+
+
+def _measured(numbers: Sequence[Mapping[str, Any]]) -> list[str]:
+    """A line a setting: its mean and range over seeds, or where it has many entries the range over all of them."""
+    lines = []
+    for name in dict.fromkeys(entry["name"] for entry in numbers):
+        of_name = [entry for entry in numbers if entry["name"] == name]
+        first, last = of_name[0], of_name[-1]
+        low, high = (number(pick(entry[key] for entry in of_name)) for key, pick in (("min", min), ("max", max)))
+        spread = low if low == high else f"{low} to {high}"
+        if len(of_name) == 1:
+            where, value = first["entry"], number(first["mean"])
+            value += f" ({spread})" if low != high else ""
+        else:
+            where, value = f"{first['entry']} to {last['entry']}", spread
+        heading = ", ".join(part for part in (name, where) if part)
+        seeds = f", {count(first['seeds'], 'seed')}" if first["seeds"] else ""
+        lines.append(f"{heading}: {value}{seeds}" if heading else f"{value}{seeds}")
+    return lines
 
 
 def _address(figure: str) -> str:
-    """The figure as seen from reports/index.html; nothing but a path inside reports/ becomes a link."""
-    path = figure.removeprefix("reports/")
-    return path if path and ":" not in path and not path.startswith(("/", "\\", "..")) else ""
+    """The figure as seen from the page in reports/; nothing but a path inside that folder becomes a link."""
+    return figure if ":" not in figure and not figure.startswith(("/", "\\", ".")) else ""
