@@ -44,11 +44,11 @@ lint: setup ## Format and lint, types, layers
 
 .PHONY: test
 test: lint ## Every check and test, but for those against servers
-	pytest -n auto --ignore tests/flows --ignore tests/tracking
+	pytest -n auto --ignore tests/flows --ignore tests/tracking --ignore tests/report
 
 .PHONY: test-servers
-test-servers: setup ## Tracking and flows, against real MLflow and Prefect servers: some minutes more
-	pytest -n auto tests/tracking tests/flows
+test-servers: setup ## Tracking, flows and the page, with real servers and a browser: some minutes more
+	pytest -n auto tests/tracking tests/flows tests/report
 
 .PHONY: bench
 bench: .venv-bench/installed ## Measure this beside what others would write (half an hour): benchmarks/README.md

@@ -224,14 +224,15 @@ def place(layer: int, experiment: Experiment) -> float:
 def floor_and_top(limits: tuple[float, float]) -> tuple[float, float]:
     """Ends of a logarithmic axis that holds the limits."""
     low, high = limits
-    room = max(1.15, (high / low) ** 0.05, math.sqrt(4 * low / high))
+    decades = math.log10(high) - math.log10(low)  # their ratio may be larger than any number
+    room = 10 ** max(math.log10(1.15), min(decades / 20, 3), (math.log10(4) - decades) / 2)
     return low / room, high * room
 
 
 def zero_mark(limits: tuple[float, float]) -> float:
     """Where on a logarithmic axis a value of exactly 0 is marked: just above its lower end."""
     low, high = floor_and_top(limits)
-    return float(low * (high / low) ** 0.02)
+    return float(10 ** (0.98 * math.log10(low) + 0.02 * math.log10(high)))
 
 
 def log_ticks(low: float, high: float) -> list[float]:
@@ -255,8 +256,8 @@ def _labelled(points: Sequence[int], most: int) -> list[int]:
 def _thin(rows: pd.DataFrame, time: str) -> pd.DataFrame:
     """At most some 200 times, the first and the last among them."""
     times = sorted(rows[time].unique())
-    step = -(-len(times) // 200)
-    return rows[rows[time].isin({*times[::step], times[-1]})].copy()
+    step = max(1, -(-len(times) // 200))
+    return rows[rows[time].isin({*times[::step], *times[-1:]})].copy()
 
 
 def _finished(*layered: alt.Chart, height: int, description: str) -> dict[str, Any]:

@@ -41,7 +41,7 @@ def _of(variant: str, measured: Mapping[str, Any], experiment: Experiment, below
     numbers = {
         "validation accuracy": over_seeds(accuracy),
         f"gradient norm, block 1 over block {depth}": number(ratio),
-        f"blocks below {exact(below)}": "-" if vanished is None else f"{vanished:g} of {depth}",
+        f"blocks below {exact(below)}": "-" if vanished is None else f"{vanished:.3g} of {depth}",
         "diverged": f"{len(lost)} of {experiment.seeds}",
     }
     if accuracy["mean"] is None:
@@ -52,7 +52,7 @@ def _of(variant: str, measured: Mapping[str, Any], experiment: Experiment, below
         sentences.append(_ratio(ratio, depth))
     if vanished is not None:
         sentences.append(
-            f"There, {vanished:g} of {count(depth, 'block')} {_have(vanished)} a norm below"
+            f"There, {vanished:.3g} of {count(depth, 'block')} {_have(vanished)} a norm below"
             f" {exact(below)}{_average(left)}."
             if vanished
             else f"No block has a norm below {exact(below)} there."

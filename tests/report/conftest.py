@@ -125,20 +125,20 @@ def visit(browser):
     pages, said, asked = [], [], []
 
     def open_page(path, **options):
-        page = browser.new_page(**options)
-        pages.append(page)
-        page.on("console", lambda message: said.append(message.text))
-        page.on("pageerror", lambda error: said.append(str(error)))
-        page.on("dialog", lambda dialog: (said.append(f"dialog {dialog.message}"), dialog.dismiss()))
-        page.on("request", lambda request: asked.append(request.url))
-        page.goto(path.as_uri())
-        page.wait_for_selector("html[data-ready]", state="attached", timeout=60_000)
-        return page
+        opened = browser.new_page(**options)
+        pages.append(opened)
+        opened.on("console", lambda message: said.append(message.text))
+        opened.on("pageerror", lambda error: said.append(str(error)))
+        opened.on("dialog", lambda dialog: (said.append(f"dialog {dialog.message}"), dialog.dismiss()))
+        opened.on("request", lambda request: asked.append(request.url))
+        opened.goto(path.as_uri())
+        opened.wait_for_selector("html[data-ready]", state="attached", timeout=60_000)
+        return opened
 
     yield open_page
-    own = {page.url.split("#")[0] for page in pages}
-    for page in pages:
-        page.close()
+    own = {opened.url.split("#")[0] for opened in pages}
+    for opened in pages:
+        opened.close()
     assert said == []
     assert {url.split("#")[0] for url in asked if not url.startswith("data:")} == own
 
