@@ -1,5 +1,6 @@
 """From the logs of all trainings to the tables and numbers that are read, drawn and compared."""
 
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -11,12 +12,12 @@ def layer_name(layer: int, depth: int) -> str:
     return {0: "stem", depth + 1: "head"}.get(layer, f"block_{layer}")
 
 
-def norms_by_epoch(log: pd.DataFrame, depth: int) -> pd.DataFrame:
+def norms_by_epoch(log: pd.DataFrame, depths: Mapping[str, int]) -> pd.DataFrame:
     """Mean, smallest and largest gradient norm over the steps of each epoch.
 
     Args:
         log: Columns variant, seed, epoch, step, layer, grad_norm, a row a backward pass and layer.
-        depth: Number of blocks.
+        depths: Variant to its number of blocks.
 
     Returns:
         Columns variant, seed, epoch, layer, name, grad_norm, grad_norm_min, grad_norm_max, in the order
@@ -26,7 +27,9 @@ def norms_by_epoch(log: pd.DataFrame, depth: int) -> pd.DataFrame:
     log = log.astype({"grad_norm": "float64"})
     groups = log.groupby(["variant", "seed", "epoch", "layer"], sort=False)["grad_norm"]
     table = groups.agg(grad_norm="mean", grad_norm_min="min", grad_norm_max="max").reset_index()
-    names = table["layer"].map({layer: layer_name(layer, depth) for layer in range(depth + 2)})
+    names = [
+        layer_name(layer, depths[variant]) for variant, layer in zip(table["variant"], table["layer"], strict=True)
+    ]
     table.insert(list(table.columns).index("layer") + 1, "name", names)
     return table
 

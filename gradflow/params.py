@@ -23,6 +23,7 @@ VariantName = Annotated[str, Field(pattern=r"^[A-Za-z][A-Za-z0-9_-]{0,39}$")]
 Seed = Annotated[int, Field(ge=0, le=2**31)]
 MOST_WEIGHTS = 10**9  # of all seeds of a variant; a training takes some 20 bytes for each
 Count = Annotated[int, Field(ge=1, le=100_000)]
+Depth = Annotated[int, Field(ge=1, le=10_000)]
 
 
 class _Loader(yaml.SafeLoader):
@@ -94,14 +95,30 @@ class Train(_Section):
     seed: Seed
 
 
+if TYPE_CHECKING:
+    Overrides = _Section
+else:  # the rules are those of Train; variants that share epochs, batches and seeds can be compared step by step
+    Overrides = create_model(
+        "Overrides",
+        __base__=_Section,
+        **{
+            name: (field.rebuild_annotation(), None)  # what is not set counts as absent, not as None
+            for name, field in Train.model_fields.items()
+            if name not in ("epochs", "batch_size", "seed")
+        },
+    )
+
+
 class Variant(_Section):
-    """One network: its block and the settings of that block, which :func:`settings` returns."""
+    """One network: its block, the settings of that block, and what replaces the common values for it alone."""
 
     block: str
+    depth: Depth | None = None
+    train: Overrides = Overrides()
 
     def settings(self) -> dict[str, Any]:
         """Keyword arguments for the constructor of the block."""
-        return self.model_dump(exclude={"block"})
+        return self.model_dump(exclude=set(Variant.model_fields))
 
 
 class Probe(_Section):
@@ -143,7 +160,7 @@ else:  # one model a block, with the settings of that block; the key "block" dec
 class Params(_Section):
     """The whole of params.yaml."""
 
-    depth: Annotated[int, Field(ge=1, le=10_000)]
+    depth: Depth
     width: Annotated[int, Field(ge=1, le=16_384)]
     seeds: Annotated[int, Field(ge=1, le=10_000)]
     data: Data
@@ -153,6 +170,12 @@ class Params(_Section):
     probe: Probe
     analysis: Analysis
     plot: Plot
+
+    def of(self, variant: str) -> "Params":
+        """The parameters as one variant takes them: its own values stand in ``depth`` and ``train``."""
+        own = self.variants[variant]
+        train = self.train.model_copy(update=own.train.model_dump(exclude_unset=True))
+        return self.model_copy(update={"depth": own.depth or self.depth, "train": train})
 
     def check_size(self) -> None:
         """Check that no two variants share their files, and that the networks fit into memory.
@@ -164,7 +187,7 @@ class Params(_Section):
         twice = next((name for name in self.variants if names.count(name.lower()) > 1), None)
         if twice:  # some file systems do not tell upper from lower case
             raise InputError("params.yaml: variants", f"must differ in more than upper and lower case, got {twice}")
-        weights = self.seeds * self.depth * self.width**2
+        weights = self.seeds * max(self.of(name).depth for name in self.variants) * self.width**2
         if weights > MOST_WEIGHTS:
             raise InputError(
                 "params.yaml: width", f"must keep seeds * depth * width^2 <= {MOST_WEIGHTS:,}, got {weights:,}"
@@ -307,7 +330,10 @@ def _known_keys(section: list[int | str], document: Mapping[Any, Any]) -> list[s
         case []:
             return list(Params.model_fields)
         case ["variants", name]:
-            return ["block", *catalogue.settings(document["variants"][name]["block"])]
+            own = (key for key in Variant.model_fields if key != "block")
+            return ["block", *catalogue.settings(document["variants"][name]["block"]), *own]
+        case ["variants", _, "train"]:
+            return list(Overrides.model_fields)
         case _:
             model = cast("type[BaseModel]", Params.model_fields[str(section[0])].annotation)
             return list(model.model_fields)

@@ -93,10 +93,13 @@ VALUES = [
     ("variants", None, "must hold keys and values, got None"),
     ("variants", ["plain"], "must hold keys and values, got ['plain']"),
     ("variants.plain", None, "must hold keys and values, got None"),
-    ("variants.plain.block", "resnet", "must be one of plain, residual, got 'resnet'"),
-    ("variants.plain.block", 7, "must be one of plain, residual, got 7"),
-    ("variants.plain.block", ["plain"], "must be one of plain, residual, got ['plain']"),
+    ("variants.plain.block", "resnet", "must be one of plain, rescaled, residual, got 'resnet'"),
+    ("variants.plain.block", 7, "must be one of plain, rescaled, residual, got 7"),
+    ("variants.plain.block", ["plain"], "must be one of plain, rescaled, residual, got ['plain']"),
     ("variants.residual.scale", "large", "must be a number, got 'large'"),
+    ("variants.plain.depth", 0, "must be >= 1, got 0"),
+    ("variants.plain.depth", "8", "must be a whole number, got '8'"),
+    ("variants.plain.train", [1], "must hold keys and values, got [1]"),
 ]
 
 NAME_RULE = "must be a letter followed by up to 39 letters, digits, _ or -"
@@ -106,8 +109,8 @@ UNKNOWN = [
     ("lr", 0.1, f"unknown key; did you mean train.lr? {WHOLE}"),
     ("colour", "red", f"unknown key. {WHOLE}"),
     ("data.sample", 9, "unknown key; did you mean samples? Known: source, path, revision, samples, noise, seed"),
-    ("variants.residual.scal", 1.0, "unknown key; did you mean scale? Known: block, scale"),
-    ("variants.plain.scale", 1.0, "unknown key. Known: block"),
+    ("variants.residual.scal", 1.0, "unknown key; did you mean scale? Known: block, scale, depth, train"),
+    ("variants.plain.scale", 1.0, "unknown key. Known: block, depth, train"),
 ]
 
 
@@ -116,6 +119,44 @@ def test_a_bad_value_is_refused(folder, key, value, rule):
     folder.change({key: value})
 
     assert refusal("check", "data/checked") == f"params.yaml: {key}: {rule}"
+
+
+OVERRIDES = "Known: optimizer, lr, momentum, clip_norm, init"
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "rule"),
+    [
+        ("lr", -1, "must be > 0, got -1"),
+        ("lr", None, "must be a number, got None"),
+        ("clip_norm", 0, "must be > 0, got 0"),
+        ("init", "xavier", "must be 'default' or 'he', got 'xavier'"),
+        ("lrr", 0.1, f"unknown key; did you mean lr? {OVERRIDES}"),
+        ("epochs", 9, f"unknown key; did you mean train.epochs? {OVERRIDES}"),
+    ],
+)
+def test_a_bad_value_of_one_variant_is_refused(folder, key, value, rule):
+    folder.change({"variants.plain.train": {key: value}})
+
+    assert refusal("check", "data/checked") == f"params.yaml: variants.plain.train.{key}: {rule}"
+
+
+def test_one_variant_too_deep_for_memory_is_refused(folder):
+    folder.change({"width": 1000, "variants.plain.depth": 1000})
+
+    line = refusal("check", "data/checked")
+    assert line == "params.yaml: width: must keep seeds * depth * width^2 <= 1,000,000,000, got 2,000,000,000"
+
+
+def test_a_variant_takes_its_own_values_and_else_the_common_ones(folder):
+    folder.change({"variants.plain": {"block": "plain", "depth": 9, "train": {"clip_norm": None, "init": "he"}}})
+    config = params.load()
+
+    assert config.of("residual") == config
+    own = config.of("plain")
+    assert own.depth == 9
+    assert own.train.model_dump() == config.train.model_dump() | {"clip_norm": None, "init": "he"}
+    assert config.variants["residual"].settings() == {"scale": pytest.approx(0.5**0.5)}
 
 
 @pytest.mark.parametrize("name", ["a/b", "..", "../up", "", "1st", "a b", "x" * 41])

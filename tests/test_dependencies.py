@@ -1,8 +1,10 @@
-"""dvc.yaml says what the code says: which modules a stage imports, and which parameters it reads."""
+"""Each dvc.yaml says what the code says: which modules a stage imports, and which parameters it reads."""
 
 import ast
+import os
 import subprocess
 import sys
+from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
@@ -10,9 +12,61 @@ import pytest
 import yaml
 
 ROOT = Path(__file__).parents[1]
-STAGES = yaml.safe_load((ROOT / "dvc.yaml").read_text(encoding="utf-8"))["stages"]
-WHOLE = ("check", "track")
-KEYS = set(yaml.safe_load((ROOT / "params.yaml").read_text(encoding="utf-8")))
+FILES = [ROOT / "dvc.yaml", *sorted(ROOT.glob("studies/*/dvc.yaml")), *ROOT.glob("ledger/dvc.yaml")]
+FOLDERS = [file.parent for file in FILES]
+
+
+@dataclass(frozen=True)
+class Stage:
+    """A stage of the pipeline in a folder, as its dvc.yaml has it."""
+
+    folder: Path
+    name: str
+    definition: dict
+    foreach: bool
+
+    @property
+    def module(self) -> str:
+        """The module that it runs; there must be one, and the code must be found from the folder."""
+        command = self.definition["cmd"].split()
+        up = os.path.relpath(ROOT, self.folder)
+        start = [] if up == "." else [f"PYTHONPATH={up}"]
+        assert command[: len(start) + 2] == [*start, "python", "-m"], self.definition["cmd"]
+        package, _, module = command[len(start) + 2].partition(".")
+        assert package == "stages"
+        return module
+
+    @property
+    def code(self) -> set[str]:
+        """The modules and the folder of blocks among what it depends on, seen from the root."""
+        paths = (os.path.relpath(self.folder / path, ROOT) for path in self.definition["deps"])
+        return {path for path in paths if path.endswith(".py") or path == "gradflow/blocks"}
+
+    @property
+    def whole(self) -> bool:
+        """It reads all of the parameters."""
+        return self.module in ("check", "track")
+
+
+def stages():
+    for file in FILES:
+        for name, entry in yaml.safe_load(file.read_text(encoding="utf-8"))["stages"].items():
+            yield Stage(file.parent, name, entry.get("do", entry), "foreach" in entry)
+
+
+def keys(folder):
+    file = folder / "params.yaml"
+    return set(yaml.safe_load(file.read_text(encoding="utf-8"))) if file.exists() else set()
+
+
+def name(case):
+    if isinstance(case, Stage):
+        return f"{name(case.folder)}:{case.name}".removeprefix(".:")
+    return os.path.relpath(case, ROOT)
+
+
+STAGES = list(stages())
+each_stage = pytest.mark.parametrize("stage", STAGES, ids=name)
 
 # Large libraries that importing a stage may load; each costs up to seconds.
 HEAVY = {"datasets", "matplotlib", "mlflow", "pandas", "plotly", "prefect", "pyarrow", "scipy", "sklearn", "torch"}
@@ -27,11 +81,9 @@ LOADS = {
 }
 
 
-@pytest.mark.parametrize("stage", STAGES)
+@each_stage
 def test_a_stage_depends_on_exactly_the_modules_that_it_imports(stage):
-    depends = {path for path in definition(stage)["deps"] if path.endswith(".py") or path == "gradflow/blocks"}
-
-    assert depends == with_blocks(stage, imports(f"stages/{stage}.py"))
+    assert stage.code == with_blocks(stage, imports(f"stages/{stage.module}.py"))
 
 
 def test_packages_hold_a_docstring_and_nothing_to_depend_on():
@@ -40,82 +92,72 @@ def test_packages_hold_a_docstring_and_nothing_to_depend_on():
         assert [type(node) for node in body] == [ast.Expr] and ast.get_docstring(ast.Module(body, [])), path
 
 
-@pytest.mark.parametrize("stage", [stage for stage in STAGES if stage not in WHOLE])
+@each_stage
 def test_a_stage_lists_exactly_the_parameters_that_it_reads(stage):
-    listed = {key.split(".")[0] for key in definition(stage).get("params", [])}
+    params = stage.definition.get("params", [])
+    if stage.whole:
+        assert params == [{"params.yaml": None}]
+    else:
+        assert {key.split(".")[0] for key in params} == reads(f"stages/{stage.module}.py") & keys(stage.folder)
 
-    assert listed == reads(f"stages/{stage}.py")
 
-
-def test_each_parameter_is_listed_by_a_stage():
+@pytest.mark.parametrize("folder", FOLDERS, ids=name)
+def test_each_parameter_is_listed_by_a_stage(folder):
     """Otherwise an experiment that changes it would run nothing and be recorded all the same."""
-    listed = {
-        key.split(".")[0] for stage in STAGES if stage not in WHOLE for key in definition(stage).get("params", [])
-    }
+    own = [stage for stage in STAGES if stage.folder == folder and not stage.whole]
 
-    assert listed == KEYS
+    assert {key.split(".")[0] for stage in own for key in stage.definition.get("params", [])} == keys(folder)
 
 
-@pytest.mark.parametrize("stage", WHOLE)
-def test_check_and_track_read_the_whole_of_the_parameters(stage):
-    assert definition(stage)["params"] == [{"params.yaml": None}]
-
-
-@pytest.mark.parametrize("stage", STAGES)
-def test_a_stage_loads_only_the_large_libraries_that_it_needs(stage):
-    code = f"import stages.{stage}, sys; print(*sys.modules)"
+@pytest.mark.parametrize("module", sorted({stage.module for stage in STAGES}))
+def test_a_stage_loads_only_the_large_libraries_that_it_needs(module):
+    code = f"import stages.{module}, sys; print(*sys.modules)"
     done = subprocess.run([sys.executable, "-B", "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
 
-    assert HEAVY & set(done.stdout.split()) <= LOADS[stage]
+    assert HEAVY & set(done.stdout.split()) <= LOADS[module]
 
 
-def test_a_stage_runs_its_own_module():
-    for stage in STAGES:
-        assert definition(stage)["cmd"].split()[:3] == ["python", "-m", f"stages.{stage}"]
-        assert f"stages/{stage}.py" in definition(stage)["deps"]
-
-
-def definition(stage):
-    """What dvc.yaml says of a stage, be it one or one a variant."""
-    return STAGES[stage].get("do", STAGES[stage])
+def test_each_stage_at_the_root_runs_the_module_of_its_name():
+    assert all(stage.module == stage.name for stage in STAGES if stage.folder == ROOT)
 
 
 @cache
 def imports(module):
     """This module and the first-party modules that it imports, at any level, wherever in its code."""
     found = {module}
-    for name in sorted(names(ast.parse((ROOT / module).read_text(encoding="utf-8")))):
+    for name in sorted(imported(ast.parse((ROOT / module).read_text(encoding="utf-8")))):
         path = Path(*name.split(".")).with_suffix(".py")
         if name.split(".")[0] in ("gradflow", "stages") and (ROOT / path).is_file():
             found |= imports(path.as_posix())
     return frozenset(found)
 
 
-def names(tree):
+def imported(tree):
     """Names of the modules imported, except what only a type checker imports."""
     found = set()
     if isinstance(tree, ast.If) and isinstance(tree.test, ast.Name) and tree.test.id == "TYPE_CHECKING":
-        return found.union(*(names(node) for node in tree.orelse))
+        return found.union(*(imported(node) for node in tree.orelse))
     if isinstance(tree, ast.Import):
         found |= {alias.name for alias in tree.names}
     if isinstance(tree, ast.ImportFrom):
         found |= {tree.module} | {f"{tree.module}.{alias.name}" for alias in tree.names}
-    return found.union(*(names(node) for node in ast.iter_child_nodes(tree)))
+    return found.union(*(imported(node) for node in ast.iter_child_nodes(tree)))
 
 
 def with_blocks(stage, modules):
     """Add the blocks, which are found by name: read as text by check, imported where networks are built."""
-    if stage == "check":
+    if stage.module == "check":
         return modules | {"gradflow/blocks"}
     if "gradflow/network.py" not in modules:
         return modules
-    return modules | ({"gradflow/blocks/${item.block}.py"} if "foreach" in STAGES[stage] else {"gradflow/blocks"})
+    return modules | ({"gradflow/blocks/${item.block}.py"} if stage.foreach else {"gradflow/blocks"})
 
 
 def reads(module):
-    """Top-level keys that a stage takes from its parameters, in its own code or in what that calls.
+    """Attributes that a stage takes from its parameters, in its own code or in what that calls.
 
-    Looked for are attributes of ``params.load()``, of names bound to it, and of arguments of type Params.
+    The parameters are what ``params.load(...)`` and ``of(variant)`` of that return, names bound to it, and arguments
+    whose type is called Params.
     """
     found = set()
     for path in imports(module) - {"gradflow/params.py"}:
@@ -125,21 +167,29 @@ def reads(module):
                 found |= {
                     node.attr
                     for node in ast.walk(function)
-                    if isinstance(node, ast.Attribute) and ast.unparse(node.value) in loaded
+                    if isinstance(node, ast.Attribute) and are_parameters(node.value, loaded)
                 }
-    return found & KEYS
+    return found
 
 
 def parameters_in(function):
-    """How the whole of the parameters is called in a function."""
-    bound = {
-        ast.unparse(node.targets[0])
-        for node in ast.walk(function)
-        if isinstance(node, ast.Assign) and ast.unparse(node.value) == "params.load()"
-    }
-    given = {
+    """Names of the parameters in a function."""
+    found = {
         argument.arg
         for argument in [*function.args.args, *function.args.kwonlyargs]
-        if argument.annotation and ast.unparse(argument.annotation) in ("Params", "params.Params")
+        if argument.annotation and ast.unparse(argument.annotation).split(".")[-1] == "Params"
     }
-    return bound | given | {"params.load()"}
+    for node in ast.walk(function):
+        if isinstance(node, ast.Assign) and are_parameters(node.value, found):
+            found.add(ast.unparse(node.targets[0]))
+    return found
+
+
+def are_parameters(node, known):
+    if isinstance(node, ast.Name):
+        return node.id in known
+    if not isinstance(node, ast.Call) or not isinstance(node.func, ast.Attribute):
+        return False
+    return ast.unparse(node.func) == "params.load" or (
+        node.func.attr == "of" and are_parameters(node.func.value, known)
+    )

@@ -48,7 +48,7 @@ def test_norms_by_epoch_are_mean_smallest_and_largest_over_steps():
             "grad_norm": np.float32([1, 2, 6, 4, 4, 4, 10, 20, 60, 40, 40, 40]),
         }
     )
-    table = gradients.norms_by_epoch(log, depth=0)
+    table = gradients.norms_by_epoch(log, {"a": 0})
     assert table.to_dict("list") == {
         "variant": ["a"] * 4,
         "seed": [0] * 4,
