@@ -41,17 +41,19 @@ def summary(
 
     Args:
         norms: Its rows of :func:`norms_by_epoch`.
-        probes: Its probes, with columns seed, epoch, layer, delta_norm.
+        probes: Its probes, with columns seed, epoch, layer, weight_grad_norm, delta_norm.
         history: Its losses and accuracies, with columns seed, epoch, train_loss, val_loss, val_accuracy.
         facts: Its facts: epochs, depth and the diverged seeds.
         below: A hidden layer whose gradient norm is smaller counts as vanished.
 
     Returns:
-        For val_accuracy, val_loss and train_loss at the end {mean, std, min, max} over the seeds that did
-        not diverge; ``grad_first_over_last``, the geometric mean over those seeds of the gradient norm of
-        layer 1 over that of layer ``depth`` in the last epoch; ``decay_per_layer``, the factor that
-        ||dLoss/dz|| gains with each block towards the input before the first step, fitted to its logarithm
-        over the layers; ``vanished_layers``, their mean number in the last epoch; ``diverged`` and,
+        For val_accuracy, val_loss and train_loss at the end {mean, std, min, max, seeds} over the seeds that did
+        not diverge, whose number ``seeds`` is; likewise for each block, the first one first,
+        ``weight_grad_norm_start``, ||dLoss/dW|| on the probe's rows before the first step, over all seeds, and
+        ``weight_grad_norm_end`` after the last; ``grad_first_over_last``, the geometric mean over those seeds
+        of the gradient norm of layer 1 over that of layer ``depth`` in the last epoch; ``decay_per_layer``, the
+        factor that ||dLoss/dz|| gains with each block towards the input before the first step, fitted to its
+        logarithm over the layers; ``vanished_layers``, their mean number in the last epoch; ``diverged`` and,
         since DVC shows numbers alone, ``diverged_seeds``. A number that no seed is left for is None.
     """
     depth, epochs = facts["depth"], facts["train"]["epochs"]
@@ -63,6 +65,8 @@ def summary(
     init = probes[probes["epoch"] == 0].pivot_table(index="layer", columns="seed", values="delta_norm")
     return {
         **{name: _spread(final[name]) for name in ("val_accuracy", "val_loss", "train_loss")},
+        "weight_grad_norm_start": _by_layer(probes[probes["epoch"] == 0], depth),
+        "weight_grad_norm_end": _by_layer(probes[(probes["epoch"] == epochs) & probes["seed"].isin(survivors)], depth),
         "grad_first_over_last": _geometric_mean(hidden[1] / hidden[depth]) if len(hidden) else None,
         "decay_per_layer": _decay(init),
         "vanished_layers": float((hidden < below).sum(axis=1).mean()) if len(hidden) else None,
@@ -72,15 +76,25 @@ def summary(
 
 
 def _spread(values: "pd.Series[float]") -> dict[str, float | None]:
-    """Mean, population standard deviation, smallest and largest value."""
+    """Mean, population standard deviation, smallest and largest value, and how many there are."""
     if values.empty:
-        return dict.fromkeys(("mean", "std", "min", "max"))
+        return dict.fromkeys(("mean", "std", "min", "max")) | {"seeds": 0}
     return {
         "mean": float(values.mean()),
         "std": float(values.std(ddof=0)),
         "min": float(values.min()),
         "max": float(values.max()),
+        "seeds": len(values),
     }
+
+
+def _by_layer(probes: pd.DataFrame, depth: int) -> list[dict[str, float | None]]:
+    """The spread of ||dLoss/dW|| over the seeds at each block."""
+    norms = probes.groupby("layer")["weight_grad_norm"]
+    return [
+        _spread(norms.get_group(layer) if layer in norms.groups else probes["weight_grad_norm"][:0])
+        for layer in range(1, depth + 1)
+    ]
 
 
 def _geometric_mean(ratios: "pd.Series[float]") -> float | None:
