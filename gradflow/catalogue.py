@@ -1,6 +1,7 @@
-"""The blocks there are, found by their files: ``gradflow/blocks/<name>.py`` holds one ``Block``.
+"""The blocks and instruments there are, found by their files.
 
-The settings of a block are the keyword-only arguments of its constructor. They are read from the
+``gradflow/blocks/<name>.py`` holds one ``Block``, whose settings are the keyword-only arguments of its
+constructor; ``gradflow/instruments/<name>.py`` holds ``COLUMNS`` and ``measure``. Both are read from the
 source text, so that params.yaml can be checked without the seconds that importing torch costs.
 """
 
@@ -9,14 +10,17 @@ import importlib
 from collections.abc import Callable
 from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any, Protocol, cast
 
 if TYPE_CHECKING:
-    from torch import nn
+    from torch import Tensor, nn
 
+    from gradflow.trace import Trace
+
+_INSTRUMENTS = Path(__file__).parent / "instruments"
 _BLOCKS = Path(__file__).parent / "blocks"
 _TYPES: dict[str, type] = {"float": float, "int": int, "bool": bool}
-_TAKEN = ("block", "depth", "train")
+_TAKEN = ("block", "depth", "init", "train")
 
 
 def names() -> list[str]:
@@ -50,3 +54,28 @@ def block(name: str) -> "Callable[..., nn.Module]":
     """The ``Block`` class of that name, to be called with width, linear and its settings."""
     module = importlib.import_module(f"gradflow.blocks.{name}")
     return cast("Callable[..., nn.Module]", module.Block)
+
+
+class Instrument(Protocol):
+    """A module that measures what stands in a trace."""
+
+    COLUMNS: tuple[str, ...]
+
+    def measure(self, trace: "Trace") -> "Tensor":
+        """(seeds, depth, columns) in float64; nan where a number does not exist."""
+
+
+@cache
+def instruments() -> dict[str, tuple[str, ...]]:
+    """Columns by name of the instruments that measure a trace, in alphabetical order."""
+    found = {}
+    for path in sorted(_INSTRUMENTS.glob("*.py")):
+        for node in ast.parse(path.read_text(encoding="utf-8")).body:
+            if isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) == "COLUMNS":
+                found[path.stem] = ast.literal_eval(node.value)
+    return found
+
+
+def instrument(name: str) -> Instrument:
+    """The instrument of that name."""
+    return cast("Instrument", importlib.import_module(f"gradflow.instruments.{name}"))

@@ -6,6 +6,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from gradflow.spread import over_seeds
+
 
 def layer_name(layer: int, depth: int) -> str:
     """``stem`` for 0, ``head`` for depth + 1, ``block_<layer>`` between."""
@@ -64,7 +66,7 @@ def summary(
     hidden = last[last["layer"].between(1, depth)].pivot_table(index="seed", columns="layer", values="grad_norm")
     init = probes[probes["epoch"] == 0].pivot_table(index="layer", columns="seed", values="delta_norm")
     return {
-        **{name: _spread(final[name]) for name in ("val_accuracy", "val_loss", "train_loss")},
+        **{name: over_seeds(final[name]) for name in ("val_accuracy", "val_loss", "train_loss")},
         "weight_grad_norm_start": _by_layer(probes[probes["epoch"] == 0], depth),
         "weight_grad_norm_end": _by_layer(probes[(probes["epoch"] == epochs) & probes["seed"].isin(survivors)], depth),
         "grad_first_over_last": _geometric_mean(hidden[1] / hidden[depth]) if len(hidden) else None,
@@ -75,24 +77,11 @@ def summary(
     }
 
 
-def _spread(values: "pd.Series[float]") -> dict[str, float | None]:
-    """Mean, population standard deviation, smallest and largest value, and how many there are."""
-    if values.empty:
-        return dict.fromkeys(("mean", "std", "min", "max")) | {"seeds": 0}
-    return {
-        "mean": float(values.mean()),
-        "std": float(values.std(ddof=0)),
-        "min": float(values.min()),
-        "max": float(values.max()),
-        "seeds": len(values),
-    }
-
-
-def _by_layer(probes: pd.DataFrame, depth: int) -> list[dict[str, float | None]]:
+def _by_layer(probes: pd.DataFrame, depth: int) -> list[dict[str, float | int | None]]:
     """The spread of ||dLoss/dW|| over the seeds at each block."""
     norms = probes.groupby("layer")["weight_grad_norm"]
     return [
-        _spread(norms.get_group(layer) if layer in norms.groups else probes["weight_grad_norm"][:0])
+        over_seeds(norms.get_group(layer) if layer in norms.groups else probes["weight_grad_norm"][:0])
         for layer in range(1, depth + 1)
     ]
 

@@ -12,8 +12,9 @@ import pytest
 import yaml
 from click.testing import CliRunner
 
-from gradflow import params
+from gradflow import catalogue, params
 
+BLOCKS = ", ".join(catalogue.names())
 OUTPUTS = ("data", "models", "logs", "reports", "dvc.lock")
 
 
@@ -93,9 +94,9 @@ VALUES = [
     ("variants", None, "must hold keys and values, got None"),
     ("variants", ["plain"], "must hold keys and values, got ['plain']"),
     ("variants.plain", None, "must hold keys and values, got None"),
-    ("variants.plain.block", "resnet", "must be one of plain, rescaled, residual, got 'resnet'"),
-    ("variants.plain.block", 7, "must be one of plain, rescaled, residual, got 7"),
-    ("variants.plain.block", ["plain"], "must be one of plain, rescaled, residual, got ['plain']"),
+    ("variants.plain.block", "resnet", f"must be one of {BLOCKS}, got 'resnet'"),
+    ("variants.plain.block", 7, f"must be one of {BLOCKS}, got 7"),
+    ("variants.plain.block", ["plain"], f"must be one of {BLOCKS}, got ['plain']"),
     ("variants.residual.scale", "large", "must be a number, got 'large'"),
     ("variants.plain.depth", 0, "must be >= 1, got 0"),
     ("variants.plain.depth", "8", "must be a whole number, got '8'"),
@@ -109,7 +110,7 @@ UNKNOWN = [
     ("lr", 0.1, f"unknown key; did you mean train.lr? {WHOLE}"),
     ("colour", "red", f"unknown key. {WHOLE}"),
     ("data.sample", 9, "unknown key; did you mean samples? Known: source, path, revision, samples, noise, seed"),
-    ("variants.residual.scal", 1.0, "unknown key; did you mean scale? Known: block, scale, depth, train"),
+    ("variants.residual.scal", 1.0, "unknown key; did you mean scale? Known: block, depth, train, scale"),
     ("variants.plain.scale", 1.0, "unknown key. Known: block, depth, train"),
 ]
 
