@@ -20,20 +20,21 @@ def summary(history: pd.DataFrame, probe: pd.DataFrame, *, seeds: int, steps: in
 
     Returns:
         ``loss_start`` and ``loss_end``, before the first and after the last step; for each column of the instruments
-        ``NAME_start`` and ``NAME_end``, a list by layer, and ``NAME_range_start`` and ``NAME_range_end``, the smallest
-        and largest number of any layer and seed; ``diverged_seeds``, those whose loss stopped being finite. All but
-        the ranges are {mean, std, min, max, seeds} over the seeds that have the number.
+        ``NAME_start`` and ``NAME_end``, a list by layer; all of these are {mean, std, min, max, seeds} over the seeds
+        that have the number. ``NAME_range_start`` and ``NAME_range_end``: smallest and largest number of any layer and
+        seed. ``diverged``: a list of {seed, step}, the seeds whose loss stopped being finite and before which step.
     """
     found: dict[str, Any] = {}
     moments = {"start": 0, "end": steps}
     for moment, step in moments.items():
         found[f"loss_{moment}"] = over_seeds(history.loc[history["step"] == step, "loss"])
-    found["diverged_seeds"] = seeds - found["loss_end"]["seeds"]
+    rows = history.groupby("seed").size().reindex(range(seeds), fill_value=0)
+    found["diverged"] = [{"seed": seed, "step": int(n)} for seed, n in enumerate(rows) if n <= steps]
     layers = range(1, int(probe["layer"].max()) + 1)
     for column in probe.columns.drop([*_KEYS, "variant"], errors="ignore"):
         for moment, step in moments.items():
             then = probe[probe["step"] == step]
             found[f"{column}_{moment}"] = [over_seeds(then.loc[then["layer"] == layer, column]) for layer in layers]
             spread = over_seeds(then[column])
-            found[f"{column}_range_{moment}"] = {"min": spread["min"], "max": spread["max"]}
+            found[f"{column}_range_{moment}"] = [spread["min"], spread["max"]]
     return found

@@ -93,6 +93,11 @@ class Initialisation(Parameters):
     def check(self) -> None:
         """See :meth:`Parameters.check`."""
         check_size(self.variants, self.seeds * self.depth * self.width**2)
+        if self.inputs.rows > self.width:
+            raise InputError(
+                "params.yaml: inputs.rows",
+                f"must be <= {self.width}, the width, to be orthogonal, got {self.inputs.rows}",
+            )
 
 
 MODELS: dict[str, type[Parameters]] = {"identity": Identity, "initialisation": Initialisation}

@@ -10,22 +10,14 @@ has a variance of :func:`log_variance` about it.
 """
 
 import math
+from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 # inputs * Var(W) and inputs * Var(b): nn.Linear draws both from U(-1/sqrt(n), 1/sqrt(n)), He from N(0, 2/n) and 0.
 _VARIANCES = {"default": (1 / 3, 1 / 3), "he": (2.0, 0.0)}
-
-
-def chi(init: str, depth: int) -> float:
-    """The factor on powers of one plain layer, width * Var(W) / 2.
-
-    Args:
-        init: ``default``, ``he``, or ``he_over_sqrt_depth``, whose weights are He's over sqrt(depth).
-        depth: Number of blocks.
-    """
-    return 1 / depth if init == "he_over_sqrt_depth" else _VARIANCES[init][0] / 2
 
 
 def factor(init: str) -> float:
@@ -51,73 +43,102 @@ def weight_gradients(init: str, depth: int, width: int, features: int = 2) -> ND
     return np.asarray(norms / norms[-1])
 
 
-def stream(
-    chi: float, depth: int, *, scale: float = 1.0, skip: bool, bias: float = 0.0, power: float = 1.0, mean: float = 0.0
-) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Power q_l = E[x_l^2] and mean m_l = E[x_l] of the stream of blocks ``scale * relu(W x + b)``, plus x with a skip.
+@dataclass(frozen=True)
+class Branch:
+    """``scale * relu(W x + b)``, or behind that ReLU a second linear map, at initialisation.
 
-    Pre-activations have mean 0 and variance s^2 = 2 chi q + Var(b), so relu(z) has power s^2 / 2 and mean
-    s / sqrt(2 pi) (arXiv 1502.01852, section 2.2). With a skip the branch's mean and that of the stream add up::
+    Attributes:
+        weights: width * Var(W).
+        biases: Var(b).
+        scale: Factor on the branch.
+        skip: Whether the block adds it to the stream.
+        second: Whether there is a second linear map, drawn like the first.
+    """
+
+    weights: float
+    biases: float
+    scale: float = 1.0
+    skip: bool = True
+    second: bool = False
+
+    @classmethod
+    def drawn(cls, init: str, depth: int, width: int, **how: Any) -> "Branch":
+        """One drawn by ``default``, ``he``, or ``he_over_sqrt_depth``, whose weights are He's over sqrt(depth)."""
+        if init == "he_over_sqrt_depth":
+            return cls(2 / depth, 0.0, **how)
+        weights, biases = _VARIANCES[init]
+        return cls(weights, biases / width, **how)
+
+    @property
+    def chi(self) -> float:
+        """Power of the branch over that of its stream, but for biases and scale: width * Var(W) / 2, if not second."""
+        return self.weights / 2 * (self.weights if self.second else 1.0)
+
+    @property
+    def factor(self) -> float:
+        """Factor on the norm of dLoss/dx with each block, towards the input: sqrt(scale^2 chi), sqrt(1 + scale^2 chi).
+
+        The skip connection passes the gradient g on; where J^T g of the branch is on average orthogonal to it, the
+        squares of the norms add up (Hayou et al. 2021, arXiv 2010.12859). A linear map at the end of the branch makes
+        it so. With a ReLU there this holds at the last blocks alone: relu(W x) has its largest slope along x itself,
+        E[J] = scale sqrt(chi / pi) u x^T / ||x|| with u = (1, ..., 1) / sqrt(width), so gradients turn towards the
+        mean of the stream and then grow faster.
+        """
+        return math.sqrt(self.skip + self.scale**2 * self.chi)
+
+    @property
+    def delta_factor(self) -> float:
+        """||dLoss/dz|| of a block over ||dLoss/dx|| behind it: half of the units pass their gradient."""
+        return abs(self.scale) * math.sqrt((self.weights if self.second else 1.0) / 2)
+
+
+def stream(branch: Branch, depth: int, *, power: float, mean: float = 0.0, cosine: float = 0.0) -> NDArray[np.float64]:
+    """Power q_l = E[x_l^2], mean m_l = E[x_l], and cosine c_l of two streams of equal power, by layer.
+
+    Pre-activations have mean 0, variance s^2 = width Var(W) q + Var(b), and for two inputs a correlation r, so
+    relu(z) has power s^2 / 2 (arXiv 1502.01852, section 2.2), mean s / sqrt(2 pi), and for the two inputs
+    the mean product :func:`arc_cosine` (r) s^2 / 2. With a skip the means of branch and stream add up::
 
         q' = q + scale^2 s^2 / 2 + 2 scale m s / sqrt(2 pi)
         m' = m + scale s / sqrt(2 pi)
 
-    which for zero biases is q' = q (1 + scale^2 chi) + 2 scale m sqrt(chi q / pi). Without the last term it is the
-    law of a branch without a mean (Hayou et al. 2021, arXiv 2010.12859), which a ReLU at its end does not obey.
+    which for zero biases is q' = q (1 + scale^2 chi) + 2 scale m sqrt(chi q / pi): more than the q (1 + scale^2 chi) of
+    a branch without a mean (arXiv 2010.12859), as which one with a second linear map behind the ReLU counts.
 
     Args:
-        chi: width * Var(W) / 2.
+        branch: Of every block.
         depth: Number of blocks.
-        scale: Factor on the branch.
-        skip: Whether the block adds to the stream.
-        bias: Var(b).
         power: q_0.
         mean: m_0.
+        cosine: c_0.
 
     Returns:
-        q_0 to q_depth and m_0 to m_depth, each (depth + 1,).
+        (depth + 1, 3), from x_0 on.
     """
-    q, m = [power], [mean]
+    lines = [(power, mean, cosine)]
     for _ in range(depth):
-        s = math.sqrt(2 * chi * q[-1] + bias)
-        added_power, added_mean = scale**2 * s**2 / 2, scale * s / math.sqrt(2 * math.pi)
-        q.append(added_power + skip * (q[-1] + 2 * m[-1] * added_mean))
-        m.append(added_mean + skip * m[-1])
-    return np.array(q), np.array(m)
+        q, m, c = lines[-1]
+        s2 = branch.weights * q + branch.biases
+        r = (branch.weights * q * c + branch.biases) / s2
+        added, alike, centre = s2 / 2, arc_cosine(r) * s2 / 2, math.sqrt(s2 / (2 * math.pi))
+        if branch.second:
+            added, alike = (branch.weights * value + branch.biases for value in (added, alike))
+            centre = 0.0
+        scale, skip = branch.scale, branch.skip
+        cross = 2 * scale * m * centre
+        q_next = scale**2 * added + skip * (q + cross)
+        lines.append((q_next, scale * centre + skip * m, (scale**2 * alike + skip * (q * c + cross)) / q_next))
+    return np.array(lines)
 
 
-def residual_factor(chi: float, scale: float) -> float:
-    """Factor sqrt(1 + scale^2 chi) by which the norm of dLoss/dx grows with each residual block, towards the input.
+def arc_cosine(c: float) -> float:
+    """2 E[relu(u) relu(v)] of standard normal u and v with correlation c: the cosine map of a plain ReLU layer.
 
-    The skip connection passes the gradient g on, and J^T g of the branch, whose weights have mean 0, is on average
-    orthogonal to it (Hayou et al. 2021, arXiv 2010.12859). It holds for a ReLU at the end of the branch
-    too, and where there is none also for the norm of the stream, in the other direction.
-
-    Args:
-        chi: width * Var(W) / 2; with a second linear map behind the ReLU, times its width * Var(W).
-        scale: Factor on the branch.
+    (sqrt(1 - c^2) + c (pi - arccos c)) / pi, the arc-cosine kernel of degree 1 (Cho and Saul 2009, "Kernel Methods for
+    Deep Learning"; Daniely et al. 2016, arXiv 1602.05897). Without biases and skips cosines go to 1.
     """
-    return math.sqrt(1 + scale**2 * chi)
-
-
-def cosines(depth: int, cosine: float = 0.0) -> NDArray[np.float64]:
-    """Cosine of two streams of a plain ReLU network with zero biases: it goes to 1, whatever the inputs.
-
-    c' = (sqrt(1 - c^2) + c (pi - arccos c)) / pi (Cho and Saul 2009, "Kernel Methods for Deep Learning", the
-    arc-cosine kernel of degree 1; Daniely et al. 2016, arXiv 1602.05897), for any variance of the weights.
-
-    Args:
-        depth: Number of blocks.
-        cosine: That of the inputs.
-
-    Returns:
-        (depth + 1,), from the inputs on.
-    """
-    found = [cosine]
-    for _ in range(depth):
-        c = min(1.0, found[-1])
-        found.append((math.sqrt(1 - c**2) + c * (math.pi - math.acos(c))) / math.pi)
-    return np.array(found)
+    c = max(-1.0, min(1.0, c))
+    return (math.sqrt(1 - c**2) + c * (math.pi - math.acos(c))) / math.pi
 
 
 def log_variance(depth: int, width: int) -> float:

@@ -1,10 +1,10 @@
-"""Each dvc.yaml says what the code says: which modules a stage imports, and which parameters it reads."""
+"""Every dvc.yaml says what the code says: which modules a stage imports, and which parameters it reads."""
 
 import ast
 import os
+import re
 import subprocess
 import sys
-from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
@@ -12,86 +12,53 @@ import pytest
 import yaml
 
 ROOT = Path(__file__).parents[1]
-FILES = [ROOT / "dvc.yaml", *sorted(ROOT.glob("studies/*/dvc.yaml")), *ROOT.glob("ledger/dvc.yaml")]
-FOLDERS = [file.parent for file in FILES]
+FILES = [ROOT / "dvc.yaml", *sorted(ROOT.glob("studies/*/dvc.yaml")), ROOT / "ledger" / "dvc.yaml"]
+PIPELINES = [path.parent.relative_to(ROOT).as_posix() for path in FILES]
 
 
-@dataclass(frozen=True)
-class Stage:
-    """A stage of the pipeline in a folder, as its dvc.yaml has it."""
-
-    folder: Path
-    name: str
-    definition: dict
-    foreach: bool
-
-    @property
-    def module(self) -> str:
-        """The module that it runs; there must be one, and the code must be found from the folder."""
-        command = self.definition["cmd"].split()
-        up = os.path.relpath(ROOT, self.folder)
-        start = [] if up == "." else [f"PYTHONPATH={up}"]
-        assert command[: len(start) + 2] == [*start, "python", "-m"], self.definition["cmd"]
-        package, _, module = command[len(start) + 2].partition(".")
-        assert package == "stages"
-        return module
-
-    @property
-    def code(self) -> set[str]:
-        """The modules, and the folders of modules, among what it depends on, seen from the root."""
-        paths = (os.path.relpath(self.folder / path, ROOT) for path in self.definition["deps"])
-        return {path for path in paths if path.startswith(("gradflow/", "stages/"))}
-
-    @property
-    def whole(self) -> bool:
-        """It reads all of the parameters."""
-        return self.module in ("check", "check_study", "track")
+@cache
+def stages(pipeline):
+    """The stages of a pipeline as its dvc.yaml has them."""
+    return yaml.safe_load((ROOT / pipeline / "dvc.yaml").read_text(encoding="utf-8"))["stages"]
 
 
-def stages():
-    for file in FILES:
-        for name, entry in yaml.safe_load(file.read_text(encoding="utf-8"))["stages"].items():
-            yield Stage(file.parent, name, entry.get("do", entry), "foreach" in entry)
+@cache
+def keys(pipeline):
+    """The top-level keys of its params.yaml; a pipeline without parameters has none."""
+    path = ROOT / pipeline / "params.yaml"
+    return set(yaml.safe_load(path.read_text(encoding="utf-8"))) if path.exists() else set()
 
 
-def keys(folder):
-    file = folder / "params.yaml"
-    return set(yaml.safe_load(file.read_text(encoding="utf-8"))) if file.exists() else set()
+STAGES = [(pipeline, stage) for pipeline in PIPELINES for stage in stages(pipeline)]
+WHOLE = ("check", "check_study", "track")  # modules that read all of the parameters
+# Folders whose files are found by name, as a stage may list them.
+FOUND = ("gradflow/blocks", "gradflow/instruments")
 
-
-def name(case):
-    if isinstance(case, Stage):
-        return f"{name(case.folder)}:{case.name}".removeprefix(".:")
-    return os.path.relpath(case, ROOT)
-
-
-STAGES = list(stages())
-# Folders of modules that no import names: a stage lists them where what it does depends on which there are.
-FOUND_BY_NAME = {"gradflow/blocks", "gradflow/instruments"}
-each_stage = pytest.mark.parametrize("stage", STAGES, ids=name)
+WHOLE_TYPES = ("Params", "params.Params", "Initialisation")  # of arguments that hold all parameters
 
 # Large libraries that importing a stage may load; each costs up to seconds.
 HEAVY = {"datasets", "matplotlib", "mlflow", "pandas", "plotly", "prefect", "pyarrow", "scipy", "sklearn", "torch"}
 LOADS = {
     "check": set(),
     "check_study": set(),
+    "claims": {"pandas", "pyarrow"},
     "fetch": {"pyarrow"},
     "scale": {"pandas", "pyarrow", "scipy", "sklearn"},  # scikit-learn itself looks for pandas
     "train": {"pyarrow", "torch"},
     "gradients": {"pandas", "pyarrow"},
-    "identity_tables": {"pandas", "pyarrow"},
-    "identity_train": {"pandas", "pyarrow", "torch"},
     "plot": {"matplotlib", "pandas", "pyarrow", "torch"},
     "track": {"pandas", "pyarrow"},
+    "identity_train": {"pyarrow", "torch"},
+    "identity_tables": {"pandas", "pyarrow"},
+    "initialisation": {"pandas", "pyarrow", "torch"},
 }
 
 
-@each_stage
-def test_a_stage_depends_on_exactly_the_modules_that_it_imports(stage):
-    needed = with_blocks(stage, imports(f"stages/{stage.module}.py"))
+@pytest.mark.parametrize(("pipeline", "stage"), STAGES)
+def test_a_stage_depends_on_exactly_the_modules_that_it_imports(pipeline, stage):
+    paths = {os.path.normpath(Path(pipeline) / path) for path in definition(pipeline, stage)["deps"]}
 
-    assert needed <= stage.code
-    assert stage.code - needed <= FOUND_BY_NAME
+    assert {path for path in paths if path.endswith(".py") or path in FOUND} == with_found(pipeline, stage)
 
 
 def test_packages_hold_a_docstring_and_nothing_to_depend_on():
@@ -100,72 +67,96 @@ def test_packages_hold_a_docstring_and_nothing_to_depend_on():
         assert [type(node) for node in body] == [ast.Expr] and ast.get_docstring(ast.Module(body, [])), path
 
 
-@each_stage
-def test_a_stage_lists_exactly_the_parameters_that_it_reads(stage):
-    params = stage.definition.get("params", [])
-    if stage.whole:
-        assert params == [{"params.yaml": None}]
+@pytest.mark.parametrize(("pipeline", "stage"), STAGES)
+def test_a_stage_lists_exactly_the_parameters_that_it_reads(pipeline, stage):
+    if module(pipeline, stage) in WHOLE:
+        assert definition(pipeline, stage)["params"] == [{"params.yaml": None}]
     else:
-        assert {key.split(".")[0] for key in params} == reads(f"stages/{stage.module}.py") & keys(stage.folder)
+        assert listed(pipeline, stage) == reads(pipeline, f"stages/{module(pipeline, stage)}.py")
 
 
-@pytest.mark.parametrize("folder", FOLDERS, ids=name)
-def test_each_parameter_is_listed_by_a_stage(folder):
+@pytest.mark.parametrize("pipeline", PIPELINES)
+def test_each_parameter_is_listed_by_a_stage(pipeline):
     """Otherwise an experiment that changes it would run nothing and be recorded all the same."""
-    own = [stage for stage in STAGES if stage.folder == folder and not stage.whole]
+    narrow = [stage for stage in stages(pipeline) if module(pipeline, stage) not in WHOLE]
 
-    assert {key.split(".")[0] for stage in own for key in stage.definition.get("params", [])} == keys(folder)
+    assert set().union(*(listed(pipeline, stage) for stage in narrow)) == keys(pipeline)
 
 
-@pytest.mark.parametrize("module", sorted({stage.module for stage in STAGES}))
-def test_a_stage_loads_only_the_large_libraries_that_it_needs(module):
-    code = f"import stages.{module}, sys; print(*sys.modules)"
+@pytest.mark.parametrize("stage", sorted({path.stem for path in ROOT.glob("stages/*.py")} - {"__init__"}))
+def test_a_stage_loads_only_the_large_libraries_that_it_needs(stage):
+    code = f"import stages.{stage}, sys; print(*sys.modules)"
     done = subprocess.run([sys.executable, "-B", "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
 
-    assert HEAVY & set(done.stdout.split()) <= LOADS[module]
+    assert HEAVY & set(done.stdout.split()) <= LOADS[stage]
 
 
-def test_each_stage_at_the_root_runs_the_module_of_its_name():
-    assert all(stage.module == stage.name for stage in STAGES if stage.folder == ROOT)
+@pytest.mark.parametrize("stage", stages("."))
+def test_a_stage_of_the_root_runs_the_module_of_its_name(stage):
+    assert module(".", stage) == stage
+
+
+def definition(pipeline, stage):
+    """What dvc.yaml says of a stage, be it one or one a variant."""
+    return stages(pipeline)[stage].get("do", stages(pipeline)[stage])
+
+
+def module(pipeline, stage):
+    """The module in stages/ that a stage runs, from the root of the checkout or with it on the path."""
+    prefix = "" if pipeline == "." else f"PYTHONPATH={os.path.relpath(ROOT, ROOT / pipeline)} "
+    return re.match(rf"{re.escape(prefix)}python -m stages\.(\w+) ", definition(pipeline, stage)["cmd"])[1]
+
+
+def listed(pipeline, stage):
+    """Top-level keys among the parameters of a stage."""
+    return {key.split(".")[0] for key in definition(pipeline, stage).get("params", [])}
 
 
 @cache
 def imports(module):
     """This module and the first-party modules that it imports, at any level, wherever in its code."""
     found = {module}
-    for name in sorted(imported(ast.parse((ROOT / module).read_text(encoding="utf-8")))):
+    for name in sorted(names(ast.parse((ROOT / module).read_text(encoding="utf-8")))):
         path = Path(*name.split(".")).with_suffix(".py")
         if name.split(".")[0] in ("gradflow", "stages") and (ROOT / path).is_file():
             found |= imports(path.as_posix())
     return frozenset(found)
 
 
-def imported(tree):
+def names(tree):
     """Names of the modules imported, except what only a type checker imports."""
     found = set()
     if isinstance(tree, ast.If) and isinstance(tree.test, ast.Name) and tree.test.id == "TYPE_CHECKING":
-        return found.union(*(imported(node) for node in tree.orelse))
+        return found.union(*(names(node) for node in tree.orelse))
     if isinstance(tree, ast.Import):
         found |= {alias.name for alias in tree.names}
     if isinstance(tree, ast.ImportFrom):
         found |= {tree.module} | {f"{tree.module}.{alias.name}" for alias in tree.names}
-    return found.union(*(imported(node) for node in ast.iter_child_nodes(tree)))
+    return found.union(*(names(node) for node in ast.iter_child_nodes(tree)))
 
 
-def with_blocks(stage, modules):
-    """Add the blocks, which are found by name: read as text by check, imported where networks are built."""
-    if stage.module in ("check", "check_study"):
-        return modules | {"gradflow/blocks"}
-    if "gradflow/network.py" not in modules:
-        return modules
-    return modules | ({"gradflow/blocks/${item.block}.py"} if stage.foreach else {"gradflow/blocks"})
+def with_found(pipeline, stage):
+    """What a stage imports, and what is found by name: blocks where networks are built, instruments for traces.
+
+    Those that check parameters read both as text.
+    """
+    runs = module(pipeline, stage)
+    found = {path for path in imports(f"stages/{runs}.py") if not path.startswith("gradflow/instruments/")}
+    if runs in ("check", "check_study"):
+        found |= {"gradflow/blocks"}
+    elif "gradflow/network.py" in found:
+        each = "foreach" in stages(pipeline)[stage]
+        found |= {"gradflow/blocks/${item.block}.py" if each else "gradflow/blocks"}
+    if runs == "check_study" or "gradflow/trace.py" in found:
+        found |= {"gradflow/instruments"}
+    return found
 
 
-def reads(module):
-    """Attributes that a stage takes from its parameters, in its own code or in what that calls.
+def reads(pipeline, module):
+    """Top-level keys that a stage takes from its parameters, in its own code or in what that calls.
 
-    The parameters are what ``params.load(...)`` and ``of(variant)`` of that return, names bound to it, and arguments
-    whose type is called Params.
+    Looked for are attributes of ``params.load(...)`` and its ``of(variant)``, of names bound to them, and of arguments
+    of such a type.
     """
     found = set()
     for path in imports(module) - {"gradflow/params.py"}:
@@ -177,15 +168,15 @@ def reads(module):
                     for node in ast.walk(function)
                     if isinstance(node, ast.Attribute) and are_parameters(node.value, loaded)
                 }
-    return found
+    return found & keys(pipeline)
 
 
 def parameters_in(function):
-    """Names of the parameters in a function."""
+    """Names of the whole of the parameters in a function."""
     found = {
         argument.arg
         for argument in [*function.args.args, *function.args.kwonlyargs]
-        if argument.annotation and ast.unparse(argument.annotation).split(".")[-1] == "Params"
+        if argument.annotation and ast.unparse(argument.annotation) in WHOLE_TYPES
     }
     for node in ast.walk(function):
         if isinstance(node, ast.Assign) and are_parameters(node.value, found):
@@ -194,6 +185,7 @@ def parameters_in(function):
 
 
 def are_parameters(node, known):
+    """Whether an expression is ``params.load(...)``, what ``of(variant)`` makes of that, or a known name of either."""
     if isinstance(node, ast.Name):
         return node.id in known
     if not isinstance(node, ast.Call) or not isinstance(node.func, ast.Attribute):
