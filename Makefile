@@ -26,6 +26,10 @@ setup: .venv/installed ## Make .venv from requirements.lock
 reproduce: setup ## Run the pipeline: figures, checkpoints, tables, metrics
 	dvc repro
 
+.PHONY: studies
+studies: setup ## Run the pipeline and all studies: reports/
+	dvc repro --all-pipelines
+
 .PHONY: ui
 ui: setup ## Show what was tracked, in MLflow's pages (PORT=5000)
 	@python -m gradflow.tracking.ui --port $(PORT)

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 _INSTRUMENTS = Path(__file__).parent / "instruments"
 _BLOCKS = Path(__file__).parent / "blocks"
 _TYPES: dict[str, type] = {"float": float, "int": int, "bool": bool}
+_TAKEN = ("block", "depth", "init", "train")
 
 
 def names() -> list[str]:
@@ -32,7 +33,8 @@ def settings(name: str) -> dict[str, tuple[type, Any]]:
     """Settings of a block: name to (type, default).
 
     Raises:
-        TypeError: A setting is not a float, int or bool with a literal default.
+        TypeError: A setting is not a float, int or bool with a literal default, or has the name of another key
+            of a variant.
     """
     tree = ast.parse((_BLOCKS / f"{name}.py").read_text(encoding="utf-8"))
     block = next(n for n in tree.body if isinstance(n, ast.ClassDef) and n.name == "Block")
@@ -42,6 +44,8 @@ def settings(name: str) -> dict[str, tuple[type, Any]]:
         kind = argument.annotation.id if isinstance(argument.annotation, ast.Name) else ""
         if kind not in _TYPES or default is None:
             raise TypeError(f"blocks/{name}.py: {argument.arg} must be a float, int or bool with a default")
+        if argument.arg in _TAKEN:
+            raise TypeError(f"blocks/{name}.py: {argument.arg} is the name of another key of a variant")
         found[argument.arg] = (_TYPES[kind], ast.literal_eval(default))
     return found
 

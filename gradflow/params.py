@@ -23,6 +23,7 @@ VariantName = Annotated[str, Field(pattern=r"^[A-Za-z][A-Za-z0-9_-]{0,39}$")]
 Seed = Annotated[int, Field(ge=0, le=2**31)]
 MOST_WEIGHTS = 10**9  # of all seeds of a variant; a training takes some 20 bytes for each
 Count = Annotated[int, Field(ge=1, le=100_000)]
+Depth = Annotated[int, Field(ge=1, le=10_000)]
 
 
 class _Loader(yaml.SafeLoader):
@@ -115,6 +116,27 @@ class Variant(Section):
         return self.model_dump(include=set(catalogue.settings(self.block)))
 
 
+if TYPE_CHECKING:
+    Overrides = Section
+else:  # the rules are those of Train; variants that share epochs, batches and seeds can be compared step by step
+    Overrides = create_model(
+        "Overrides",
+        __base__=Section,
+        **{
+            name: (field.rebuild_annotation(), None)  # what is not set counts as absent, not as None
+            for name, field in Train.model_fields.items()
+            if name not in ("epochs", "batch_size", "seed")
+        },
+    )
+
+
+class Trained(Variant):
+    """A network with what replaces ``depth`` and keys of ``train`` for it alone."""
+
+    depth: Depth | None = None
+    train: Overrides = Overrides()
+
+
 class Probe(Section):
     """When and on how many rows the networks are measured."""
 
@@ -144,15 +166,15 @@ def any_block(base: type[Variant]) -> Any:
 
 
 if TYPE_CHECKING:
-    AnyVariant = Variant
+    AnyVariant = Trained
 else:
-    AnyVariant = any_block(Variant)
+    AnyVariant = any_block(Trained)
 
 
 class Params(Parameters):
     """The whole of the params.yaml of the pipeline on a data set of two classes."""
 
-    depth: Annotated[int, Field(ge=1, le=10_000)]
+    depth: Depth
     width: Annotated[int, Field(ge=1, le=16_384)]
     seeds: Annotated[int, Field(ge=1, le=10_000)]
     data: Data
@@ -163,9 +185,16 @@ class Params(Parameters):
     analysis: Analysis
     plot: Plot
 
+    def of(self, variant: str) -> "Params":
+        """The parameters as one variant takes them: its own values stand in ``depth`` and ``train``."""
+        own = self.variants[variant]
+        train = self.train.model_copy(update=own.train.model_dump(exclude_unset=True))
+        return self.model_copy(update={"depth": own.depth or self.depth, "train": train})
+
     def check(self) -> None:
         """See :meth:`Parameters.check`."""
-        check_size(self.variants, self.seeds * self.depth * self.width**2)
+        depth = max(self.of(name).depth for name in self.variants)
+        check_size(self.variants, self.seeds * depth * self.width**2)
         if self.data.source == "sklearn":  # other sources tell their rows only when they are fetched
             half = self.data.samples // 2
             self.check_rows([half, self.data.samples - half])

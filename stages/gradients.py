@@ -18,7 +18,8 @@ def main(logs: Path, norms: Path, probes: Path, history: Path, metrics: Path) ->
     """Read LOGS, write the tables NORMS, PROBES and HISTORY (CSV) and the METRICS (JSON)."""
     config = params.load()
     variants = list(config.variants)
-    norm_table = gradients.norms_by_epoch(artefacts.joined(logs, variants, ".parquet"), config.depth)
+    depths = {variant: config.of(variant).depth for variant in variants}
+    norm_table = gradients.norms_by_epoch(artefacts.joined(logs, variants, ".parquet"), depths)
     probe_table = artefacts.joined(logs, variants, ".probe.parquet")
     history_table = artefacts.joined(logs, variants, ".history.parquet")
     for path, table in ((norms, norm_table), (probes, probe_table), (history, history_table)):

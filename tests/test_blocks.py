@@ -12,6 +12,7 @@ from gradflow.network import Network, stacked
 BLOCKS = {
     "linear_terminated": ({"scale": 0.5}, lambda n: 2 * (n * n + n)),
     "plain": ({}, lambda n: n * n + n),
+    "rescaled": ({"scale": 0.5}, lambda n: n * n + n),
     "residual": ({"scale": 0.5}, lambda n: n * n + n),
     "rezero": ({"start": 0.5}, lambda n: n * n + n + 1),
 }
@@ -137,6 +138,15 @@ def test_a_block_setting_without_default_is_refused(tmp_path, monkeypatch):
     monkeypatch.setattr(catalogue, "_BLOCKS", tmp_path)
     with pytest.raises(TypeError, match=r"odd\.py: scale must be a float, int or bool with a default"):
         catalogue.settings("odd")
+
+
+@pytest.mark.parametrize("key", ["block", "depth", "train"])
+def test_a_block_setting_with_the_name_of_another_key_is_refused(tmp_path, monkeypatch, key):
+    (tmp_path / "odder.py").write_text(f"class Block:\n    def __init__(self, width, *, {key}: int = 1): ...\n")
+    monkeypatch.setattr(catalogue, "_BLOCKS", tmp_path)
+    catalogue.settings.cache_clear()
+    with pytest.raises(TypeError, match=f"odder\\.py: {key} is the name of another key of a variant"):
+        catalogue.settings("odder")
 
 
 def test_stacked_linear_has_a_leading_seeds_axis():

@@ -12,7 +12,8 @@ import pytest
 import yaml
 
 ROOT = Path(__file__).parents[1]
-PIPELINES = [path.parent.relative_to(ROOT).as_posix() for path in (ROOT / "dvc.yaml", *ROOT.glob("studies/*/dvc.yaml"))]
+FILES = [ROOT / "dvc.yaml", *sorted(ROOT.glob("studies/*/dvc.yaml")), ROOT / "ledger" / "dvc.yaml"]
+PIPELINES = [path.parent.relative_to(ROOT).as_posix() for path in FILES]
 
 
 @cache
@@ -23,8 +24,9 @@ def stages(pipeline):
 
 @cache
 def keys(pipeline):
-    """The top-level keys of its params.yaml."""
-    return set(yaml.safe_load((ROOT / pipeline / "params.yaml").read_text(encoding="utf-8")))
+    """The top-level keys of its params.yaml; a pipeline without parameters has none."""
+    path = ROOT / pipeline / "params.yaml"
+    return set(yaml.safe_load(path.read_text(encoding="utf-8"))) if path.exists() else set()
 
 
 STAGES = [(pipeline, stage) for pipeline in PIPELINES for stage in stages(pipeline)]
@@ -39,6 +41,7 @@ HEAVY = {"datasets", "matplotlib", "mlflow", "pandas", "plotly", "prefect", "pya
 LOADS = {
     "check": set(),
     "check_study": set(),
+    "claims": {"pandas", "pyarrow"},
     "fetch": {"pyarrow"},
     "scale": {"pandas", "pyarrow", "scipy", "sklearn"},  # scikit-learn itself looks for pandas
     "train": {"pyarrow", "torch"},
@@ -155,7 +158,8 @@ def with_found(pipeline, stage):
 def reads(pipeline, module):
     """Top-level keys that a stage takes from its parameters, in its own code or in what that calls.
 
-    Looked for are attributes of ``params.load(...)``, of names bound to it, and of arguments of such a type.
+    Looked for are attributes of ``params.load(...)`` and its ``of(variant)``, of names bound to them, and of arguments
+    of such a type.
     """
     found = set()
     for path in imports(module) - {"gradflow/params.py"}:
@@ -165,21 +169,30 @@ def reads(pipeline, module):
                 found |= {
                     node.attr
                     for node in ast.walk(function)
-                    if isinstance(node, ast.Attribute) and ast.unparse(node.value) in loaded
+                    if isinstance(node, ast.Attribute) and are_parameters(node.value, loaded)
                 }
     return found & keys(pipeline)
 
 
 def parameters_in(function):
-    """How the whole of the parameters is called in a function."""
-    bound = {
-        ast.unparse(node.targets[0])
-        for node in ast.walk(function)
-        if isinstance(node, ast.Assign) and ast.unparse(node.value).startswith("params.load(")
-    }
-    given = {
+    """Names of the whole of the parameters in a function."""
+    found = {
         argument.arg
         for argument in [*function.args.args, *function.args.kwonlyargs]
         if argument.annotation and ast.unparse(argument.annotation) in WHOLE_TYPES
     }
-    return bound | given | {"params.load()"}
+    for node in ast.walk(function):
+        if isinstance(node, ast.Assign) and are_parameters(node.value, found):
+            found.add(ast.unparse(node.targets[0]))
+    return found
+
+
+def are_parameters(node, known):
+    """Whether an expression is ``params.load(...)``, what ``of(variant)`` makes of that, or a known name of either."""
+    if isinstance(node, ast.Name):
+        return node.id in known
+    if not isinstance(node, ast.Call) or not isinstance(node.func, ast.Attribute):
+        return False
+    return ast.unparse(node.func) == "params.load" or (
+        node.func.attr == "of" and are_parameters(node.func.value, known)
+    )

@@ -109,7 +109,7 @@ def test_with_a_relu_at_its_end_a_branch_sends_more_back_than_independent_square
     found = layers(name).agg(lambda column: np.sqrt((column**2).mean()))
     excess = (found["stream_grad_norm"] / found["stream_grad_norm_theory"]).to_numpy()
     assert excess[-3:] == pytest.approx(np.ones(3), rel=0.03)
-    assert (np.diff(excess) < 0).all() and excess[0] > 1.02
+    assert (np.diff(excess) < 0).all() and excess[0] > 1.01
 
 
 def test_the_published_lines():

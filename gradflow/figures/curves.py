@@ -150,12 +150,14 @@ def zero_handle() -> Artist:
 def to_show(table: pd.DataFrame, by: list[str], value: str, experiment: Experiment) -> Numbers:
     """What the limits of an axis must hold: all values, but of seeds that diverged only what is below a median.
 
-    Their largest ones reach up to the largest number that there is, and would flatten all else.
+    Their largest ones reach up to the largest number that there is, and would flatten all else; so would the medians
+    of a variant that lost all its seeds, of which no more is held than a thousandfold of what the others reach.
     """
     medians = table.groupby(["variant", *by])[value].median()
+    kept = experiment.surviving(table)[value]
+    medians = medians[~(medians > 1000 * kept.max())]
     small = table[value][table[value] <= medians.max()]
-    parts = (medians, small, experiment.surviving(table)[value])
-    return np.concatenate([part.to_numpy(dtype=float) for part in parts])
+    return np.concatenate([part.to_numpy(dtype=float) for part in (medians, small, kept)])
 
 
 def log_axis(axes: Axes, values: Numbers) -> None:
