@@ -23,7 +23,7 @@ def main(history: Path, probe: Path, figures: Path) -> None:
     train = config.train
     last = losses.groupby(["variant", "seed"])["step"].max()
     experiment = Experiment(
-        depth=config.depth,
+        depths=dict.fromkeys(config.variants, config.depth),
         seeds=config.seeds,
         epochs=train.steps,
         diverged={name: last[name][last[name] < train.steps].to_dict() for name in config.variants},

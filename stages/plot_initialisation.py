@@ -20,7 +20,7 @@ def main(layers: Path, shattering: Path, figures: Path) -> None:
     """Draw the tables LAYERS and SHATTERING (CSV) into the folder FIGURES."""
     config = params.load(model=studies.Initialisation)
     experiment = Experiment(
-        depth=config.depth,
+        depths=dict.fromkeys(config.variants, config.depth),
         seeds=config.seeds,
         epochs=0,
         diverged={name: {} for name in config.variants},

@@ -38,7 +38,13 @@ def _run(settings: Path, results: Path) -> page.Run:
         name: {entry["seed"]: entry["epoch"] for entry in metrics[name]["diverged"]} for name in config.variants
     }
     return page.Run(
-        Experiment(depth=config.depth, seeds=config.seeds, epochs=config.train.epochs, diverged=diverged, caption=""),
+        Experiment(
+            depths={name: config.of(name).depth for name in config.variants},
+            seeds=config.seeds,
+            epochs=config.train.epochs,
+            diverged=diverged,
+            caption="",
+        ),
         params.read(settings),
         metrics,
         *(read_table(results / f"{name}.csv") for name in ("gradient_norms", "probe", "history")),
@@ -51,7 +57,7 @@ def _identity(settings: Path, study: Path) -> page.Identity:
     last = history.groupby(["variant", "seed"])["step"].max()
     return page.Identity(
         Experiment(
-            depth=config.depth,
+            depths=dict.fromkeys(config.variants, config.depth),
             seeds=config.seeds,
             epochs=config.train.steps,
             diverged={name: last[name][last[name] < config.train.steps].to_dict() for name in config.variants},

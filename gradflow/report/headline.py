@@ -36,7 +36,7 @@ def headlines(metrics: Mapping[str, Any], experiment: Experiment, below: float) 
 
 def _of(variant: str, measured: Mapping[str, Any], experiment: Experiment, below: float) -> Headline:
     lost = experiment.diverged[variant]
-    depth = experiment.depth
+    depth = experiment.depths[variant]
     ratio, vanished, accuracy = (measured[key] for key in ("grad_first_over_last", "vanished_layers", "val_accuracy"))
     numbers = {
         "validation accuracy": over_seeds(accuracy),

@@ -160,7 +160,12 @@ def hostile_page(inputs, tmp_path):
 
         def experiment(metrics, time):
             return Experiment(
-                depth=3, seeds=2, epochs=2, diverged={variant: {} for variant in metrics}, caption="", time=time
+                depths=dict.fromkeys(metrics, 3),
+                seeds=2,
+                epochs=2,
+                diverged={variant: {} for variant in metrics},
+                caption="",
+                time=time,
             )
 
         params = yaml.safe_load((inputs.root / "params.yaml").read_text(encoding="utf-8"))

@@ -13,7 +13,9 @@ from gradflow.report import charts, claims, evolution, headline, identity, words
 
 def experiment(*variants, depth=3, seeds=2, epochs=4, diverged=None):
     lost = diverged or {}
-    return Experiment(depth, seeds, epochs, {name: lost.get(name, {}) for name in variants}, caption="")
+    return Experiment(
+        dict.fromkeys(variants, depth), seeds, epochs, {name: lost.get(name, {}) for name in variants}, caption=""
+    )
 
 
 def test_the_same_results_make_the_same_bytes(make, inputs, page_file):
