@@ -26,6 +26,10 @@ setup: .venv/installed ## Make .venv from requirements.lock
 reproduce: setup ## Run the pipeline: figures, checkpoints, tables, metrics
 	dvc repro
 
+.PHONY: studies
+studies: setup ## Run the pipeline and all studies: reports/
+	dvc repro --all-pipelines
+
 .PHONY: ui
 ui: setup ## Show what was tracked, in MLflow's pages (PORT=5000)
 	@python -m gradflow.tracking.ui --port $(PORT)
@@ -44,11 +48,11 @@ lint: setup ## Format and lint, types, layers
 
 .PHONY: test
 test: lint ## Every check and test, but for those against servers
-	pytest -n auto --ignore tests/flows --ignore tests/tracking
+	pytest -n auto --ignore tests/flows --ignore tests/tracking --ignore tests/report
 
 .PHONY: test-servers
-test-servers: setup ## Tracking and flows, against real MLflow and Prefect servers: some minutes more
-	pytest -n auto tests/tracking tests/flows
+test-servers: setup ## Tracking, flows and the page, with real servers and a browser: some minutes more
+	pytest -n auto tests/tracking tests/flows tests/report
 
 .PHONY: bench
 bench: .venv-bench/installed ## Measure this beside what others would write (half an hour): benchmarks/README.md

@@ -210,7 +210,7 @@ def draw(frames: Frames) -> Figure:
         axes.set_xlabel(x)
         axes.set_ylim(0, 1.05 * axes.get_ylim()[1])
     caption = "One thread. Depth and memory: 8 seeds, width 64; seeds: depth 20, width 64. Batches of 128."
-    about = Experiment(depth=0, seeds=0, epochs=0, diverged={}, caption=caption)
+    about = Experiment(depths={}, seeds=0, epochs=0, diverged={}, caption=caption)
     notes = (
         "Bar or dot: median over rounds; upright line: all rounds; dotted: matrix products alone at the measured peak."
     )

@@ -1,6 +1,7 @@
-"""Artefacts of earlier stages, read with one line for what is missing or damaged."""
+"""Artefacts: tables written in one form, and read with one line for what is missing or damaged."""
 
 import json
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -32,6 +33,22 @@ def read_json(path: Path) -> Any:
         return json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
         raise _unusable(path, error) from None
+
+
+def joined(folder: Path, variants: Iterable[str], ending: str) -> pd.DataFrame:
+    """One table of the variants' own, in their order, with the variant in the first column.
+
+    Raises:
+        RunError: One is missing or damaged.
+    """
+    tables = {variant: read_table(folder / f"{variant}{ending}") for variant in variants}
+    return pd.concat(tables, names=["variant"]).reset_index(level="variant").reset_index(drop=True)
+
+
+def write_csv(path: Path, table: pd.DataFrame) -> None:
+    """Write a table with nine digits, gaps for nan."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    table.to_csv(path, index=False, float_format="%.9g", lineterminator="\n")
 
 
 def _unusable(path: Path, error: Exception) -> RunError:

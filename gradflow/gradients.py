@@ -1,9 +1,12 @@
 """From the logs of all trainings to the tables and numbers that are read, drawn and compared."""
 
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 import pandas as pd
+
+from gradflow.spread import over_seeds
 
 
 def layer_name(layer: int, depth: int) -> str:
@@ -11,12 +14,12 @@ def layer_name(layer: int, depth: int) -> str:
     return {0: "stem", depth + 1: "head"}.get(layer, f"block_{layer}")
 
 
-def norms_by_epoch(log: pd.DataFrame, depth: int) -> pd.DataFrame:
+def norms_by_epoch(log: pd.DataFrame, depths: Mapping[str, int]) -> pd.DataFrame:
     """Mean, smallest and largest gradient norm over the steps of each epoch.
 
     Args:
         log: Columns variant, seed, epoch, step, layer, grad_norm, a row a backward pass and layer.
-        depth: Number of blocks.
+        depths: Variant to its number of blocks.
 
     Returns:
         Columns variant, seed, epoch, layer, name, grad_norm, grad_norm_min, grad_norm_max, in the order
@@ -26,7 +29,9 @@ def norms_by_epoch(log: pd.DataFrame, depth: int) -> pd.DataFrame:
     log = log.astype({"grad_norm": "float64"})
     groups = log.groupby(["variant", "seed", "epoch", "layer"], sort=False)["grad_norm"]
     table = groups.agg(grad_norm="mean", grad_norm_min="min", grad_norm_max="max").reset_index()
-    names = table["layer"].map({layer: layer_name(layer, depth) for layer in range(depth + 2)})
+    names = [
+        layer_name(layer, depths[variant]) for variant, layer in zip(table["variant"], table["layer"], strict=True)
+    ]
     table.insert(list(table.columns).index("layer") + 1, "name", names)
     return table
 
@@ -38,17 +43,19 @@ def summary(
 
     Args:
         norms: Its rows of :func:`norms_by_epoch`.
-        probes: Its probes, with columns seed, epoch, layer, delta_norm.
+        probes: Its probes, with columns seed, epoch, layer, weight_grad_norm, delta_norm.
         history: Its losses and accuracies, with columns seed, epoch, train_loss, val_loss, val_accuracy.
         facts: Its facts: epochs, depth and the diverged seeds.
         below: A hidden layer whose gradient norm is smaller counts as vanished.
 
     Returns:
-        For val_accuracy, val_loss and train_loss at the end {mean, std, min, max} over the seeds that did
-        not diverge; ``grad_first_over_last``, the geometric mean over those seeds of the gradient norm of
-        layer 1 over that of layer ``depth`` in the last epoch; ``decay_per_layer``, the factor that
-        ||dLoss/dz|| gains with each block towards the input before the first step, fitted to its logarithm
-        over the layers; ``vanished_layers``, their mean number in the last epoch; ``diverged`` and,
+        For val_accuracy, val_loss and train_loss at the end {mean, std, min, max, seeds} over the seeds that did
+        not diverge, whose number ``seeds`` is; likewise for each block, the first one first,
+        ``weight_grad_norm_start``, ||dLoss/dW|| on the probe's rows before the first step, over all seeds, and
+        ``weight_grad_norm_end`` after the last; ``grad_first_over_last``, the geometric mean over those seeds
+        of the gradient norm of layer 1 over that of layer ``depth`` in the last epoch; ``decay_per_layer``, the
+        factor that ||dLoss/dz|| gains with each block towards the input before the first step, fitted to its
+        logarithm over the layers; ``vanished_layers``, their mean number in the last epoch; ``diverged`` and,
         since DVC shows numbers alone, ``diverged_seeds``. A number that no seed is left for is None.
     """
     depth, epochs = facts["depth"], facts["train"]["epochs"]
@@ -59,7 +66,9 @@ def summary(
     hidden = last[last["layer"].between(1, depth)].pivot_table(index="seed", columns="layer", values="grad_norm")
     init = probes[probes["epoch"] == 0].pivot_table(index="layer", columns="seed", values="delta_norm")
     return {
-        **{name: _spread(final[name]) for name in ("val_accuracy", "val_loss", "train_loss")},
+        **{name: over_seeds(final[name]) for name in ("val_accuracy", "val_loss", "train_loss")},
+        "weight_grad_norm_start": _by_layer(probes[probes["epoch"] == 0], depth),
+        "weight_grad_norm_end": _by_layer(probes[(probes["epoch"] == epochs) & probes["seed"].isin(survivors)], depth),
         "grad_first_over_last": _geometric_mean(hidden[1] / hidden[depth]) if len(hidden) else None,
         "decay_per_layer": _decay(init),
         "vanished_layers": float((hidden < below).sum(axis=1).mean()) if len(hidden) else None,
@@ -68,16 +77,13 @@ def summary(
     }
 
 
-def _spread(values: "pd.Series[float]") -> dict[str, float | None]:
-    """Mean, population standard deviation, smallest and largest value."""
-    if values.empty:
-        return dict.fromkeys(("mean", "std", "min", "max"))
-    return {
-        "mean": float(values.mean()),
-        "std": float(values.std(ddof=0)),
-        "min": float(values.min()),
-        "max": float(values.max()),
-    }
+def _by_layer(probes: pd.DataFrame, depth: int) -> list[dict[str, float | int | None]]:
+    """The spread of ||dLoss/dW|| over the seeds at each block."""
+    norms = probes.groupby("layer")["weight_grad_norm"]
+    return [
+        over_seeds(norms.get_group(layer) if layer in norms.groups else probes["weight_grad_norm"][:0])
+        for layer in range(1, depth + 1)
+    ]
 
 
 def _geometric_mean(ratios: "pd.Series[float]") -> float | None:

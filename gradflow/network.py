@@ -33,6 +33,31 @@ class StackedLinear(nn.Module):
         return torch.baddbmm(self.bias.unsqueeze(1), x, self.weight.mT)
 
 
+class Trunk(nn.Module):
+    """``block_depth(... block_1(x))``: the blocks alone, without stem and head.
+
+    Args:
+        block: Name of a block, see :mod:`gradflow.catalogue`.
+        settings: Keyword arguments of the block.
+        depth: Number of blocks.
+        width: Units of the stream.
+        linear: Makes a linear map from its input and output sizes.
+    """
+
+    def __init__(
+        self, block: str, settings: dict[str, Any], depth: int, width: int, linear: LinearFactory = nn.Linear
+    ) -> None:
+        super().__init__()
+        make_block = catalogue.block(block)
+        self.blocks = nn.ModuleList(make_block(width, linear, **settings) for _ in range(depth))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Map the stream x (..., batch, width) to the last one, of the same shape."""
+        for block in self.blocks:
+            x = block(x)
+        return x
+
+
 def stacked(seeds: int) -> LinearFactory:
     """A factory of linear maps with a leading seeds axis."""
     return partial(StackedLinear, seeds)

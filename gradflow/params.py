@@ -9,7 +9,7 @@ from collections.abc import Collection, Mapping
 from decimal import Decimal
 from functools import reduce
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal, cast
+from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar, get_args, overload
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, create_model
@@ -23,6 +23,7 @@ VariantName = Annotated[str, Field(pattern=r"^[A-Za-z][A-Za-z0-9_-]{0,39}$")]
 Seed = Annotated[int, Field(ge=0, le=2**31)]
 MOST_WEIGHTS = 10**9  # of all seeds of a variant; a training takes some 20 bytes for each
 Count = Annotated[int, Field(ge=1, le=100_000)]
+Depth = Annotated[int, Field(ge=1, le=10_000)]
 
 
 class _Loader(yaml.SafeLoader):
@@ -57,13 +58,24 @@ for _tag, _pattern, _first in (
     _Loader.add_implicit_resolver(f"tag:yaml.org,2002:{_tag}", re.compile(f"^(?:{_pattern})$"), _first)
 
 
-class _Section(BaseModel):
+class Section(BaseModel):
     """Strict: no unknown keys, no text for numbers, no nan or inf."""
 
     model_config = ConfigDict(extra="forbid", strict=True, frozen=True, allow_inf_nan=False)
 
 
-class Data(_Section):
+class Parameters(Section):
+    """The whole of a params.yaml; a pipeline whose keys are its own has a model of its own."""
+
+    def check(self) -> None:
+        """Check what no rule of a single key can say.
+
+        Raises:
+            InputError: Values do not go together; names the key to change.
+        """
+
+
+class Data(Section):
     """Where the rows come from."""
 
     source: Literal["sklearn", "hub", "file"]
@@ -74,14 +86,14 @@ class Data(_Section):
     seed: Seed
 
 
-class Split(_Section):
+class Split(Section):
     """How the rows are divided."""
 
     validation: Annotated[float, Field(gt=0, lt=1)]
     seed: Seed
 
 
-class Train(_Section):
+class Train(Section):
     """How a network is trained."""
 
     epochs: Count
@@ -94,56 +106,75 @@ class Train(_Section):
     seed: Seed
 
 
-class Variant(_Section):
+class Variant(Section):
     """One network: its block and the settings of that block, which :func:`settings` returns."""
 
     block: str
 
     def settings(self) -> dict[str, Any]:
         """Keyword arguments for the constructor of the block."""
-        return self.model_dump(exclude={"block"})
+        return self.model_dump(include=set(catalogue.settings(self.block)))
 
 
-class Probe(_Section):
+if TYPE_CHECKING:
+    Overrides = Section
+else:  # the rules are those of Train; variants that share epochs, batches and seeds can be compared step by step
+    Overrides = create_model(
+        "Overrides",
+        __base__=Section,
+        **{
+            name: (field.rebuild_annotation(), None)  # what is not set counts as absent, not as None
+            for name, field in Train.model_fields.items()
+            if name not in ("epochs", "batch_size", "seed")
+        },
+    )
+
+
+class Trained(Variant):
+    """A network with what replaces ``depth`` and keys of ``train`` for it alone."""
+
+    depth: Depth | None = None
+    train: Overrides = Overrides()
+
+
+class Probe(Section):
     """When and on how many rows the networks are measured."""
 
     samples: Annotated[int, Field(ge=2)]
     every: Count
 
 
-class Analysis(_Section):
+class Analysis(Section):
     """What counts as vanished."""
 
     vanished_below: Annotated[float, Field(gt=0)]
 
 
-class Plot(_Section):
+class Plot(Section):
     """How figures are written."""
 
     dpi: Annotated[int, Field(ge=50, le=1200)]
 
 
-if TYPE_CHECKING:
-    AnyVariant = Variant
-else:  # one model a block, with the settings of that block; the key "block" decides
-    AnyVariant = Annotated[
-        reduce(
-            operator.or_,
-            [
-                create_model(
-                    f"Variant_{name}", __base__=Variant, block=(Literal[name], ...), **catalogue.settings(name)
-                )
-                for name in catalogue.names()
-            ],
-        ),
-        Field(discriminator="block"),
+def any_block(base: type[Variant]) -> Any:
+    """The type of a variant: one model a block, with the settings of that block; the key "block" decides."""
+    models = [
+        create_model(f"{base.__name__}_{name}", __base__=base, block=(Literal[name], ...), **catalogue.settings(name))  # type: ignore[call-overload]
+        for name in catalogue.names()
     ]
+    return Annotated[reduce(operator.or_, models), Field(discriminator="block")]
 
 
-class Params(_Section):
-    """The whole of params.yaml."""
+if TYPE_CHECKING:
+    AnyVariant = Trained
+else:
+    AnyVariant = any_block(Trained)
 
-    depth: Annotated[int, Field(ge=1, le=10_000)]
+
+class Params(Parameters):
+    """The whole of the params.yaml of the pipeline on a data set of two classes."""
+
+    depth: Depth
     width: Annotated[int, Field(ge=1, le=16_384)]
     seeds: Annotated[int, Field(ge=1, le=10_000)]
     data: Data
@@ -154,21 +185,19 @@ class Params(_Section):
     analysis: Analysis
     plot: Plot
 
-    def check_size(self) -> None:
-        """Check that no two variants share their files, and that the networks fit into memory.
+    def of(self, variant: str) -> "Params":
+        """The parameters as one variant takes them: its own values stand in ``depth`` and ``train``."""
+        own = self.variants[variant]
+        train = self.train.model_copy(update=own.train.model_dump(exclude_unset=True))
+        return self.model_copy(update={"depth": own.depth or self.depth, "train": train})
 
-        Raises:
-            InputError: They do, or do not; names the key to change.
-        """
-        names = [name.lower() for name in self.variants]
-        twice = next((name for name in self.variants if names.count(name.lower()) > 1), None)
-        if twice:  # some file systems do not tell upper from lower case
-            raise InputError("params.yaml: variants", f"must differ in more than upper and lower case, got {twice}")
-        weights = self.seeds * self.depth * self.width**2
-        if weights > MOST_WEIGHTS:
-            raise InputError(
-                "params.yaml: width", f"must keep seeds * depth * width^2 <= {MOST_WEIGHTS:,}, got {weights:,}"
-            )
+    def check(self) -> None:
+        """See :meth:`Parameters.check`."""
+        depth = max(self.of(name).depth for name in self.variants)
+        check_size(self.variants, self.seeds * depth * self.width**2)
+        if self.data.source == "sklearn":  # other sources tell their rows only when they are fetched
+            half = self.data.samples // 2
+            self.check_rows([half, self.data.samples - half])
 
     def check_rows(self, classes: Collection[int]) -> None:
         """Check that a data set with that many rows of each class can be split, batched and probed.
@@ -195,6 +224,22 @@ class Params(_Section):
         for key, value in (("train.batch_size", self.train.batch_size), ("probe.samples", self.probe.samples)):
             if value > train:
                 raise InputError(f"params.yaml: {key}", f"must be <= {train}, the rows of the train split, got {value}")
+
+
+def check_size(variants: Collection[str], weights: int) -> None:
+    """Check that no two variants share their files, and that a network of that many weights fits into memory.
+
+    Raises:
+        InputError: They do, or it does not; names the key to change.
+    """
+    names = [name.lower() for name in variants]
+    twice = next((name for name in variants if names.count(name.lower()) > 1), None)
+    if twice:  # some file systems do not tell upper from lower case
+        raise InputError("params.yaml: variants", f"must differ in more than upper and lower case, got {twice}")
+    if weights > MOST_WEIGHTS:
+        raise InputError(
+            "params.yaml: width", f"must keep seeds * depth * width^2 <= {MOST_WEIGHTS:,}, got {weights:,}"
+        )
 
 
 def train_rows(rows: int, validation: float) -> int:
@@ -227,23 +272,32 @@ def read(path: Path) -> Mapping[str, Any]:
     return document
 
 
-def load(path: Path = Path("params.yaml")) -> Params:
+# What a params.yaml is read as: a study may have a model of its own.
+Model = TypeVar("Model", bound=Parameters)
+
+
+@overload
+def load(path: Path = Path("params.yaml")) -> Params: ...
+@overload
+def load(path: Path = Path("params.yaml"), *, model: type[Model]) -> Model: ...
+def load(path: Path = Path("params.yaml"), *, model: type[Parameters] = Params) -> Parameters:
     """Read and check the parameters.
+
+    Args:
+        path: The file.
+        model: Its keys and rules.
 
     Raises:
         InputError: The file is missing, is no YAML, or breaks a rule; names file, key, rule and value.
     """
     document = read(path)
     try:
-        params = Params.model_validate(document)
+        params = model.model_validate(document)
     except ValidationError as errors:
         # A misspelt key is also a missing one: the misspelling says more.
         first = min(errors.errors(include_url=False), key=lambda error: error["type"] != "extra_forbidden")
-        raise _explain(path, first, document) from None
-    params.check_size()
-    if params.data.source == "sklearn":  # other sources tell their rows only when they are fetched
-        half = params.data.samples // 2
-        params.check_rows([half, params.data.samples - half])
+        raise _explain(path, first, document, model) from None
+    params.check()
     return params
 
 
@@ -271,7 +325,7 @@ _RULES = {
 }
 
 
-def _explain(path: Path, error: ErrorDetails, document: Mapping[Any, Any]) -> InputError:
+def _explain(path: Path, error: ErrorDetails, document: Mapping[Any, Any], model: type[Parameters]) -> InputError:
     """Turn pydantic's report into one line naming file, key, rule and value."""
     # A key's own error ends in [key]; within a variant the location also names the block it was checked as.
     location = [part for part in error["loc"] if part != "[key]"]
@@ -279,8 +333,8 @@ def _explain(path: Path, error: ErrorDetails, document: Mapping[Any, Any]) -> In
         del location[2]
     kind, context, value = error["type"], error.get("ctx", {}), error["input"]
     if kind == "extra_forbidden":
-        known = _known_keys(location[:-1], document)
-        nearest = _nearest(str(location[-1]), known)
+        known = _known_keys(location[:-1], document, model)
+        nearest = _nearest(str(location[-1]), known, model)
         meant = f"; did you mean {nearest}?" if nearest else "."
         return InputError(f"{path}: {_dotted(location)}", f"unknown key{meant} Known: {', '.join(known)}")
     if kind == "union_tag_invalid":
@@ -294,23 +348,30 @@ def _explain(path: Path, error: ErrorDetails, document: Mapping[Any, Any]) -> In
     return InputError(f"{path}: {_dotted(location)}", f"{rule}, got {reprlib.repr(value)}{_written_out(kind, value)}")
 
 
-def _nearest(key: str, known: list[str]) -> str | None:
+def _nearest(key: str, known: list[str], model: type[Parameters]) -> str | None:
     """The key that was meant: one spelt alike in the same section, or one spelt so in another."""
-    sections = Params.model_fields.items()
+    sections = model.model_fields.items()
     elsewhere = [f"{name}.{key}" for name, field in sections if key in getattr(field.annotation, "model_fields", ())]
     return next(iter(difflib.get_close_matches(key, known, n=1) + elsewhere), None)
 
 
-def _known_keys(section: list[int | str], document: Mapping[Any, Any]) -> list[str]:
+def _known_keys(section: list[int | str], document: Mapping[Any, Any], model: type[BaseModel]) -> list[str]:
     """The keys that may stand in a section."""
     match section:
-        case []:
-            return list(Params.model_fields)
-        case ["variants", name]:
-            return ["block", *catalogue.settings(document["variants"][name]["block"])]
-        case _:
-            model = cast("type[BaseModel]", Params.model_fields[str(section[0])].annotation)
-            return list(model.model_fields)
+        case ["variants", name, *section]:
+            block = document["variants"][name]["block"]
+            choices = _models(model.model_fields["variants"].annotation)
+            model = next(m for m in choices if get_args(m.model_fields["block"].annotation) == (block,))
+    for key in section:
+        model = _models(model.model_fields[str(key)].annotation)[0]
+    return list(model.model_fields)
+
+
+def _models(annotation: Any) -> list[type[BaseModel]]:
+    """The sections that an annotation names."""
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return [annotation]
+    return [model for part in get_args(annotation) for model in _models(part)]
 
 
 def _written_out(kind: str, value: object) -> str:

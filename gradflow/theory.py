@@ -1,12 +1,17 @@
-"""What a plain ReLU network does to signals at initialisation, from the variances of its parameters alone.
+"""What ReLU networks do to signals at initialisation, from the variances of their parameters alone.
 
 In the limit of infinite width the power of the gradients with respect to pre-activations changes by
-chi = width * Var(W) / 2 with each layer towards the input, and that of the activations by the same factor
+chi = width * Var(W) / 2 with each plain layer towards the input, and that of the activations by the same factor
 towards the output, plus what the biases add (He et al. 2015, arXiv 1502.01852, section 2.2; Schoenholz
 et al. 2017, arXiv 1611.01232, section 3).
+
+At finite width all of this holds for means over networks; the logarithm of a squared norm of one network
+has a variance of :func:`log_variance` about it.
 """
 
 import math
+from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -36,3 +41,110 @@ def weight_gradients(init: str, depth: int, width: int, features: int = 2) -> ND
         power.append((weights * power[-1] + biases / width) / 2)
     norms = np.sqrt(np.array(power)) * factor(init) ** np.arange(depth - 1, -1, -1)
     return np.asarray(norms / norms[-1])
+
+
+@dataclass(frozen=True)
+class Branch:
+    """``scale * relu(W x + b)``, or behind that ReLU a second linear map, at initialisation.
+
+    Attributes:
+        weights: width * Var(W).
+        biases: Var(b).
+        scale: Factor on the branch.
+        skip: Whether the block adds it to the stream.
+        second: Whether there is a second linear map, drawn like the first.
+    """
+
+    weights: float
+    biases: float
+    scale: float = 1.0
+    skip: bool = True
+    second: bool = False
+
+    @classmethod
+    def drawn(cls, init: str, depth: int, width: int, **how: Any) -> "Branch":
+        """One drawn by ``default``, ``he``, or ``he_over_sqrt_depth``, whose weights are He's over sqrt(depth)."""
+        if init == "he_over_sqrt_depth":
+            return cls(2 / depth, 0.0, **how)
+        weights, biases = _VARIANCES[init]
+        return cls(weights, biases / width, **how)
+
+    @property
+    def chi(self) -> float:
+        """Power of the branch over that of its stream, but for biases and scale: width * Var(W) / 2, if not second."""
+        return self.weights / 2 * (self.weights if self.second else 1.0)
+
+    @property
+    def factor(self) -> float:
+        """Factor on the norm of dLoss/dx with each block, towards the input: sqrt(scale^2 chi), sqrt(1 + scale^2 chi).
+
+        The skip connection passes the gradient g on; where J^T g of the branch is on average orthogonal to it, the
+        squares of the norms add up (Hayou et al. 2021, arXiv 2010.12859). A linear map at the end of the branch makes
+        it so. With a ReLU there this holds at the last blocks alone: relu(W x) has its largest slope along x itself,
+        E[J] = scale sqrt(chi / pi) u x^T / ||x|| with u = (1, ..., 1) / sqrt(width), so gradients turn towards the
+        mean of the stream and then grow faster.
+        """
+        return math.sqrt(self.skip + self.scale**2 * self.chi)
+
+    @property
+    def delta_factor(self) -> float:
+        """||dLoss/dz|| of a block over ||dLoss/dx|| behind it: half of the units pass their gradient."""
+        return abs(self.scale) * math.sqrt((self.weights if self.second else 1.0) / 2)
+
+
+def stream(branch: Branch, depth: int, *, power: float, mean: float = 0.0, cosine: float = 0.0) -> NDArray[np.float64]:
+    """Power q_l = E[x_l^2], mean m_l = E[x_l], and cosine c_l of two streams of equal power, by layer.
+
+    Pre-activations have mean 0, variance s^2 = width Var(W) q + Var(b), and for two inputs a correlation r, so
+    relu(z) has power s^2 / 2 (arXiv 1502.01852, section 2.2), mean s / sqrt(2 pi), and for the two inputs
+    the mean product :func:`arc_cosine` (r) s^2 / 2. With a skip the means of branch and stream add up::
+
+        q' = q + scale^2 s^2 / 2 + 2 scale m s / sqrt(2 pi)
+        m' = m + scale s / sqrt(2 pi)
+
+    which for zero biases is q' = q (1 + scale^2 chi) + 2 scale m sqrt(chi q / pi): more than the q (1 + scale^2 chi) of
+    a branch without a mean (arXiv 2010.12859), as which one with a second linear map behind the ReLU counts.
+
+    Args:
+        branch: Of every block.
+        depth: Number of blocks.
+        power: q_0.
+        mean: m_0.
+        cosine: c_0.
+
+    Returns:
+        (depth + 1, 3), from x_0 on.
+    """
+    lines = [(power, mean, cosine)]
+    for _ in range(depth):
+        q, m, c = lines[-1]
+        s2 = branch.weights * q + branch.biases
+        r = (branch.weights * q * c + branch.biases) / s2
+        added, alike, centre = s2 / 2, arc_cosine(r) * s2 / 2, math.sqrt(s2 / (2 * math.pi))
+        if branch.second:
+            added, alike = (branch.weights * value + branch.biases for value in (added, alike))
+            centre = 0.0
+        scale, skip = branch.scale, branch.skip
+        cross = 2 * scale * m * centre
+        q_next = scale**2 * added + skip * (q + cross)
+        lines.append((q_next, scale * centre + skip * m, (scale**2 * alike + skip * (q * c + cross)) / q_next))
+    return np.array(lines)
+
+
+def arc_cosine(c: float) -> float:
+    """2 E[relu(u) relu(v)] of standard normal u and v with correlation c: the cosine map of a plain ReLU layer.
+
+    (sqrt(1 - c^2) + c (pi - arccos c)) / pi, the arc-cosine kernel of degree 1 (Cho and Saul 2009, "Kernel Methods for
+    Deep Learning"; Daniely et al. 2016, arXiv 1602.05897). Without biases and skips cosines go to 1.
+    """
+    c = max(-1.0, min(1.0, c))
+    return (math.sqrt(1 - c**2) + c * (math.pi - math.acos(c))) / math.pi
+
+
+def log_variance(depth: int, width: int) -> float:
+    """Variance over networks of log ||x_depth||^2 of a plain ReLU network with Gaussian weights: about 5 depth / width.
+
+    One layer multiplies the squared norm by (1/n) sum_i 2 relu(u_i)^2 with standard normal u_i, whose
+    variance is (4 * 3/2 - 1) / n = 5/n (Hanin and Nica 2020, arXiv 1812.05994, theorem 1).
+    """
+    return 5 * depth / width

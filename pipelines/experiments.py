@@ -82,10 +82,12 @@ def title(root: Path, folder: Path, grid: Sequence[str]) -> str:
 
 
 def table(folder: Path, points: Sequence[Point], outcomes: Mapping[str, Outcome]) -> list[dict[str, Any]]:
-    """One row a point: experiment, values, outcome, the error if there is one, every number of its metrics."""
+    """One row a point: experiment, values, outcome, the error if there is one, every number of the folder's metrics."""
     done = [point.name for point in points if not outcomes[point.label].kind.failed]
+    plan = dag.read(folder)
+    own = [str(plan.root / path) for path in plan.metrics]  # those of other pipelines may have the same names
     with Repo(str(folder)) as repo:
-        shown = repo.metrics.show(revs=done, hide_workspace=True) if done else {}
+        shown = repo.metrics.show(targets=own, revs=done, hide_workspace=True) if done else {}
     rows, columns = [], dict[str, None]()
     for point in points:
         values = dict(override.partition("=")[::2] for override in point.overrides)

@@ -4,7 +4,6 @@ import json
 from pathlib import Path
 
 import click
-import pandas as pd
 
 from gradflow import artefacts, gradients, params
 
@@ -19,12 +18,12 @@ def main(logs: Path, norms: Path, probes: Path, history: Path, metrics: Path) ->
     """Read LOGS, write the tables NORMS, PROBES and HISTORY (CSV) and the METRICS (JSON)."""
     config = params.load()
     variants = list(config.variants)
-    norm_table = gradients.norms_by_epoch(_joined(logs, variants, ".parquet"), config.depth)
-    probe_table = _joined(logs, variants, ".probe.parquet")
-    history_table = _joined(logs, variants, ".history.parquet")
+    depths = {variant: config.of(variant).depth for variant in variants}
+    norm_table = gradients.norms_by_epoch(artefacts.joined(logs, variants, ".parquet"), depths)
+    probe_table = artefacts.joined(logs, variants, ".probe.parquet")
+    history_table = artefacts.joined(logs, variants, ".history.parquet")
     for path, table in ((norms, norm_table), (probes, probe_table), (history, history_table)):
-        path.parent.mkdir(parents=True, exist_ok=True)
-        table.to_csv(path, index=False, float_format="%.9g", lineterminator="\n")
+        artefacts.write_csv(path, table)
 
     numbers = {
         variant: gradients.summary(
@@ -37,12 +36,6 @@ def main(logs: Path, norms: Path, probes: Path, history: Path, metrics: Path) ->
         for variant in variants
     }
     metrics.write_text(json.dumps(numbers, indent=2, allow_nan=False) + "\n", encoding="utf-8")
-
-
-def _joined(logs: Path, variants: list[str], ending: str) -> pd.DataFrame:
-    """One table of all variants, in the order of params.yaml, with the variant in the first column."""
-    tables = {variant: artefacts.read_table(logs / f"{variant}{ending}") for variant in variants}
-    return pd.concat(tables, names=["variant"]).reset_index(level="variant").reset_index(drop=True)
 
 
 if __name__ == "__main__":

@@ -33,7 +33,7 @@ def main(
         name: {entry["seed"]: entry["epoch"] for entry in numbers[name]["diverged"]} for name in config.variants
     }
     experiment = Experiment(
-        depth=config.depth,
+        depths={name: config.of(name).depth for name in config.variants},
         seeds=config.seeds,
         epochs=config.train.epochs,
         diverged=diverged,
@@ -48,7 +48,7 @@ def main(
             norm_table,
             experiment,
             theory={
-                name: theory.weight_gradients(config.train.init, config.depth, config.width)
+                name: theory.weight_gradients(config.of(name).train.init, config.of(name).depth, config.width)
                 for name, variant in config.variants.items()
                 if variant.block == "plain"
             },
@@ -77,18 +77,35 @@ def _caption(config: params.Params, about: dict[str, Any]) -> str:
     """Setting and data of the experiment in one sentence."""
     train = config.train
     seeds, epochs = (f"{n} {word}{'s' * (n != 1)}" for n, word in ((config.seeds, "seed"), (train.epochs, "epoch")))
-    clip = "no clipping" if train.clip_norm is None else f"gradients clipped at norm {train.clip_norm:g}"
-    init = "PyTorch's default" if train.init == "default" else "He"
+    said = {name: _in_words(config.of(name)) for name in config.variants}
+    common = _in_words(config)
+    own = {
+        name: ", ".join(said[name][key] for key in common if said[name][key] != common[key]) for name in config.variants
+    }
+    exceptions = "; ".join(f"{name}: {text}" for name, text in own.items() if text)
     where = {
         "sklearn": "two moons made by scikit-learn",
         "hub": f"data set {style.words(str(about['path']), 80)}",
         "file": style.words(str(about["path"]), 80),
     }[about["source"]]
     return (
-        f"Depth {config.depth}, width {config.width}, {seeds}, {epochs} of SGD (learning rate {train.lr:g},"
-        f" momentum {train.momentum:g}, batches of {train.batch_size}, {clip}), {init} initialisation."
+        f"{common['depth'].capitalize()}, width {config.width}, {seeds}, {epochs} of SGD ({common['lr']},"
+        f" {common['momentum']}, batches of {train.batch_size}, {common['clip_norm']}), {common['init']}."
+        f"{f' Other than that, {exceptions}.' if exceptions else ''}"
         f" Data: {where}, {about['rows']:,} rows."
     )
+
+
+def _in_words(config: params.Params) -> dict[str, str]:
+    """What a variant may have of its own, by key."""
+    train = config.train
+    return {
+        "depth": f"depth {config.depth}",
+        "lr": f"learning rate {train.lr:g}",
+        "momentum": f"momentum {train.momentum:g}",
+        "clip_norm": "no clipping" if train.clip_norm is None else f"gradients clipped at norm {train.clip_norm:g}",
+        "init": "He initialisation" if train.init == "he" else "PyTorch's default initialisation",
+    }
 
 
 if __name__ == "__main__":

@@ -32,6 +32,7 @@ def main(
         known = ", ".join(config.variants)
         raise InputError("params.yaml: variants", f"must have an entry {variant!r}, got {known}")
     chosen = config.variants[variant]
+    own = config.of(variant)
     where, threads = device.from_environment()
     train_set, val_set = (_tensors(path, where) for path in (train, validation))
     config.check_batches(len(train_set[0]))
@@ -39,25 +40,25 @@ def main(
     network = initialised(
         chosen.block,
         chosen.settings(),
-        config.depth,
+        own.depth,
         config.width,
         seeds=config.seeds,
-        init=config.train.init,
-        seed=config.train.seed,
+        init=own.train.init,
+        seed=own.train.seed,
     ).to(where)
-    with tqdm(total=config.train.epochs, desc=variant, unit="epoch", disable=not sys.stderr.isatty()) as bar:
+    with tqdm(total=own.train.epochs, desc=variant, unit="epoch", disable=not sys.stderr.isatty()) as bar:
         record = training.train(
-            network, train_set, val_set, config.train, config.probe, report=_reporter(variant, config.train.epochs, bar)
+            network, train_set, val_set, own.train, config.probe, report=_reporter(variant, own.train.epochs, bar)
         )
 
     about = {
         "variant": variant,
         "block": chosen.block,
         "settings": chosen.settings(),
-        "depth": config.depth,
+        "depth": own.depth,
         "width": config.width,
         "seeds": config.seeds,
-        "train": config.train.model_dump(),
+        "train": own.train.model_dump(),
     }
     checkpoints.save(model, network, about)
     logs.write_grad_norms(grad_norms, record)

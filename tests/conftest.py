@@ -173,4 +173,6 @@ def _project_files() -> list[str]:
         check=True,
     ).stdout
     names = (name for name in listed.split("\0") if name)
-    return [n for n in names if n != "dvc.lock" and not n.startswith("reports/") and (CHECKOUT / n).is_file()]
+    return [
+        n for n in names if Path(n).name != "dvc.lock" and not n.startswith("reports/") and (CHECKOUT / n).is_file()
+    ]

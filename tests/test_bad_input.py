@@ -12,8 +12,9 @@ import pytest
 import yaml
 from click.testing import CliRunner
 
-from gradflow import params
+from gradflow import catalogue, params
 
+BLOCKS = ", ".join(catalogue.names())
 OUTPUTS = ("data", "models", "logs", "reports", "dvc.lock")
 
 
@@ -93,10 +94,13 @@ VALUES = [
     ("variants", None, "must hold keys and values, got None"),
     ("variants", ["plain"], "must hold keys and values, got ['plain']"),
     ("variants.plain", None, "must hold keys and values, got None"),
-    ("variants.plain.block", "resnet", "must be one of plain, residual, got 'resnet'"),
-    ("variants.plain.block", 7, "must be one of plain, residual, got 7"),
-    ("variants.plain.block", ["plain"], "must be one of plain, residual, got ['plain']"),
+    ("variants.plain.block", "resnet", f"must be one of {BLOCKS}, got 'resnet'"),
+    ("variants.plain.block", 7, f"must be one of {BLOCKS}, got 7"),
+    ("variants.plain.block", ["plain"], f"must be one of {BLOCKS}, got ['plain']"),
     ("variants.residual.scale", "large", "must be a number, got 'large'"),
+    ("variants.plain.depth", 0, "must be >= 1, got 0"),
+    ("variants.plain.depth", "8", "must be a whole number, got '8'"),
+    ("variants.plain.train", [1], "must hold keys and values, got [1]"),
 ]
 
 NAME_RULE = "must be a letter followed by up to 39 letters, digits, _ or -"
@@ -106,8 +110,8 @@ UNKNOWN = [
     ("lr", 0.1, f"unknown key; did you mean train.lr? {WHOLE}"),
     ("colour", "red", f"unknown key. {WHOLE}"),
     ("data.sample", 9, "unknown key; did you mean samples? Known: source, path, revision, samples, noise, seed"),
-    ("variants.residual.scal", 1.0, "unknown key; did you mean scale? Known: block, scale"),
-    ("variants.plain.scale", 1.0, "unknown key. Known: block"),
+    ("variants.residual.scal", 1.0, "unknown key; did you mean scale? Known: block, depth, train, scale"),
+    ("variants.plain.scale", 1.0, "unknown key. Known: block, depth, train"),
 ]
 
 
@@ -116,6 +120,44 @@ def test_a_bad_value_is_refused(folder, key, value, rule):
     folder.change({key: value})
 
     assert refusal("check", "data/checked") == f"params.yaml: {key}: {rule}"
+
+
+OVERRIDES = "Known: optimizer, lr, momentum, clip_norm, init"
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "rule"),
+    [
+        ("lr", -1, "must be > 0, got -1"),
+        ("lr", None, "must be a number, got None"),
+        ("clip_norm", 0, "must be > 0, got 0"),
+        ("init", "xavier", "must be 'default' or 'he', got 'xavier'"),
+        ("lrr", 0.1, f"unknown key; did you mean lr? {OVERRIDES}"),
+        ("epochs", 9, f"unknown key; did you mean train.epochs? {OVERRIDES}"),
+    ],
+)
+def test_a_bad_value_of_one_variant_is_refused(folder, key, value, rule):
+    folder.change({"variants.plain.train": {key: value}})
+
+    assert refusal("check", "data/checked") == f"params.yaml: variants.plain.train.{key}: {rule}"
+
+
+def test_one_variant_too_deep_for_memory_is_refused(folder):
+    folder.change({"width": 1000, "variants.plain.depth": 1000})
+
+    line = refusal("check", "data/checked")
+    assert line == "params.yaml: width: must keep seeds * depth * width^2 <= 1,000,000,000, got 2,000,000,000"
+
+
+def test_a_variant_takes_its_own_values_and_else_the_common_ones(folder):
+    folder.change({"variants.plain": {"block": "plain", "depth": 9, "train": {"clip_norm": None, "init": "he"}}})
+    config = params.load()
+
+    assert config.of("residual") == config
+    own = config.of("plain")
+    assert own.depth == 9
+    assert own.train.model_dump() == config.train.model_dump() | {"clip_norm": None, "init": "he"}
+    assert config.variants["residual"].settings() == {"scale": pytest.approx(0.5**0.5)}
 
 
 @pytest.mark.parametrize("name", ["a/b", "..", "../up", "", "1st", "a b", "x" * 41])
@@ -365,7 +407,9 @@ def test_an_experiment_with_an_unknown_key_fails_and_leaves_nothing(project):
 
     stderr = project.run("dvc", "exp", "run", "-S", "+dept=4", code=255).stderr
     assert f"gradflow: params.yaml: dept: unknown key; did you mean depth? {WHOLE}\n" in stderr
-    assert content(project.root, OUTPUTS) == {path: held for path, held in before.items() if path.name != "params.yaml"}
+    # DVC makes the folders that outputs of other pipelines will lie in.
+    after = {path: held for path, held in content(project.root, OUTPUTS).items() if path in before or held is not None}
+    assert after == {path: held for path, held in before.items() if path.name != "params.yaml"}
     assert project.run("dvc", "exp", "list").stdout == ""
 
 

@@ -10,8 +10,11 @@ from gradflow.network import Network, stacked
 
 # A block, its settings, and the parameters of one of width n beside nothing else. A new block needs a row.
 BLOCKS = {
+    "linear_terminated": ({"scale": 0.5}, lambda n: 2 * (n * n + n)),
     "plain": ({}, lambda n: n * n + n),
+    "rescaled": ({"scale": 0.5}, lambda n: n * n + n),
     "residual": ({"scale": 0.5}, lambda n: n * n + n),
+    "rezero": ({"start": 0.5}, lambda n: n * n + n + 1),
 }
 
 
@@ -50,6 +53,23 @@ def test_skip_says_whether_the_input_is_passed_on(name):
         nn.init.zeros_(parameter)
     x = torch.randn(3, 4)
     assert torch.equal(block(x), x) == block.skip
+
+
+@pytest.mark.parametrize("name", [name for name in BLOCKS if catalogue.block(name)(1).skip])
+def test_branch_is_what_a_block_with_a_skip_adds(name):
+    settings, _ = BLOCKS[name]
+    block = catalogue.block(name)(4, **settings)
+    x = torch.randn(3, 4)
+    assert block.branch(x).any()
+    torch.testing.assert_close(block(x), x + block.branch(x))
+
+
+def test_a_rezero_block_starts_as_the_identity_and_can_leave_it():
+    block = catalogue.block("rezero")(4)
+    x = torch.randn(3, 4)
+    assert torch.equal(block(x), x)
+    block(x).square().sum().backward()
+    assert block.a.grad.item() != 0
 
 
 BY_HAND = [
@@ -118,6 +138,15 @@ def test_a_block_setting_without_default_is_refused(tmp_path, monkeypatch):
     monkeypatch.setattr(catalogue, "_BLOCKS", tmp_path)
     with pytest.raises(TypeError, match=r"odd\.py: scale must be a float, int or bool with a default"):
         catalogue.settings("odd")
+
+
+@pytest.mark.parametrize("key", ["block", "depth", "train"])
+def test_a_block_setting_with_the_name_of_another_key_is_refused(tmp_path, monkeypatch, key):
+    (tmp_path / "odder.py").write_text(f"class Block:\n    def __init__(self, width, *, {key}: int = 1): ...\n")
+    monkeypatch.setattr(catalogue, "_BLOCKS", tmp_path)
+    catalogue.settings.cache_clear()
+    with pytest.raises(TypeError, match=f"odder\\.py: {key} is the name of another key of a variant"):
+        catalogue.settings("odder")
 
 
 def test_stacked_linear_has_a_leading_seeds_axis():

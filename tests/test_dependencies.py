@@ -1,6 +1,8 @@
-"""dvc.yaml says what the code says: which modules a stage imports, and which parameters it reads."""
+"""Every dvc.yaml says what the code says: which modules a stage imports, and which parameters it reads."""
 
 import ast
+import os
+import re
 import subprocess
 import sys
 from functools import cache
@@ -10,28 +12,56 @@ import pytest
 import yaml
 
 ROOT = Path(__file__).parents[1]
-STAGES = yaml.safe_load((ROOT / "dvc.yaml").read_text(encoding="utf-8"))["stages"]
-WHOLE = ("check", "track")
-KEYS = set(yaml.safe_load((ROOT / "params.yaml").read_text(encoding="utf-8")))
+FILES = [ROOT / "dvc.yaml", *sorted(ROOT.glob("studies/*/dvc.yaml")), ROOT / "ledger" / "dvc.yaml"]
+PIPELINES = [path.parent.relative_to(ROOT).as_posix() for path in FILES]
+
+
+@cache
+def stages(pipeline):
+    """The stages of a pipeline as its dvc.yaml has them."""
+    return yaml.safe_load((ROOT / pipeline / "dvc.yaml").read_text(encoding="utf-8"))["stages"]
+
+
+@cache
+def keys(pipeline):
+    """The top-level keys of its params.yaml; a pipeline without parameters has none."""
+    path = ROOT / pipeline / "params.yaml"
+    return set(yaml.safe_load(path.read_text(encoding="utf-8"))) if path.exists() else set()
+
+
+STAGES = [(pipeline, stage) for pipeline in PIPELINES for stage in stages(pipeline)]
+WHOLE = ("check", "check_study", "track")  # modules that read all of the parameters
+# Folders whose files are found by name, as a stage may list them.
+FOUND = ("gradflow/blocks", "gradflow/instruments")
+
+WHOLE_TYPES = ("Params", "params.Params", "Initialisation")  # of arguments that hold all parameters
 
 # Large libraries that importing a stage may load; each costs up to seconds.
 HEAVY = {"datasets", "matplotlib", "mlflow", "pandas", "plotly", "prefect", "pyarrow", "scipy", "sklearn", "torch"}
 LOADS = {
     "check": set(),
+    "check_study": set(),
+    "claims": {"pandas", "pyarrow"},
     "fetch": {"pyarrow"},
     "scale": {"pandas", "pyarrow", "scipy", "sklearn"},  # scikit-learn itself looks for pandas
     "train": {"pyarrow", "torch"},
     "gradients": {"pandas", "pyarrow"},
     "plot": {"matplotlib", "pandas", "pyarrow", "torch"},
     "track": {"pandas", "pyarrow"},
+    "identity_train": {"pyarrow", "torch"},
+    "identity_tables": {"pandas", "pyarrow"},
+    "initialisation": {"pandas", "pyarrow", "torch"},
+    "plot_identity": {"matplotlib", "pandas", "pyarrow"},
+    "plot_initialisation": {"matplotlib", "pandas", "pyarrow"},
+    "report": {"matplotlib", "pandas", "pyarrow"},
 }
 
 
-@pytest.mark.parametrize("stage", STAGES)
-def test_a_stage_depends_on_exactly_the_modules_that_it_imports(stage):
-    depends = {path for path in definition(stage)["deps"] if path.endswith(".py") or path == "gradflow/blocks"}
+@pytest.mark.parametrize(("pipeline", "stage"), STAGES)
+def test_a_stage_depends_on_exactly_the_modules_that_it_imports(pipeline, stage):
+    paths = {os.path.normpath(Path(pipeline) / path) for path in definition(pipeline, stage)["deps"]}
 
-    assert depends == with_blocks(stage, imports(f"stages/{stage}.py"))
+    assert {path for path in paths if path.endswith(".py") or path in FOUND} == with_found(pipeline, stage)
 
 
 def test_packages_hold_a_docstring_and_nothing_to_depend_on():
@@ -40,28 +70,23 @@ def test_packages_hold_a_docstring_and_nothing_to_depend_on():
         assert [type(node) for node in body] == [ast.Expr] and ast.get_docstring(ast.Module(body, [])), path
 
 
-@pytest.mark.parametrize("stage", [stage for stage in STAGES if stage not in WHOLE])
-def test_a_stage_lists_exactly_the_parameters_that_it_reads(stage):
-    listed = {key.split(".")[0] for key in definition(stage).get("params", [])}
+@pytest.mark.parametrize(("pipeline", "stage"), STAGES)
+def test_a_stage_lists_exactly_the_parameters_that_it_reads(pipeline, stage):
+    if module(pipeline, stage) in WHOLE:
+        assert definition(pipeline, stage)["params"] == [{"params.yaml": None}]
+    else:
+        assert listed(pipeline, stage) == reads(pipeline, f"stages/{module(pipeline, stage)}.py")
 
-    assert listed == reads(f"stages/{stage}.py")
 
-
-def test_each_parameter_is_listed_by_a_stage():
+@pytest.mark.parametrize("pipeline", PIPELINES)
+def test_each_parameter_is_listed_by_a_stage(pipeline):
     """Otherwise an experiment that changes it would run nothing and be recorded all the same."""
-    listed = {
-        key.split(".")[0] for stage in STAGES if stage not in WHOLE for key in definition(stage).get("params", [])
-    }
+    narrow = [stage for stage in stages(pipeline) if module(pipeline, stage) not in WHOLE]
 
-    assert listed == KEYS
+    assert set().union(*(listed(pipeline, stage) for stage in narrow)) == keys(pipeline)
 
 
-@pytest.mark.parametrize("stage", WHOLE)
-def test_check_and_track_read_the_whole_of_the_parameters(stage):
-    assert definition(stage)["params"] == [{"params.yaml": None}]
-
-
-@pytest.mark.parametrize("stage", STAGES)
+@pytest.mark.parametrize("stage", sorted({path.stem for path in ROOT.glob("stages/*.py")} - {"__init__"}))
 def test_a_stage_loads_only_the_large_libraries_that_it_needs(stage):
     code = f"import stages.{stage}, sys; print(*sys.modules)"
     done = subprocess.run([sys.executable, "-B", "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
@@ -69,15 +94,25 @@ def test_a_stage_loads_only_the_large_libraries_that_it_needs(stage):
     assert HEAVY & set(done.stdout.split()) <= LOADS[stage]
 
 
-def test_a_stage_runs_its_own_module():
-    for stage in STAGES:
-        assert definition(stage)["cmd"].split()[:3] == ["python", "-m", f"stages.{stage}"]
-        assert f"stages/{stage}.py" in definition(stage)["deps"]
+@pytest.mark.parametrize("stage", stages("."))
+def test_a_stage_of_the_root_runs_the_module_of_its_name(stage):
+    assert module(".", stage) == stage
 
 
-def definition(stage):
+def definition(pipeline, stage):
     """What dvc.yaml says of a stage, be it one or one a variant."""
-    return STAGES[stage].get("do", STAGES[stage])
+    return stages(pipeline)[stage].get("do", stages(pipeline)[stage])
+
+
+def module(pipeline, stage):
+    """The module in stages/ that a stage runs, from the root of the checkout or with it on the path."""
+    prefix = "" if pipeline == "." else f"PYTHONPATH={os.path.relpath(ROOT, ROOT / pipeline)} "
+    return re.match(rf"{re.escape(prefix)}python -m stages\.(\w+) ", definition(pipeline, stage)["cmd"])[1]
+
+
+def listed(pipeline, stage):
+    """Top-level keys among the parameters of a stage."""
+    return {key.split(".")[0] for key in definition(pipeline, stage).get("params", [])}
 
 
 @cache
@@ -103,19 +138,28 @@ def names(tree):
     return found.union(*(names(node) for node in ast.iter_child_nodes(tree)))
 
 
-def with_blocks(stage, modules):
-    """Add the blocks, which are found by name: read as text by check, imported where networks are built."""
-    if stage == "check":
-        return modules | {"gradflow/blocks"}
-    if "gradflow/network.py" not in modules:
-        return modules
-    return modules | ({"gradflow/blocks/${item.block}.py"} if "foreach" in STAGES[stage] else {"gradflow/blocks"})
+def with_found(pipeline, stage):
+    """What a stage imports, and what is found by name: blocks where networks are built, instruments for traces.
+
+    Those that check parameters read both as text.
+    """
+    runs = module(pipeline, stage)
+    found = {path for path in imports(f"stages/{runs}.py") if not path.startswith("gradflow/instruments/")}
+    if runs in ("check", "check_study"):
+        found |= {"gradflow/blocks"}
+    elif "gradflow/network.py" in found:
+        each = "foreach" in stages(pipeline)[stage]
+        found |= {"gradflow/blocks/${item.block}.py" if each else "gradflow/blocks"}
+    if runs == "check_study" or "gradflow/trace.py" in found:
+        found |= {"gradflow/instruments"}
+    return found
 
 
-def reads(module):
+def reads(pipeline, module):
     """Top-level keys that a stage takes from its parameters, in its own code or in what that calls.
 
-    Looked for are attributes of ``params.load()``, of names bound to it, and of arguments of type Params.
+    Looked for are attributes of ``params.load(...)`` and its ``of(variant)``, of names bound to them, and of arguments
+    of such a type.
     """
     found = set()
     for path in imports(module) - {"gradflow/params.py"}:
@@ -125,21 +169,30 @@ def reads(module):
                 found |= {
                     node.attr
                     for node in ast.walk(function)
-                    if isinstance(node, ast.Attribute) and ast.unparse(node.value) in loaded
+                    if isinstance(node, ast.Attribute) and are_parameters(node.value, loaded)
                 }
-    return found & KEYS
+    return found & keys(pipeline)
 
 
 def parameters_in(function):
-    """How the whole of the parameters is called in a function."""
-    bound = {
-        ast.unparse(node.targets[0])
-        for node in ast.walk(function)
-        if isinstance(node, ast.Assign) and ast.unparse(node.value) == "params.load()"
-    }
-    given = {
+    """Names of the whole of the parameters in a function."""
+    found = {
         argument.arg
         for argument in [*function.args.args, *function.args.kwonlyargs]
-        if argument.annotation and ast.unparse(argument.annotation) in ("Params", "params.Params")
+        if argument.annotation and ast.unparse(argument.annotation) in WHOLE_TYPES
     }
-    return bound | given | {"params.load()"}
+    for node in ast.walk(function):
+        if isinstance(node, ast.Assign) and are_parameters(node.value, found):
+            found.add(ast.unparse(node.targets[0]))
+    return found
+
+
+def are_parameters(node, known):
+    """Whether an expression is ``params.load(...)``, what ``of(variant)`` makes of that, or a known name of either."""
+    if isinstance(node, ast.Name):
+        return node.id in known
+    if not isinstance(node, ast.Call) or not isinstance(node.func, ast.Attribute):
+        return False
+    return ast.unparse(node.func) == "params.load" or (
+        node.func.attr == "of" and are_parameters(node.func.value, known)
+    )

@@ -22,9 +22,10 @@ LONG = "a_variant_whose_name_is_forty_letters_xx"
 EXTENT = (-2.5, 2.5, -2.0, 2.0)
 
 
-def experiment(variants, *, depth=6, seeds=3, epochs=5, diverged=None):
+def experiment(variants, *, depth=6, depths=None, seeds=3, epochs=5, diverged=None):
     caption = "Depth 6, width 4 and so on, as long as the caption of a real experiment is. " * 3
-    return Experiment(depth, seeds, epochs, {name: (diverged or {}).get(name, {}) for name in variants}, caption)
+    depths = dict.fromkeys(variants, depth) | (depths or {})
+    return Experiment(depths, seeds, epochs, {name: (diverged or {}).get(name, {}) for name in variants}, caption)
 
 
 def predicted(depth):
@@ -41,13 +42,14 @@ def tables(about):
             last = lost.get(seed, about.epochs + 1)  # the epoch in which the seed diverges
             for epoch in range(1, min(last, about.epochs) + 1):
                 huge = 1e20 if epoch == last else 1.0
-                sizes = 0.3 ** (place * (about.depth - np.arange(about.depth + 2))) * random.uniform(0.5, 1) * huge
+                depth = about.depths[variant]
+                sizes = 0.3 ** (place * (depth - np.arange(depth + 2))) * random.uniform(0.5, 1) * huge
                 norms.extend((variant, seed, epoch, *row) for row in enumerate(sizes))
             finished = min(last - 1, about.epochs)
             losses, accuracies = random.uniform(0.1, 0.6, (finished, 2)), random.uniform(0.5, 1, finished)
             history.extend((variant, seed, i + 1, *losses[i], accuracies[i]) for i in range(finished))
             for epoch in (0, *[about.epochs] * (last > about.epochs)):
-                rows = random.uniform(0.1, 0.3, (about.depth, 4))
+                rows = random.uniform(0.1, 0.3, (about.depths[variant], 4))
                 if variant == "plain":
                     rows[:, 3] = np.nan
                 probes.extend((variant, seed, epoch, layer, *row) for layer, row in enumerate(rows, start=1))
@@ -66,7 +68,7 @@ def drawn(name, about, data=None):
         return gradient_flow.draw(
             norms,
             about,
-            theory={"plain": predicted(about.depth)} if "plain" in about.diverged else {},
+            theory={"plain": predicted(about.depths["plain"])} if "plain" in about.diverged else {},
             vanished_below=1e-3,
         )
     if name == "gradient_heatmap":
@@ -110,6 +112,7 @@ ODD = {
     "long names, all diverged": experiment(
         ["plain", LONG], seeds=2, diverged={"plain": {0: 1, 1: 1}, LONG: {0: 1, 1: 1}}
     ),
+    "depths 2 to 40": experiment(["plain", "shallow", "deep"], depth=8, depths={"shallow": 2, "deep": 40}),
     "depth 2, some diverged": experiment(["plain", "residual"], depth=2, diverged={"residual": {0: 1, 1: 3}}),
 }
 

@@ -26,11 +26,12 @@ def history(values):
 
 def probes(deltas):
     rows = [
-        {"seed": seed, "epoch": 0, "layer": layer, "delta_norm": value}
+        {"seed": seed, "epoch": epoch, "layer": layer, "delta_norm": value, "weight_grad_norm": (epoch + 1) * value}
+        for epoch in (0, 1, 2)
         for seed, layers in enumerate(deltas)
         for layer, value in enumerate(layers, start=1)
     ]
-    return pd.DataFrame(rows, columns=["seed", "epoch", "layer", "delta_norm"])
+    return pd.DataFrame(rows, columns=["seed", "epoch", "layer", "delta_norm", "weight_grad_norm"])
 
 
 def summary(norm_rows, history_rows, deltas, **facts):
@@ -48,7 +49,7 @@ def test_norms_by_epoch_are_mean_smallest_and_largest_over_steps():
             "grad_norm": np.float32([1, 2, 6, 4, 4, 4, 10, 20, 60, 40, 40, 40]),
         }
     )
-    table = gradients.norms_by_epoch(log, depth=0)
+    table = gradients.norms_by_epoch(log, {"a": 0})
     assert table.to_dict("list") == {
         "variant": ["a"] * 4,
         "seed": [0] * 4,
@@ -71,12 +72,14 @@ def test_summary_of_two_seeds():
         {(0, 1): (9, 9, 9), (0, 2): (0.1, 0.2, 0.9), (1, 2): (0.3, 0.4, 0.7)},
         [[1, 2, 4], [1, 8, 64]],
     )
-    assert numbers["val_accuracy"] == pytest.approx({"mean": 0.8, "std": 0.1, "min": 0.7, "max": 0.9})
+    assert numbers["val_accuracy"] == pytest.approx({"mean": 0.8, "std": 0.1, "min": 0.7, "max": 0.9, "seeds": 2})
     assert numbers["val_loss"]["mean"] == pytest.approx(0.3)
     assert numbers["train_loss"]["max"] == pytest.approx(0.3)
     assert numbers["grad_first_over_last"] == pytest.approx(np.sqrt(1e-6 * 1e-2))
     assert numbers["vanished_layers"] == 1.0  # one of three hidden layers in each seed; stem and head do not count
     assert numbers["decay_per_layer"] == pytest.approx(np.sqrt(1 / 2 * 1 / 8))
+    assert [layer["max"] for layer in numbers["weight_grad_norm_start"]] == [1, 8, 64]
+    assert [layer["mean"] for layer in numbers["weight_grad_norm_end"]] == [3, 15, 102]
     assert numbers["diverged"] == []
 
 
@@ -89,14 +92,18 @@ def test_diverged_seeds_are_named_and_left_out():
         diverged=diverged,
     )
     assert numbers["diverged"] == diverged
-    assert numbers["val_accuracy"]["min"] == 0.9
+    assert (numbers["val_accuracy"]["min"], numbers["val_accuracy"]["seeds"]) == (0.9, 1)
+    assert [layer["seeds"] for layer in numbers["weight_grad_norm_start"]] == [2, 2, 2]
+    assert [layer["seeds"] for layer in numbers["weight_grad_norm_end"]] == [1, 1, 1]
     assert (numbers["grad_first_over_last"], numbers["vanished_layers"]) == (0.5, 0)
 
 
 def test_nothing_left_is_null_and_not_a_number_made_up():
     diverged = [{"seed": seed, "epoch": 1, "step": 3} for seed in (0, 1)]
     numbers = summary({(0, 1): [9, 1, 1, 2, 9]}, {}, [[1, 2, 4], [1, 2, 4]], diverged=diverged)
-    assert numbers["val_accuracy"] == dict.fromkeys(("mean", "std", "min", "max"))
+    nothing = dict.fromkeys(("mean", "std", "min", "max")) | {"seeds": 0}
+    assert numbers["val_accuracy"] == nothing
+    assert numbers["weight_grad_norm_end"] == [nothing] * 3
     assert (numbers["grad_first_over_last"], numbers["vanished_layers"]) == (None, None)
     assert numbers["decay_per_layer"] == pytest.approx(0.5)
 

@@ -25,4 +25,8 @@ class Block(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Map the stream x ``(..., batch, width)`` to the next one, of the same shape."""
-        return x + self.scale * relu(self.linear(x))
+        return x + self.branch(x)
+
+    def branch(self, x: Tensor) -> Tensor:
+        """What the block adds to the stream x."""
+        return self.scale * relu(self.linear(x))

@@ -123,15 +123,41 @@ def _again(experiment: Experiment, variant: str) -> bool:
     return experiment.position(variant) >= len(style.COLOURS)
 
 
+def zeros(axes: Axes, spread: Spread, experiment: Experiment, variant: str) -> bool:
+    """Mark medians of exactly 0, which have no logarithm, above the lower edge; tell whether there are any.
+
+    Each variant has a height of its own, so that all are seen.
+    """
+    at = spread.at[spread.median == 0]
+    axes.plot(
+        at,
+        np.full(len(at), 0.03 + 0.045 * (experiment.position(variant) % len(style.COLOURS))),
+        transform=axes.get_xaxis_transform(),
+        color=style.colour(experiment, variant),
+        marker="v",
+        linestyle="",
+        markersize=4,
+    )
+    return len(at) > 0
+
+
+def zero_handle() -> Artist:
+    """The entry of a legend for :func:`zeros`."""
+    label = "exactly 0 (underflow or dead units)"
+    return Line2D([], [], color=style.GREY, marker="v", linestyle="", markersize=5, label=label)
+
+
 def to_show(table: pd.DataFrame, by: list[str], value: str, experiment: Experiment) -> Numbers:
     """What the limits of an axis must hold: all values, but of seeds that diverged only what is below a median.
 
-    Their largest ones reach up to the largest number that there is, and would flatten all else.
+    Their largest ones reach up to the largest number that there is, and would flatten all else; so would the medians
+    of a variant that lost all its seeds, of which no more is held than a thousandfold of what the others reach.
     """
     medians = table.groupby(["variant", *by])[value].median()
+    kept = experiment.surviving(table)[value]
+    medians = medians[~(medians > 1000 * kept.max())]
     small = table[value][table[value] <= medians.max()]
-    parts = (medians, small, experiment.surviving(table)[value])
-    return np.concatenate([part.to_numpy(dtype=float) for part in parts])
+    return np.concatenate([part.to_numpy(dtype=float) for part in (medians, small, kept)])
 
 
 def log_axis(axes: Axes, values: Numbers) -> None:

@@ -10,18 +10,25 @@ class Experiment:
     """The setting of a run, and which seeds were lost.
 
     Attributes:
-        depth: Number of blocks.
+        depths: The variants in the order of params.yaml; for each, its number of blocks.
         seeds: Trained seeds of each variant.
         epochs: Epochs of the training.
-        diverged: The variants in the order of params.yaml; for each, its diverged seeds with their epoch.
+        diverged: For each variant, in the same order, its diverged seeds with their epoch.
         caption: Setting and data in words.
+        time: What training is counted in, ``epoch`` or ``step``.
     """
 
-    depth: int
+    depths: dict[str, int]
     seeds: int
     epochs: int
     diverged: dict[str, dict[int, int]]
     caption: str
+    time: str = "epoch"
+
+    @property
+    def depth(self) -> int:
+        """Number of blocks of the deepest variant."""
+        return max(self.depths.values())
 
     def position(self, variant: str) -> int:
         """Place of a variant in params.yaml, from 0."""
@@ -32,7 +39,8 @@ class Experiment:
         epochs = sorted(self.diverged[variant].values())
         if not epochs:
             return ""
-        when = f"epoch {epochs[0]}" if epochs[0] == epochs[-1] else f"epochs {epochs[0]} to {epochs[-1]}"
+        first, last = epochs[0], epochs[-1]
+        when = f"{self.time} {first}" if first == last else f"{self.time}s {first} to {last}"
         return f"{self.share(len(epochs))} diverged, {when}"
 
     def label(self, variant: str) -> str:

@@ -79,7 +79,7 @@ def draw(
         handles.append(Line2D([], [], color=style.DARK, linewidth=1.1, linestyle=_THEORY, label=label))
         notes += (
             " Dashed: from the variances of weights and biases alone, for infinite width and rows that are unrelated,"
-            f" set to the median at block {experiment.depth}."
+            f" set to the median at {_last_block(experiment)}."
         )
     if any((spread.median == 0).any() for spread in spreads.values()):
         label = "exactly 0 (underflow or dead units)"
@@ -89,10 +89,11 @@ def draw(
 
 def _variant(axes: Axes, spread: curves.Spread, experiment: Experiment, variant: str) -> None:
     """Draw one variant in one epoch, from stem to head; a median of 0 as a mark on the lower edge."""
-    depth = experiment.depth
-    at = np.array([curves.layer_position(int(layer), depth) for layer in spread.at])
+    head = experiment.depths[variant] + 1
+    layers = [experiment.depth + 1 if layer == head else int(layer) for layer in spread.at]  # all heads in one place
+    at = np.array([curves.layer_position(layer, experiment.depth) for layer in layers])
     curves.curve(axes, _part(spread, at, slice(1, -1)), experiment, variant, layers=True)
-    curves.points(axes, _part(spread, at, np.array([0, depth + 1])), experiment, variant, hollow=True)
+    curves.points(axes, _part(spread, at, np.array([0, head])), experiment, variant, hollow=True)
     zero = at[spread.median == 0]
     if len(zero):
         axes.plot(
@@ -104,6 +105,11 @@ def _variant(axes: Axes, spread: curves.Spread, experiment: Experiment, variant:
             linestyle="",
             markersize=4,
         )
+
+
+def _last_block(experiment: Experiment) -> str:
+    depths = set(experiment.depths.values())
+    return f"block {depths.pop()}" if len(depths) == 1 else "the last block"
 
 
 def _part(spread: curves.Spread, at: curves.Numbers, layers: slice | NDArray[np.int64]) -> curves.Spread:

@@ -29,7 +29,10 @@ def draw(norms: pd.DataFrame, experiment: Experiment) -> Figure:
         norms: Columns variant, seed, epoch, layer, grad_norm, as in reports/gradient_norms.csv.
         experiment: What the figures share.
     """
-    grids = {variant: _grid(norms[norms["variant"] == variant], experiment) for variant in experiment.diverged}
+    grids = {
+        variant: _grid(norms[norms["variant"] == variant], depth, experiment.epochs)
+        for variant, depth in experiment.depths.items()
+    }
     surviving = experiment.surviving(norms)
     kept = surviving.groupby(["variant", "epoch", "layer"])["grad_norm"].median().to_numpy(dtype=float)
     values = np.concatenate([grid.ravel() for grid in grids.values()])
@@ -38,9 +41,10 @@ def draw(norms: pd.DataFrame, experiment: Experiment) -> Figure:
     high = max(10 * low, kept.max() if len(kept) else np.nanmax(values))
     scale, colours = LogNorm(low, high), matplotlib.colormaps["viridis"].with_extremes(over=_ABOVE)
 
-    figure, panels = style.panels(experiment, 0.7, {}, x="epoch", y="layer")
+    same_depth = len(set(experiment.depths.values())) == 1
+    figure, panels = style.panels(experiment, 0.7, {}, x="epoch", y="layer", share_y=same_depth)
     for variant, axes in panels.items():
-        _panel(axes, grids[variant], experiment, scale, colours)
+        _panel(axes, grids[variant], scale, colours)
     above = bool((values > high).any())
     bar = style.colour_bar(
         figure, ScalarMappable(scale, colours), "‖∂loss/∂W‖ (Frobenius)", extend="max" if above else "neither"
@@ -61,16 +65,16 @@ def draw(norms: pd.DataFrame, experiment: Experiment) -> Figure:
     return style.finish(figure, experiment, "Gradient norm by layer and epoch", handles, notes)
 
 
-def _grid(norms: pd.DataFrame, experiment: Experiment) -> curves.Numbers:
+def _grid(norms: pd.DataFrame, depth: int, epochs: int) -> curves.Numbers:
     """Median over seeds, (depth + 2 layers, epochs); nan where no seed is left."""
     table = norms.pivot_table(index="layer", columns="epoch", values="grad_norm", aggfunc="median")
-    full = table.reindex(index=range(experiment.depth + 2), columns=range(1, experiment.epochs + 1))
+    full = table.reindex(index=range(depth + 2), columns=range(1, epochs + 1))
     return full.to_numpy(dtype=float)
 
 
-def _panel(axes: Axes, grid: curves.Numbers, experiment: Experiment, scale: LogNorm, colours: Colormap) -> None:
+def _panel(axes: Axes, grid: curves.Numbers, scale: LogNorm, colours: Colormap) -> None:
     """Draw a grid (depth + 2 layers, epochs): the blocks have weights of one shape, stem and head stand apart."""
-    depth, epochs = experiment.depth, experiment.epochs
+    depth, epochs = grid.shape[0] - 2, grid.shape[1]
     stem, head = (curves.layer_position(layer, depth) for layer in (0, depth + 1))
     half = 0.5 if depth == 1 else max(0.35, 0.025 * depth)
     low, high = 0.5, depth + 0.5

@@ -72,7 +72,7 @@ def marker(experiment: Experiment, variant: str) -> str:
 
 
 def panels(
-    experiment: Experiment, height: float, remarks: Mapping[str, str], *, x: str, y: str
+    experiment: Experiment, height: float, remarks: Mapping[str, str], *, x: str, y: str, share_y: bool = True
 ) -> tuple[Figure, dict[str, Axes]]:
     """A panel a variant, up to three side by side, titled with its name, its diverged seeds and a remark.
 
@@ -82,6 +82,7 @@ def panels(
         remarks: Variant to a further line of its title.
         x: Label of the horizontal axes.
         y: Label of the vertical axes.
+        share_y: All vertical axes are the same one.
     """
     variants = list(experiment.diverged)
     columns = 2 if len(variants) == 4 else min(3, len(variants))
@@ -98,7 +99,7 @@ def panels(
     lines = sum(max(len(titles[v]) for v in variants[row * columns : (row + 1) * columns]) for row in range(rows))
     panel = min(height * width, 2.9)
     figure = Figure(figsize=(WIDTH, rows * (panel + 0.25) + 0.14 * lines + 0.2), layout="constrained")
-    grid = figure.subplots(rows, columns, sharex=True, sharey=True, squeeze=False).ravel()
+    grid = figure.subplots(rows, columns, sharex=True, sharey=share_y, squeeze=False).ravel()
     for place, (axes, variant) in enumerate(zip(grid, variants, strict=False)):
         axes.set_title("\n".join(titles[variant]), loc="left", color=colour(experiment, variant))
         if place + columns >= len(variants):

@@ -172,12 +172,10 @@ def _variant(
 
 
 def _numbers(numbers: Mapping[str, Any]) -> Iterator[tuple[str, float]]:
-    """Means of what has a spread, the number of diverged seeds, and all else as it is."""
+    """Means of what has a spread, and all else that is one number: a list by layer is in metrics.json."""
     for key, value in numbers.items():
         number = value["mean"] if isinstance(value, Mapping) else value
-        if isinstance(number, list):
-            yield f"{key}_seeds", float(len(number))
-        elif number is not None and math.isfinite(number):
+        if isinstance(number, int | float) and math.isfinite(number):
             yield key, float(number)
 
 

@@ -1,0 +1,15 @@
+"""Share of a block's units whose ReLU passes nothing, on any sample: unit i is dead when max_b z_l,i(b) <= 0.
+
+Such a unit has no gradient on these samples, so it cannot come back by itself (Lu et al. 2019, arXiv 1903.06733).
+"""
+
+from torch import Tensor
+
+from gradflow.trace import Trace
+
+COLUMNS = ("dead_fraction",)
+
+
+def measure(trace: Trace) -> Tensor:
+    """Share of the units with z_l <= 0 on the whole batch: (seeds, depth, 1)."""
+    return (trace.z.amax(2) <= 0).double().mean(2).T.unsqueeze(2)

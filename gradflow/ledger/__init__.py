@@ -1,0 +1,1 @@
+"""Claims about residual connections, and what the measured numbers say of them."""

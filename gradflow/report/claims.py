@@ -1,0 +1,105 @@
+"""The claims of the ledger, as rows of a table and the choices of its filters."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from gradflow.report.words import count, number
+
+
+@dataclass(frozen=True)
+class Claim:
+    """A row of the table, as text.
+
+    Attributes:
+        key: The claim's id.
+        claim: What is claimed.
+        source: Who says so; a filter.
+        papers: arXiv ids.
+        predicted: What was expected.
+        measured: A line for each measured setting.
+        definition: What the numbers are.
+        test: When the claim holds.
+        kind: ``holds``, ``does not hold`` or ``holds only for``; a filter.
+        verdict: The same, with what it holds for.
+        study: A filter.
+        figure: Address of its figure, relative to the page; empty if it has none.
+        note: What a reader should know besides; may be empty.
+    """
+
+    key: str
+    claim: str
+    source: str
+    papers: list[str]
+    predicted: str
+    measured: list[str]
+    definition: str
+    test: str
+    kind: str
+    verdict: str
+    study: str
+    figure: str
+    note: str
+
+
+def claims(ledger: Sequence[Mapping[str, Any]]) -> list[Claim]:
+    """The rows, in the order of the ledger (reports/claims.json)."""
+    return [_row(entry) for entry in ledger]
+
+
+def choices(rows: Sequence[Claim]) -> dict[str, list[str]]:
+    """The values of each filter, in the order in which the rows bring them."""
+    return {
+        "verdict": list(dict.fromkeys(row.kind for row in rows)),
+        "source": list(dict.fromkeys(row.source for row in rows)),
+        "study": list(dict.fromkeys(row.study for row in rows)),
+    }
+
+
+def counts(rows: Sequence[Claim]) -> dict[str, int]:
+    """How many rows have each kind of verdict."""
+    kinds = [row.kind for row in rows]
+    return {kind: kinds.count(kind) for kind in dict.fromkeys(kinds)}
+
+
+def _row(entry: Mapping[str, Any]) -> Claim:
+    predicted = entry["predicted"]
+    return Claim(
+        key=entry["id"],
+        claim=entry["claim"],
+        source=entry["source"]["text"],
+        papers=entry["source"]["arxiv"],
+        predicted=predicted if isinstance(predicted, str) else number(predicted),
+        measured=_measured(entry["measured"]),
+        definition=entry["definition"],
+        test=entry["test"],
+        kind=entry["kind"],
+        verdict=entry["verdict"],
+        study=entry["study"],
+        figure=_address(entry["figure"] or ""),
+        note=entry["note"] or "",
+    )
+
+
+def _measured(numbers: Sequence[Mapping[str, Any]]) -> list[str]:
+    """A line a setting: its mean and range over seeds, or where it has many entries the range over all of them."""
+    lines = []
+    for name in dict.fromkeys(entry["name"] for entry in numbers):
+        of_name = [entry for entry in numbers if entry["name"] == name]
+        first, last = of_name[0], of_name[-1]
+        low, high = (number(pick(entry[key] for entry in of_name)) for key, pick in (("min", min), ("max", max)))
+        spread = low if low == high else f"{low} to {high}"
+        if len(of_name) == 1:
+            where, value = first["entry"], number(first["mean"])
+            value += f" ({spread})" if low != high else ""
+        else:
+            where, value = f"{first['entry']} to {last['entry']}", spread
+        heading = ", ".join(part for part in (name, where) if part)
+        seeds = f", {count(first['seeds'], 'seed')}" if first["seeds"] else ""
+        lines.append(f"{heading}: {value}{seeds}" if heading else f"{value}{seeds}")
+    return lines
+
+
+def _address(figure: str) -> str:
+    """The figure as seen from the page in reports/; nothing but a path inside that folder becomes a link."""
+    return figure if ":" not in figure and not figure.startswith(("/", "\\", ".")) else ""

@@ -1,0 +1,241 @@
+"""All sections into one page that carries whatever it needs and asks nobody for anything."""
+
+import base64
+import hashlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import jinja2
+import pandas as pd
+import vl_convert
+
+from gradflow.errors import RunError
+from gradflow.figures import style
+from gradflow.figures.experiment import Experiment
+from gradflow.report import charts, claims, evolution, headline, identity
+from gradflow.report.words import count, exact, number
+
+_TEMPLATES = Path(__file__).with_name("template")
+_LARGEST = 4 * 10**6  # bytes of the page
+_VEGA_LITE = "6.4"  # the version that Altair writes for
+
+
+@dataclass(frozen=True)
+class Run:
+    """What the root pipeline left.
+
+    Attributes:
+        experiment: What its charts share.
+        params: params.yaml as nested keys and values.
+        metrics: reports/metrics.json.
+        norms: reports/gradient_norms.csv.
+        probes: reports/probe.csv.
+        history: reports/history.csv.
+    """
+
+    experiment: Experiment
+    params: Mapping[str, Any]
+    metrics: Mapping[str, Any]
+    norms: pd.DataFrame
+    probes: pd.DataFrame
+    history: pd.DataFrame
+
+
+@dataclass(frozen=True)
+class Identity:
+    """What studies/identity left.
+
+    Attributes:
+        experiment: What its charts share; an epoch is a step.
+        params: Its params.yaml.
+        metrics: reports/identity/metrics.json.
+        probes: reports/identity/probe.csv.
+        history: reports/identity/history.csv.
+    """
+
+    experiment: Experiment
+    params: Mapping[str, Any]
+    metrics: Mapping[str, Any]
+    probes: pd.DataFrame
+    history: pd.DataFrame
+
+
+# What the probe of studies/identity may have recorded: column to its label and that of the axis
+_PROBED = {
+    "delta_norm": ("‖δ‖ = ‖∂loss/∂z‖", "‖δ‖ = ‖∂loss/∂z‖"),
+    "weight_grad_norm": ("‖∂loss/∂W‖", "‖∂loss/∂W‖"),
+    "z_std": ("std(z), pre-activations", "std(z)"),
+    "x_std": ("std(x), the stream", "std(x)"),
+}
+
+
+@dataclass(frozen=True)
+class _Quantity:
+    """What a slider and its heatmaps can show: a column of a table."""
+
+    label: str
+    axis: str
+    table: pd.DataFrame
+    column: str
+
+
+def render(run: Run, study: Identity, ledger: Sequence[Mapping[str, Any]]) -> str:
+    """The page as HTML.
+
+    Args:
+        run: The root pipeline's results.
+        study: Those of the distant-identity experiment.
+        ledger: The evaluated claims, as in reports/claims.json.
+
+    Raises:
+        RunError: The page is larger than 4 MB.
+    """
+    gradients = _evolution(
+        "epoch",
+        run.experiment,
+        [
+            _Quantity("‖∂loss/∂W‖, mean over the steps of the epoch", "‖∂loss/∂W‖", _heads_in_line(run), "grad_norm"),
+            _Quantity("‖δ‖ = ‖∂loss/∂z‖, on the rows of the probe", "‖δ‖ = ‖∂loss/∂z‖", run.probes, "delta_norm"),
+        ],
+    )
+    steps = _evolution(
+        "step",
+        study.experiment,
+        [
+            _Quantity(label, axis, study.probes, column)
+            for column, (label, axis) in _PROBED.items()
+            if column in study.probes
+        ],
+    )
+    rows = claims.claims(ledger)
+    losses = {"val_loss": "validation", "train_loss": "train, during the epoch"}
+    drawn = {
+        "loss": charts.over_time(run.history, "epoch", losses, "cross-entropy (nats)", run.experiment, log=True),
+        "accuracy": charts.over_time(
+            run.history,
+            "epoch",
+            {"val_accuracy": "validation"},
+            "share of rows in the right class",
+            run.experiment,
+            log=False,
+        ),
+        "identity_loss": charts.over_time(
+            study.history, "step", {"loss": "fresh batch"}, "mean squared error", study.experiment, log=True
+        ),
+    }
+    scripts = {name: _script(name) for name in ("vega", "page")}
+    template = _environment().get_template("page.html.j2")
+    page = template.render(
+        run=run,
+        study=study,
+        headlines=headline.headlines(run.metrics, run.experiment, run.params["analysis"]["vanished_below"]),
+        setting=setting(run.params),
+        gradients=gradients,
+        steps=steps,
+        compared=identity.compared(study.metrics, study.experiment.depth),
+        definitions=identity.definitions(study.metrics),
+        widest=identity.widest(study.metrics),
+        claims=rows,
+        choices=claims.choices(rows),
+        counts=claims.counts(rows),
+        tables={"params.yaml": leaves(run.params), "studies/identity/params.yaml": leaves(study.params)},
+        data={"charts": drawn, "evolutions": {"gradients": gradients, "steps": steps}},
+        scripts=scripts,
+        hashes=" ".join(f"'sha256-{_hash(script)}'" for script in scripts.values()),
+        stylesheet=(_TEMPLATES / "style.css").read_text(encoding="utf-8"),
+        colours=len(style.COLOURS),
+    )
+    size = len(page.encode())
+    if size > _LARGEST:
+        raise RunError(f"the page would hold {size / 1e6:.1f} MB, more than {_LARGEST / 1e6:g}: train fewer variants")
+    return page
+
+
+def setting(params: Mapping[str, Any]) -> str:
+    """The run in one sentence."""
+    train = params["train"]
+    clip = "no clipping" if train["clip_norm"] is None else f"gradients clipped at norm {exact(train['clip_norm'])}"
+    init = "PyTorch's default" if train["init"] == "default" else "He's"
+    networks, blocks = count(len(params["variants"]), "network"), count(params["depth"], "block")
+    seeds, epochs = count(params["seeds"], "seed"), count(train["epochs"], "epoch")
+    return (
+        f"{networks} of {blocks} and width {params['width']:,}, each trained from {seeds} for {epochs} of SGD"
+        f" (learning rate {exact(train['lr'])}, momentum {exact(train['momentum'])}, batches of"
+        f" {train['batch_size']:,}, {clip}), with {init} initialisation."
+    )
+
+
+def leaves(params: Mapping[str, Any], above: str = "") -> dict[str, str]:
+    """Dotted key to value as text, in the order of the file."""
+    found: dict[str, str] = {}
+    for key, value in params.items():
+        if isinstance(value, Mapping):
+            found |= leaves(value, f"{above}{key}.")
+        else:
+            found[f"{above}{key}"] = "null" if value is None else str(value)
+    return found
+
+
+def _heads_in_line(run: Run) -> pd.DataFrame:
+    """The norms with all heads on one layer, that after the deepest network's last block."""
+    layer = run.norms["layer"].mask(run.norms["name"] == "head", run.experiment.depth + 1)
+    return run.norms.assign(layer=layer)
+
+
+def _evolution(time: str, experiment: Experiment, quantities: Sequence[_Quantity]) -> dict[str, Any]:
+    """What the script needs to draw one slider with its curves and heatmaps."""
+    return {
+        "time": time,
+        "variants": list(experiment.diverged),
+        "quantities": [_quantity(time, experiment, quantity) for quantity in quantities],
+    }
+
+
+def _quantity(time: str, experiment: Experiment, quantity: _Quantity) -> dict[str, Any]:
+    found = evolution.over_seeds(quantity.table, time, quantity.column, experiment)
+    note = f" {count(found.left_out, time)} between are left out." if found.left_out else ""
+    low, high = found.limits
+    return {
+        "label": quantity.label,
+        "note": note,
+        "ends": [number(low), number(max(high, 10 * low))],
+        "floor": charts.floor_and_top(found.limits)[0],
+        "zero": charts.zero_mark(found.limits),
+        "at": [charts.place(layer, experiment) for layer in found.layers],
+        "apart": [layer in (0, experiment.depth + 1) for layer in found.layers],
+        "curves": charts.by_layer(found, experiment, quantity.axis),
+        "heatmap": charts.heatmap(found, experiment, quantity.axis, time),
+        **found.payload(),
+    }
+
+
+def _environment() -> jinja2.Environment:
+    environment = jinja2.Environment(
+        loader=jinja2.FileSystemLoader(_TEMPLATES),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    # tojson writes <, > and & as escapes, so that no text can end the script element that holds it.
+    environment.policies["json.dumps_kwargs"] = {"separators": (",", ":"), "allow_nan": False, "sort_keys": False}
+    environment.filters["number"] = number
+    return environment
+
+
+def _script(name: str) -> str:
+    """Vega with what draws it, or the page's own script."""
+    code = (
+        vl_convert.javascript_bundle("window.vegaEmbed = vegaEmbed;", vl_version=_VEGA_LITE)
+        if name == "vega"
+        else (_TEMPLATES / "page.js").read_text(encoding="utf-8")
+    )
+    assert "</script" not in code.lower() and "<!--" not in code, "would end its own element"
+    return code
+
+
+def _hash(script: str) -> str:
+    """What the page's Content-Security-Policy lets run, and nothing else."""
+    return base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()

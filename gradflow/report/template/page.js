@@ -1,0 +1,125 @@
+// Draws the charts of the page from the data in it, moves them with the sliders, filters the claims.
+const data = JSON.parse(document.getElementById("data").textContent);
+
+// With ast, expressions are interpreted: the page's policy allows no code made from text.
+async function draw(element, spec) {
+  const { view } = await window.vegaEmbed(element, spec, { actions: false, ast: true, renderer: "svg" });
+  return view;
+}
+
+for (const element of document.querySelectorAll("[data-chart]")) {
+  draw(element, data.charts[element.dataset.chart]);
+}
+
+// Rows of the curves at one time, a row a variant and layer; null leaves a gap.
+function curveRows(quantity, variants, time) {
+  const beside = 0.6 / variants.length;  // marks of variants stand beside one another: all are seen
+  return variants.flatMap((variant, v) =>
+    quantity.layers.map((layer, l) => {
+      const [median, low, high] = [quantity.median, quantity.low, quantity.high].map((part) => part[v][time][l]);
+      return {
+        variant,
+        layer,
+        at: quantity.at[l] + (median === 0 ? (v - (variants.length - 1) / 2) * beside : 0),
+        end: quantity.apart[l],
+        median: median > 0 ? median : null,
+        low: high > 0 ? Math.max(low, quantity.floor) : null,
+        high: high > 0 ? Math.max(high, quantity.floor) : null,
+        zero: median === 0 ? quantity.zero : null,
+      };
+    }),
+  );
+}
+
+function heatmapRows(quantity, v) {
+  return quantity.times.flatMap((time, t) =>
+    quantity.layers.map((layer, l) => ({ time, layer, value: quantity.median[v][t][l] })),
+  ).filter((row) => row.value !== null);
+}
+
+async function evolve(root) {
+  const { variants, quantities } = data.evolutions[root.dataset.evolution];
+  const [select, slider, now, play] = [".quantity", ".time", ".now", ".play"].map((name) => root.querySelector(name));
+  const heatmaps = [...root.querySelectorAll(".heatmap")];
+  let quantity;
+  let views = [];
+  let playing = null;
+
+  function show() {
+    const [curves, ...maps] = views;
+    const time = quantity.times[slider.value];
+    now.value = time;
+    slider.setAttribute("aria-valuetext", String(time));
+    curves.data("rows", curveRows(quantity, variants, Number(slider.value))).run();
+    for (const map of maps) map.data("now", [{ time }]).run();
+  }
+
+  async function choose() {
+    const time = quantity?.times[slider.value];
+    quantity = quantities[select.value];
+    slider.max = quantity.times.length - 1;
+    const same = quantity.times.indexOf(time);  // stay at the time that was shown, if it is there
+    slider.value = same < 0 ? slider.max : same;
+    root.querySelector(".left-out").textContent = quantity.note;
+    root.querySelector(".low").textContent = quantity.ends[0];
+    root.querySelector(".high").textContent = quantity.ends[1];
+    for (const view of views) view.finalize();
+    views = await Promise.all([
+      draw(root.querySelector(".curves"), quantity.curves),
+      ...heatmaps.map((element) => draw(element, quantity.heatmap)),
+    ]);
+    views.slice(1).forEach((map, v) => map.data("rows", heatmapRows(quantity, v)));
+    show();
+  }
+
+  function stop() {
+    clearInterval(playing);
+    playing = null;
+    play.textContent = "Play";
+  }
+
+  slider.addEventListener("input", show);
+  select.addEventListener("change", choose);
+  play.addEventListener("click", () => {
+    if (playing) return stop();
+    if (slider.value === slider.max) slider.value = 0;
+    play.textContent = "Pause";
+    playing = setInterval(() => {
+      slider.value = Number(slider.value) + 1;
+      show();
+      if (slider.value === slider.max) stop();
+    }, 150);
+  });
+  await choose();
+}
+
+const drawn = [...document.querySelectorAll(".evolution")].map(evolve);
+
+const filters = document.getElementById("filters");
+function filter() {
+  const { text, ...wanted } = Object.fromEntries(new FormData(filters));
+  const rows = [...document.querySelectorAll(".claims tbody tr")];
+  const words = text.toLowerCase().split(/\s+/);
+  for (const row of rows) {
+    const chosen = Object.entries(wanted).every(([name, value]) => !value || row.dataset[name] === value);
+    const said = row.textContent.toLowerCase();
+    row.hidden = !(chosen && words.every((word) => said.includes(word)));
+  }
+  const shown = rows.filter((row) => !row.hidden).length;
+  document.getElementById("shown").textContent = `${shown} of ${rows.length} claims`;
+}
+filters.addEventListener("input", filter);
+filters.addEventListener("submit", (event) => event.preventDefault());
+filter();  // a browser that goes back keeps what was chosen
+
+const theme = document.getElementById("theme");
+const prefersDark = window.matchMedia("(prefers-color-scheme: dark)");
+function setTheme(dark) {
+  document.documentElement.style.colorScheme = dark ? "dark" : "light";
+  theme.setAttribute("aria-pressed", String(dark));
+}
+theme.setAttribute("aria-pressed", String(prefersDark.matches));
+theme.addEventListener("click", () => setTheme(theme.getAttribute("aria-pressed") !== "true"));
+
+await Promise.all(drawn);
+document.documentElement.dataset.ready = "";

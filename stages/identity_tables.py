@@ -1,0 +1,37 @@
+"""identity_tables: from the logs of all variants of the identity study to its CSV tables and metrics.json."""
+
+import json
+from pathlib import Path
+
+import click
+
+from gradflow import artefacts, params, studies
+from gradflow.identity_summary import summary
+
+
+@click.command()
+@click.argument("logs", type=click.Path(path_type=Path))
+@click.argument("history", type=click.Path(path_type=Path))
+@click.argument("probe", type=click.Path(path_type=Path))
+@click.argument("metrics", type=click.Path(path_type=Path))
+def main(logs: Path, history: Path, probe: Path, metrics: Path) -> None:
+    """Read LOGS, write the tables HISTORY and PROBE (CSV) and the METRICS (JSON)."""
+    config = params.load(model=studies.Identity)
+    losses = artefacts.joined(logs, config.variants, ".history.parquet")
+    probes = artefacts.joined(logs, config.variants, ".probe.parquet")
+    artefacts.write_csv(history, losses)
+    artefacts.write_csv(probe, probes)
+    numbers = {
+        variant: summary(
+            losses[losses["variant"] == variant],
+            probes[probes["variant"] == variant],
+            seeds=config.seeds,
+            steps=config.train.steps,
+        )
+        for variant in config.variants
+    }
+    metrics.write_text(json.dumps(numbers, indent=1, allow_nan=False) + "\n", encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()

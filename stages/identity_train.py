@@ -1,0 +1,52 @@
+"""identity_train: one variant of the identity study, all its seeds together."""
+
+import sys
+from functools import partial
+from pathlib import Path
+
+import click
+import pyarrow.parquet as pq
+from tqdm import tqdm
+
+from gradflow import device, identity, params, studies
+from gradflow.errors import InputError
+from gradflow.initialisation import stack
+from gradflow.network import Trunk
+
+
+@click.command()
+@click.argument("variant")
+@click.argument("history", type=click.Path(path_type=Path))
+@click.argument("probe", type=click.Path(path_type=Path))
+def main(variant: str, history: Path, probe: Path) -> None:
+    """Train VARIANT to give back its input; write its losses, HISTORY, and what was measured on the way, PROBE."""
+    config = params.load(model=studies.Identity)
+    if variant not in config.variants:
+        known = ", ".join(config.variants)
+        raise InputError("params.yaml: variants", f"must have an entry {variant!r}, got {known}")
+    chosen = config.variants[variant]
+    where, _ = device.from_environment()
+    network = stack(
+        partial(Trunk, chosen.block, chosen.settings(), config.depth, config.width),
+        seeds=config.seeds,
+        init=chosen.init,
+        seed=config.train.seed,
+    ).to(where)
+    with tqdm(total=config.train.steps, desc=variant, unit="step", disable=not sys.stderr.isatty()) as bar:
+        record = identity.train(
+            network,
+            config.train,
+            width=config.width,
+            probe_at=config.probe.steps,
+            instruments=config.probe.instruments,
+            report=bar.update,
+        )
+    start, end = (float(record.losses[step].mean()) for step in (0, -1))
+    print(f"{variant}: loss {start:.4g} at the start, {end:.4g} after {config.train.steps} steps")
+    for path, table in zip((history, probe), identity.tables(record, config.probe.instruments), strict=True):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        pq.write_table(table, path, compression="zstd")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,50 @@
+"""plot_initialisation: from the tables of the initialisation study to its figures, as PNG and SVG."""
+
+from pathlib import Path
+
+import click
+
+from gradflow import params, studies
+from gradflow.artefacts import read_table
+from gradflow.figures import initialisation, style
+from gradflow.figures.experiment import Experiment
+
+_DPI = 150
+
+
+@click.command()
+@click.argument("layers", type=click.Path(path_type=Path))
+@click.argument("shattering", type=click.Path(path_type=Path))
+@click.argument("figures", type=click.Path(path_type=Path))
+def main(layers: Path, shattering: Path, figures: Path) -> None:
+    """Draw the tables LAYERS and SHATTERING (CSV) into the folder FIGURES."""
+    config = params.load(model=studies.Initialisation)
+    experiment = Experiment(
+        depths=dict.fromkeys(config.variants, config.depth),
+        seeds=config.seeds,
+        epochs=0,
+        diverged={name: {} for name in config.variants},
+        caption=(
+            f"Networks of {config.depth} square blocks of width {config.width} before any training,"
+            f" {config.seeds} seed{'s' * (config.seeds != 1)}, {config.inputs.rows} orthogonal inputs."
+        ),
+    )
+    table = read_table(layers)
+    drawn = {
+        "signals": initialisation.draw(
+            table, None, experiment, initialisation.SIGNALS, "What networks carry forward at their start"
+        ),
+        "gradients": initialisation.draw(
+            table,
+            read_table(shattering),
+            experiment,
+            initialisation.GRADIENTS,
+            "Gradients at the start, and how they shatter",
+        ),
+    }
+    for name, figure in drawn.items():
+        style.save(figure, figures / name, _DPI)
+
+
+if __name__ == "__main__":
+    main()

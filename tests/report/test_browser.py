@@ -1,0 +1,149 @@
+"""The page in a real browser: what moves, what filters, what keys do, and that it asks for nothing."""
+
+import json
+
+import pytest
+from playwright.sync_api import expect
+
+LINES = ".mark-line path"
+
+
+def paths(page, chart):
+    """What the lines of a chart look like."""
+    return page.locator(f"{chart} {LINES}").evaluate_all("lines => lines.map(line => line.getAttribute('d'))")
+
+
+def evolution(key):
+    return f"[data-evolution={key}]"
+
+
+@pytest.mark.parametrize("key", ["gradients", "steps"])
+def test_the_slider_moves_the_curves_and_says_where_it_is(visit, page_file, key):
+    page = visit(page_file)
+    root = page.locator(evolution(key))
+    slider = root.get_by_role("slider")
+    curves = f"{evolution(key)} .curves"
+    last = paths(page, curves)
+    assert any(last)
+    assert slider.input_value() == slider.get_attribute("max")
+
+    slider.focus()
+    page.keyboard.press("Home")
+    expect(root.locator(".now")).to_have_text(slider.get_attribute("aria-valuetext"))
+    first = paths(page, curves)
+    assert first != last
+    page.keyboard.press("ArrowRight")
+    assert slider.input_value() == "1"
+    page.keyboard.press("End")
+    assert paths(page, curves) == last
+
+
+def test_another_quantity_draws_other_curves_and_heatmaps_at_the_same_epoch(visit, page_file):
+    page = visit(page_file)
+    root = page.locator(evolution("gradients"))
+    root.get_by_role("slider").press("ArrowLeft")
+    expect(root.locator(".now")).to_have_text("1")
+    curves = paths(page, f"{evolution('gradients')} .curves")
+    cells = root.locator(".heatmap .mark-rect path")
+    assert cells.count() == 2 * 2 * 5  # variants, epochs, stem + 3 blocks + head
+
+    root.get_by_role("combobox").select_option(index=1)
+    expect(cells).to_have_count(2 * 3 * 3)  # the probe has epoch 0 too, and blocks alone
+    expect(root.locator(".now")).to_have_text("1")
+    assert paths(page, f"{evolution('gradients')} .curves") != curves
+
+
+def test_play_goes_through_the_epochs_and_stops_at_the_last(visit, page_file):
+    page = visit(page_file)
+    root = page.locator(evolution("steps"))
+    root.get_by_role("button").press("Enter")
+    expect(root.locator(".now")).to_have_text("2")
+    expect(root.locator(".now")).to_have_text("6")
+    expect(root.get_by_role("button")).to_have_text("Play")
+
+
+def test_filters_and_search_choose_claims_and_say_how_many(visit, page_file):
+    page = visit(page_file)
+    rows = page.locator(".claims tbody tr:visible")
+    status = page.locator("#shown")
+    expect(status).to_have_text("7 of 7 claims")
+    page.get_by_label("Verdict", exact=True).select_option("holds")
+    expect(rows).to_have_count(3)
+    expect(status).to_have_text("3 of 7 claims")
+    page.get_by_label("Source", exact=True).select_option("build recipe")
+    expect(rows).to_have_count(2)
+    page.get_by_label("Search").press_sequentially("NUMBER 6")
+    expect(rows).to_have_count(1)
+    expect(rows).to_contain_text("Claim number 6")
+    page.get_by_label("Study", exact=True).select_option("identity")
+    expect(status).to_have_text("0 of 7 claims")
+    page.get_by_label("Search").press("Enter")  # must not load the page anew
+    expect(status).to_have_text("0 of 7 claims")
+
+
+def test_all_controls_are_reached_with_the_tab_key_and_have_names(visit, page_file):
+    page = visit(page_file)
+    controls = page.locator("a, button, input, select")
+    page.locator("body").press("Tab")
+    reached = 1
+    while page.evaluate("document.activeElement !== document.body") and reached < 200:
+        page.keyboard.press("Tab")
+        reached += 1
+    assert reached == controls.count() + 1
+    unnamed = (
+        "e => e.matches('a, button') ? !e.textContent.trim() : !(e.labels.length && e.labels[0].textContent.trim())"
+    )
+    assert not controls.evaluate_all(f"all => all.filter({unnamed}).map(e => e.outerHTML)")
+
+
+def test_dark_and_light_follow_the_system_until_the_button_says_otherwise(visit, page_file):
+    page = visit(page_file, color_scheme="dark")
+    background = "getComputedStyle(document.body).backgroundColor"
+    label = "getComputedStyle(document.querySelector('.curves .role-axis-label text')).fill"
+    dark, dark_label = page.evaluate(background), page.evaluate(label)
+    page.get_by_role("button", name="Dark").press("Space")
+    light, light_label = page.evaluate(background), page.evaluate(label)
+    assert (light, dark) == ("rgb(255, 255, 255)", "rgb(20, 23, 26)")
+    assert light_label != dark_label
+    expect(page.get_by_role("button", name="Dark")).to_have_attribute("aria-pressed", "false")
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("width", [1280, 390])
+def test_nothing_is_wider_than_the_window(visit, page_file, width, scheme, tmp_path):
+    page = visit(page_file, viewport={"width": width, "height": 900}, color_scheme=scheme)
+    page.screenshot(path=tmp_path / "seen.png", full_page=True)
+    assert page.evaluate("document.documentElement.scrollWidth") == width
+    assert page.locator(".chart svg").count() == page.locator(".chart").count()
+    edges = page.locator(".chart svg").evaluate_all("all => all.map(e => e.getBoundingClientRect().right)")
+    assert max(edges) <= width
+
+
+def test_the_policy_of_the_page_lets_nothing_out_and_no_further_script_run(visit, page_file, tmp_path):
+    text = page_file.read_text(encoding="utf-8")
+    grown = tmp_path / "grown.html"
+    grown.write_text(text.replace("</main>", "<script>window.ran = 1</script></main>"), encoding="utf-8")
+    assert grown.read_text(encoding="utf-8") != text
+    page = visit(page_file)
+    assert "default-src 'none'" in page.locator("meta[http-equiv]").get_attribute("content")
+    blocked = page.context.browser.new_page()
+    blocked.goto(grown.as_uri())
+    blocked.wait_for_selector("html[data-ready]", state="attached")
+    assert blocked.evaluate("window.ran") is None
+    blocked.close()
+
+
+HOSTILE = "</script><img src=x onerror=alert(1)>'\"`${1}{{ 7 * 7 }}"
+
+
+def test_hostile_names_and_claims_are_only_text(visit, inputs, tmp_path, hostile_page):
+    page = visit(hostile_page(HOSTILE))
+    expect(page.locator(".card h3").first).to_have_text(HOSTILE)
+    expect(page.locator("figcaption").filter(has_text="onerror").first).to_have_text(HOSTILE)
+    assert page.locator("img").count() == 0
+    page.locator(f"{evolution('gradients')} .curves .mark-symbol path").first.hover()
+    expect(page.locator("#vg-tooltip-element")).to_contain_text("onerror")
+    assert page.locator("img").count() == 0
+    page.get_by_label("Source", exact=True).select_option(HOSTILE)
+    expect(page.locator("#shown")).to_have_text("1 of 1 claims")
+    assert json.loads(page.locator("#data").text_content())["evolutions"]["gradients"]["variants"][0] == HOSTILE

@@ -1,0 +1,143 @@
+"""The studies' own pipelines, run by DVC in their folders."""
+
+import dataclasses
+import json
+import shutil
+
+import numpy as np
+import pandas as pd
+import pytest
+from click.testing import CliRunner
+
+from gradflow import catalogue
+from stages import check_study
+
+
+def reports(study, name):
+    return study.root.parents[1] / "reports" / name
+
+
+def metrics(study, name):
+    return json.loads((reports(study, name) / "metrics.json").read_text(encoding="utf-8"))
+
+
+def test_the_identity_study_runs_in_its_folder_and_again_only_where_something_changed(study):
+    identity = study("identity")
+    variants = ["plain", "residual", "plain_he", "zero_start"]
+    trainings = {f"train@{variant}" for variant in variants}
+    assert identity.repro() == {"check", "tables", "plot"} | trainings
+    assert identity.repro() == set()
+
+    history = pd.read_csv(reports(identity, "identity") / "history.csv")
+    assert list(history.columns) == ["variant", "seed", "step", "loss"]
+    assert list(history["variant"].unique()) == variants
+    assert history.groupby(["variant", "seed"])["step"].apply(list).tolist() == [list(range(7))] * 8
+
+    probe = pd.read_csv(reports(identity, "identity") / "probe.csv")
+    columns = [column for name in identity.params()["probe"]["instruments"] for column in catalogue.instruments()[name]]
+    assert list(probe.columns) == ["variant", "seed", "step", "layer", *columns]
+    assert sorted(probe["step"].unique()) == [0, 2, 4, 6]
+    assert len(probe) == 4 * 2 * 4 * 3
+
+    numbers = metrics(identity, "identity")
+    residual = probe[(probe["variant"] == "residual") & (probe["step"] == 6)]
+    for layer in (1, 2, 3):
+        found = residual.loc[residual["layer"] == layer, "delta_norm"]
+        expected = {"mean": found.mean(), "std": found.std(ddof=0), "min": found.min(), "max": found.max(), "seeds": 2}
+        assert numbers["residual"]["delta_norm_end"][layer - 1] == pytest.approx(expected, rel=1e-6)
+    assert numbers["residual"]["delta_norm_range_end"] == pytest.approx(
+        [residual["delta_norm"].min(), residual["delta_norm"].max()], rel=1e-6
+    )
+    assert numbers["plain"]["branch_ratio_end"][0] == {**dict.fromkeys(("mean", "std", "min", "max")), "seeds": 0}
+    assert numbers["zero_start"]["loss_start"]["max"] == 0
+
+    before = history[history["variant"] == "plain"]
+    identity.change({"variants.residual.scale": 0.5})
+    assert identity.repro() == {"check", "train@residual", "tables", "plot"}
+    after = pd.read_csv(reports(identity, "identity") / "history.csv")
+    pd.testing.assert_frame_equal(after[after["variant"] == "plain"], before)
+
+
+def test_which_instruments_measure_is_the_choice_of_the_parameters(study):
+    identity = study("identity")
+    identity.change({"probe.instruments": ["telescoping", "dead_units"]})
+    identity.repro()
+    probe = pd.read_csv(reports(identity, "identity") / "probe.csv")
+    expected = ["contribution_share", "telescoping_error", "dead_fraction"]
+    assert list(probe.columns) == ["variant", "seed", "step", "layer", *expected]
+    assert {"contribution_share_end", "dead_fraction_end"} < set(metrics(identity, "identity")["plain"])
+
+
+def test_a_seed_that_diverges_ends_with_its_last_finite_row_and_is_named(study):
+    identity = study("identity")
+    identity.change(
+        {"train.lr": 10_000, "train.steps": 12, "variants": {"wild": identity.params()["variants"]["residual"]}}
+    )
+    identity.change({"depth": 8})
+    identity.repro()
+    diverged = metrics(identity, "identity")["wild"]["diverged"]
+    assert [entry["seed"] for entry in diverged] == [0, 1]
+    history = pd.read_csv(reports(identity, "identity") / "history.csv")
+    assert np.isfinite(history["loss"]).all()
+    assert history.groupby("seed")["step"].max().tolist() == [entry["step"] - 1 for entry in diverged]
+    probe = pd.read_csv(reports(identity, "identity") / "probe.csv")
+    assert not np.isinf(probe.select_dtypes("number")).any().any()
+
+
+def test_an_experiment_in_a_temporary_copy_runs_in_the_folder_of_a_study(study):
+    identity = study("identity")
+    output = identity.run("dvc", "exp", "run", "--temp", "--name", "tried", "-S", "train.steps=4").stdout
+    assert "Running stage 'train@residual'" in output and "Running stage 'tables'" in output
+    assert identity.run("git", "status", "--porcelain").stdout == ""
+    (commit,) = identity.run(
+        "git", "for-each-ref", "--format=%(objectname)", "--", "refs/exps/*/*/tried"
+    ).stdout.split()
+    result = json.loads(identity.run("git", "show", f"{commit}:reports/identity/metrics.json").stdout)
+    assert result["residual"]["loss_end"]["seeds"] == 2
+    assert "steps: 4" in identity.run("git", "show", f"{commit}:studies/identity/params.yaml").stdout
+    assert "residual.loss_end.mean" in identity.run("dvc", "exp", "show", "--csv").stdout
+
+
+def test_the_initialisation_study_runs_in_its_folder(study):
+    initialisation = study("initialisation")
+    assert initialisation.repro() == {"check", "measure", "plot"}
+    assert initialisation.repro() == set()
+    layers = pd.read_csv(reports(initialisation, "initialisation") / "layers.csv")
+    assert len(layers) == len(initialisation.params()["variants"]) * 3 * 4
+    lines = pd.read_csv(reports(initialisation, "initialisation") / "shattering.csv")
+    assert (lines.loc[lines["lag"] == 0, "correlation"] > 0.999).all()
+    assert set(metrics(initialisation, "initialisation")) == set(initialisation.params()["variants"])
+
+
+BAD = [
+    ("identity", "train.lr", -1, "must be > 0, got -1"),
+    ("identity", "train.optimizer", "sgd", "must be 'adam', got 'sgd'"),
+    ("identity", "train.epochs", 3, "unknown key. Known: steps, batch_size, optimizer, lr, seed"),
+    ("identity", "data", {}, "unknown key. Known: depth, width, seeds, train, variants, probe"),
+    ("identity", "lr", 0.1, "unknown key; did you mean train.lr? Known: depth, width, seeds, train, variants, probe"),
+    ("identity", "probe.steps", [0, 501], "must be <= 500, the steps of the training, got 501"),
+    ("identity", "variants.plain.init", "xavier", "must be 'default', 'he' or 'he_over_sqrt_depth', got 'xavier'"),
+    ("identity", "variants.residual.scal", 1.0, "unknown key; did you mean scale? Known: block, init, scale"),
+    ("identity", "variants.residual.block", "resnet", f"must be one of {', '.join(catalogue.names())}, got 'resnet'"),
+    ("initialisation", "inputs.rows", 65, "must be <= 64, the width, to be orthogonal, got 65"),
+    ("initialisation", "line.point", 9, "unknown key; did you mean points? Known: points"),
+]
+
+
+@pytest.mark.parametrize(("name", "key", "value", "rule"), BAD)
+def test_a_bad_value_is_refused_in_one_line(fresh, tmp_path, monkeypatch, name, key, value, rule):
+    shutil.copy2(fresh.root / "studies" / name / "params.yaml", tmp_path)
+    folder = dataclasses.replace(fresh, root=tmp_path)
+    folder.change({key: value})
+    monkeypatch.chdir(tmp_path)
+    done = CliRunner().invoke(check_study.main, [name, "checked"])
+    assert (done.exit_code, done.stderr) == (2, f"gradflow: params.yaml: {key}: {rule}\n")
+    assert not (tmp_path / "checked").exists()
+
+
+def test_an_unknown_instrument_is_refused_with_the_known_ones(study):
+    folder = study("identity")
+    folder.change({"probe.instruments": ["gradient_norm"]})
+    done = folder.run("dvc", "repro", code=None)
+    assert "gradflow: params.yaml: probe.instruments.0: must be 'branch_ratio', " in done.stderr
+    assert not (folder.root / "logs").exists()
