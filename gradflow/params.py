@@ -362,8 +362,9 @@ def _known_keys(section: list[int | str], document: Mapping[Any, Any], model: ty
             block = document["variants"][name]["block"]
             choices = _models(model.model_fields["variants"].annotation)
             model = next(m for m in choices if get_args(m.model_fields["block"].annotation) == (block,))
-    for key in section:
-        model = _models(model.model_fields[str(key)].annotation)[0]
+    for key in section:  # one that is no field is a name that the user chose, in a section of such names
+        field = model.model_fields.get(str(key))
+        model = _models(field.annotation)[0] if field else model
     return list(model.model_fields)
 
 

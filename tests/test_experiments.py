@@ -101,5 +101,6 @@ def test_two_clean_runs_in_two_folders_give_the_same_hashes(clone, finished):
 
 
 def experiments(project):
-    """Rows of ``dvc exp show``."""
-    return list(csv.DictReader(io.StringIO(project.run("dvc", "exp", "show", "--csv").stdout)))
+    """Rows of ``dvc exp show``, which names the file of a parameter that studies have as well."""
+    rows = csv.DictReader(io.StringIO(project.run("dvc", "exp", "show", "--csv").stdout))
+    return [{column.removeprefix("params.yaml:"): value for column, value in row.items()} for row in rows]

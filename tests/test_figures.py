@@ -319,3 +319,20 @@ def test_text_of_users_is_drawn_as_it_is_on_one_line():
     assert all(style.text_width(line, 8) <= 80 for line in lines)
     assert re.sub(r"\s", "", "".join(lines)) == "a_rather_long_name_that_must_breakandwords"
     assert lines[0].endswith("_")
+
+
+def test_a_variant_that_lost_all_its_seeds_does_not_flatten_the_others():
+    about = experiment(["plain", "wild"], seeds=2, diverged={"wild": {0: 2, 1: 2}})
+    norms, _, history = tables(about)
+    history.loc[history["variant"] == "wild", ["train_loss", "val_loss"]] = 1e22
+    assert loss_curves.draw(history, about).axes[0].get_ylim()[1] < 10
+    norms.loc[norms["variant"] == "wild", "grad_norm"] = 1e22
+    flow = gradient_flow.draw(norms, about, theory={}, vanished_below=1e-3)
+    assert flow.axes[0].get_ylim()[1] < 10
+
+
+def test_heads_stand_in_one_place_whatever_the_depth():
+    figure = drawn("gradient_flow", experiment(["plain", "shallow"], depth=9, depths={"shallow": 2}))
+    points = [line for line in figure.axes[0].lines if line.get_linestyle() == "None" and len(line.get_xdata()) == 2]
+    assert {tuple(line.get_xdata()) for line in points} == {tuple(points[0].get_xdata())}
+    assert len(points) == 2

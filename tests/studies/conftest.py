@@ -13,6 +13,21 @@ SMALL = {
         "train.batch_size": 16,
         "probe.steps": [2, 4],
     },
+    "recipe": {
+        "depth": 3,
+        "width": 8,
+        "seeds": 2,
+        "data.samples": 120,
+        "train.epochs": 2,
+        "train.batch_size": 32,
+        "probe.samples": 32,
+        "probe.every": 1,
+        "plot.dpi": 50,
+        "variants": {
+            "plain": {"block": "plain"},
+            "own": {"block": "residual", "depth": 5, "train": {"init": "he", "lr": 0.05, "clip_norm": 1.0}},
+        },
+    },
     "initialisation": {"depth": 3, "width": 8, "seeds": 3, "inputs.rows": 8, "line.points": 5},
 }
 

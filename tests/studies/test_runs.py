@@ -98,6 +98,44 @@ def test_an_experiment_in_a_temporary_copy_runs_in_the_folder_of_a_study(study):
     assert "residual.loss_end.mean" in identity.run("dvc", "exp", "show", "--csv").stdout
 
 
+def test_the_study_of_the_recipe_trains_each_variant_with_its_own_values_and_leaves_the_root_alone(study):
+    recipe = study("recipe")
+    trainings = {"train@plain", "train@own"}
+    assert recipe.repro() == {"check", "fetch", "scale", "gradients", "plot"} | trainings
+    assert recipe.repro() == set()
+    root = recipe.root.parents[1]
+    assert not any(
+        (root / name).exists() for name in ("data/raw", "models", "logs", "dvc.lock", "reports/metrics.json")
+    )
+
+    for name, own in (("plain", {}), ("own", {"init": "he", "lr": 0.05, "clip_norm": 1.0})):
+        facts = json.loads((recipe.root / "logs" / f"{name}.json").read_text(encoding="utf-8"))
+        assert facts["train"] == recipe.params()["train"] | own
+        assert facts["depth"] == (5 if own else 3)
+    norms = pd.read_csv(reports(recipe, "recipe") / "gradient_norms.csv")
+    assert {name: list(rows["name"].unique()) for name, rows in norms.groupby("variant")} == {
+        "plain": ["stem", "block_1", "block_2", "block_3", "head"],
+        "own": ["stem", "block_1", "block_2", "block_3", "block_4", "block_5", "head"],
+    }
+    figure = (reports(recipe, "recipe") / "figures/loss_curves.svg").read_text(encoding="utf-8")
+    said = "depth 5, learning rate 0.05, gradients clipped at norm 1, He initialisation"
+    assert said in " ".join(figure.replace("-->", "<!--").split("<!--")[1::2]).replace("\n", " ")
+
+    recipe.change({"variants.own.train.lr": 0.2})
+    assert recipe.repro() == {"check", "train@own", "gradients", "plot"}
+
+
+def test_experiments_run_in_the_folder_of_the_recipe(study):
+    recipe = study("recipe")
+    for options in ([], ["--temp"]):
+        recipe.run("dvc", "exp", "run", *options, "--name", f"tried{len(options)}", "-S", "variants.own.depth=4")
+    for name in ("tried0", "tried1"):
+        refs = ("git", "for-each-ref", "--format=%(objectname)", "--", f"refs/exps/*/*/{name}")
+        (commit,) = recipe.run(*refs).stdout.split()
+        result = json.loads(recipe.run("git", "show", f"{commit}:reports/recipe/metrics.json").stdout)
+        assert len(result["own"]["weight_grad_norm_start"]) == 4
+
+
 def test_the_initialisation_study_runs_in_its_folder(study):
     initialisation = study("initialisation")
     assert initialisation.repro() == {"check", "measure", "plot"}
