@@ -36,7 +36,7 @@ class Dag:
         root: Folder of the DVC repository.
         nodes: The stages of the folder's dvc.yaml and all that they depend on.
         outputs: Outputs of the folder's stages, seen from the root.
-        metrics: Those of them that are metrics files.
+        metrics: Those of them that are metrics files, also where DVC is not told so.
         outputs_in_git: Outputs of any stage that DVC leaves to git.
     """
 
@@ -82,7 +82,7 @@ def read(folder: Path) -> Dag:
                 for stage in stages
             )
             outputs = (_path(out) for stage in own for out in stage.outs)
-            metrics = (_path(out) for stage in own for out in stage.outs if out.metric)
+            metrics = (_path(out) for stage in own for out in stage.outs if out.metric or out.def_path.endswith("metrics.json"))
             in_git = (_path(out) for out in repo.index.outs if not out.use_cache)
             return Dag(Path(repo.root_dir), tuple(nodes), tuple(outputs), tuple(metrics), tuple(in_git))
     except DvcException as error:
