@@ -82,7 +82,9 @@ def read(folder: Path) -> Dag:
                 for stage in stages
             )
             outputs = (_path(out) for stage in own for out in stage.outs)
-            metrics = (_path(out) for stage in own for out in stage.outs if out.metric or out.def_path.endswith("metrics.json"))
+            metrics = (
+                _path(out) for stage in own for out in stage.outs if out.metric or out.def_path.endswith("metrics.json")
+            )
             in_git = (_path(out) for out in repo.index.outs if not out.use_cache)
             return Dag(Path(repo.root_dir), tuple(nodes), tuple(outputs), tuple(metrics), tuple(in_git))
     except DvcException as error:
