@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from gradflow.report.words import count, number
+from gradflow.report.words import count, exact, number
 
 
 @dataclass(frozen=True)
@@ -87,10 +87,11 @@ def _measured(numbers: Sequence[Mapping[str, Any]]) -> list[str]:
     for name in dict.fromkeys(entry["name"] for entry in numbers):
         of_name = [entry for entry in numbers if entry["name"] == name]
         first, last = of_name[0], of_name[-1]
-        low, high = (number(pick(entry[key] for entry in of_name)) for key, pick in (("min", min), ("max", max)))
+        said = number if first["seeds"] else exact  # a count, or a number of one seed's own
+        low, high = (said(pick(entry[key] for entry in of_name)) for key, pick in (("min", min), ("max", max)))
         spread = low if low == high else f"{low} to {high}"
         if len(of_name) == 1:
-            where, value = first["entry"], number(first["mean"])
+            where, value = first["entry"], said(first["mean"])
             value += f" ({spread})" if low != high else ""
         else:
             where, value = f"{first['entry']} to {last['entry']}", spread

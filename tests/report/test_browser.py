@@ -72,7 +72,7 @@ def test_filters_and_search_choose_claims_and_say_how_many(visit, page_file):
     expect(status).to_have_text("3 of 7 claims")
     page.get_by_label("Source", exact=True).select_option("build recipe")
     expect(rows).to_have_count(2)
-    page.get_by_label("Search").press_sequentially("NUMBER 6")
+    page.get_by_label("Search").press_sequentially("About CLAIM-6")
     expect(rows).to_have_count(1)
     expect(rows).to_contain_text("Claim number 6")
     page.get_by_label("Study", exact=True).select_option("identity")
