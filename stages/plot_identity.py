@@ -44,6 +44,10 @@ def main(history: Path, probe: Path, figures: Path) -> None:
         drawn["activations"] = identity_layers.draw(
             probes, experiment, identity_layers.ACTIVATIONS, "Activations by layer, distant identity"
         )
+    if {"gradient_split", "telescoping"} <= set(config.probe.instruments):
+        drawn["paths"] = identity_layers.draw(
+            probes, experiment, identity_layers.PATHS, "Skip and branch by layer, distant identity"
+        )
     for name, figure in drawn.items():
         style.save(figure, figures / name, _DPI)
 

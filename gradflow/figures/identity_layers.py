@@ -1,4 +1,4 @@
-"""identity_gradients and identity_activations: quantities by layer, at the start and at the end."""
+"""gradients, activations and paths of the identity study: quantities by layer, at the start and at the end."""
 
 from collections.abc import Mapping
 
@@ -17,6 +17,13 @@ ACTIVATIONS = {
     "x_mean": "stream x\nmean",
     "x_std": "stream x\nstandard deviation",
 }
+PATHS = {
+    "gradient_gain": "‖∂loss/∂x‖ before a\nblock over behind it",
+    "split_cosine": "gradient along skip\nand through branch\ncosine",
+    "contribution_share": "block's share of\nall that is added",
+}
+_LINEAR = {"z_mean", "x_mean", *PATHS}
+_ABSENT = " Where there is no skip connection, no gradient or nothing added, there is no line."
 _SYMBOLS = "; x is the stream after the block, z what its linear map gives"
 
 
@@ -27,7 +34,7 @@ def draw(probes: pd.DataFrame, experiment: Experiment, rows: Mapping[str, str], 
     Args:
         probes: Columns variant, seed, step, layer and those of ``rows``, as in reports/identity/probe.csv.
         experiment: What the figures share; an epoch is a step.
-        rows: Column to the label of its axis; a mean stands on a linear axis, all else on a logarithmic one.
+        rows: Column to the label of its axis, which is linear for means, :data:`PATHS`, and logarithmic for all else.
         title: Of the figure.
     """
     steps = (0, experiment.epochs)
@@ -36,14 +43,14 @@ def draw(probes: pd.DataFrame, experiment: Experiment, rows: Mapping[str, str], 
     panels = figure.subplots(len(rows), 2, sharex=True, sharey="row", squeeze=False)
     zero = False
     for (column, label), pair in zip(rows.items(), panels, strict=True):
-        logarithmic = not column.endswith("_mean")
+        logarithmic = column not in _LINEAR
         pair[0].set_ylabel(label)
         if logarithmic:
             curves.log_axis(pair[0], curves.to_show(shown, ["step", "layer"], column, experiment))
         for axes, step in zip(pair, steps, strict=True):
             curves.layer_axis(axes, experiment.depth, ends=False)
             for variant in experiment.diverged:
-                part = shown[(shown["variant"] == variant) & (shown["step"] == step)]
+                part = shown[(shown["variant"] == variant) & (shown["step"] == step)].dropna(subset=[column])
                 if len(part):
                     spread = curves.over_seeds(part, "layer", column)
                     curves.curve(axes, spread, experiment, variant, layers=True)
@@ -55,5 +62,6 @@ def draw(probes: pd.DataFrame, experiment: Experiment, rows: Mapping[str, str], 
     handles = curves.handles(experiment)
     if zero:
         handles.append(curves.zero_handle())
-    notes = f"{curves.reading(experiment)} On a fresh batch{_SYMBOLS * ('x_std' in rows)}."
+    told = _SYMBOLS * ("x_std" in rows) + "." + _ABSENT * ("split_cosine" in rows)
+    notes = f"{curves.reading(experiment)} On a fresh batch{told}"
     return style.finish(figure, experiment, title, handles, notes)
