@@ -47,7 +47,7 @@ lint: setup ## Format and lint, types, layers
 	lint-imports
 
 .PHONY: test
-test: lint ## Every check and test, but for those against servers
+test: lint ## Every check and test, but for those against servers and in a browser
 	pytest -n auto --ignore tests/flows --ignore tests/tracking --ignore tests/report
 
 .PHONY: test-servers

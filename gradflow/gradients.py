@@ -72,7 +72,9 @@ def summary(
         "grad_first_over_last": _geometric_mean(hidden[1] / hidden[depth]) if len(hidden) else None,
         "decay_per_layer": _decay(init),
         "vanished_layers": float((hidden < below).sum(axis=1).mean()) if len(hidden) else None,
+        "seeds": facts["seeds"],
         "diverged_seeds": len(diverged),
+        "diverged_in_first_epoch": sum(entry["epoch"] == 1 for entry in diverged) / facts["seeds"],
         "diverged": diverged,
     }
 

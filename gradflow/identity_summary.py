@@ -9,12 +9,13 @@ from gradflow.spread import over_seeds
 _KEYS = ["seed", "step", "layer"]
 
 
-def summary(history: pd.DataFrame, probe: pd.DataFrame, *, seeds: int, steps: int) -> dict[str, Any]:
+def summary(history: pd.DataFrame, probe: pd.DataFrame, *, depth: int, seeds: int, steps: int) -> dict[str, Any]:
     """Numbers for metrics.json.
 
     Args:
         history: Columns seed, step, loss.
         probe: Columns seed, step, layer and those of the instruments.
+        depth: Blocks.
         seeds: How many were trained.
         steps: How many steps each was trained.
 
@@ -22,15 +23,17 @@ def summary(history: pd.DataFrame, probe: pd.DataFrame, *, seeds: int, steps: in
         ``loss_start`` and ``loss_end``, before the first and after the last step; for each column of the instruments
         ``NAME_start`` and ``NAME_end``, a list by layer; all of these are {mean, std, min, max, seeds} over the seeds
         that have the number. ``NAME_range_start`` and ``NAME_range_end``: smallest and largest number of any layer and
-        seed. ``diverged``: a list of {seed, step}, the seeds whose loss stopped being finite and before which step.
+        seed. ``seeds``: how many were trained. ``diverged``: a list of {seed, step}, the seeds whose loss stopped being
+        finite and before which step.
     """
     found: dict[str, Any] = {}
     moments = {"start": 0, "end": steps}
     for moment, step in moments.items():
         found[f"loss_{moment}"] = over_seeds(history.loc[history["step"] == step, "loss"])
+    found["seeds"] = seeds
     rows = history.groupby("seed").size().reindex(range(seeds), fill_value=0)
     found["diverged"] = [{"seed": seed, "step": int(n)} for seed, n in enumerate(rows) if n <= steps]
-    layers = range(1, int(probe["layer"].max()) + 1)
+    layers = range(1, depth + 1)
     for column in probe.columns.drop([*_KEYS, "variant"], errors="ignore"):
         for moment, step in moments.items():
             then = probe[probe["step"] == step]

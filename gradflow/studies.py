@@ -11,6 +11,19 @@ from gradflow.params import Count, Parameters, Section, Seed, Variant, VariantNa
 Depth = Annotated[int, Field(ge=1, le=10_000)]
 Width = Annotated[int, Field(ge=1, le=16_384)]
 Seeds = Annotated[int, Field(ge=1, le=10_000)]
+MOST_NUMBERS = 10**8  # of one quantity that is held for all seeds, layers and samples at once, in float64
+
+
+def check_numbers(key: str, numbers: int) -> None:
+    """Check that what a study holds at once fits into memory.
+
+    Raises:
+        InputError: It does not; names the key to change.
+    """
+    if numbers > MOST_NUMBERS:
+        raise InputError(
+            f"params.yaml: {key}", f"must keep what is held at once <= {MOST_NUMBERS:,} numbers, got {numbers:,}"
+        )
 
 
 class Start(Variant):
@@ -59,6 +72,7 @@ class Identity(Parameters):
     def check(self) -> None:
         """See :meth:`Parameters.check`."""
         check_size(self.variants, self.seeds * self.depth * self.width**2)
+        check_numbers("train.batch_size", self.seeds * self.depth * self.train.batch_size * self.width)
         last = max(self.probe.steps, default=0)
         if last > self.train.steps:
             raise InputError(
@@ -93,6 +107,8 @@ class Initialisation(Parameters):
     def check(self) -> None:
         """See :meth:`Parameters.check`."""
         check_size(self.variants, self.seeds * self.depth * self.width**2)
+        check_numbers("inputs.rows", self.seeds * self.depth * self.inputs.rows * self.width)
+        check_numbers("line.points", self.seeds * self.line.points * max(self.line.points, self.width))
         if self.inputs.rows > self.width:
             raise InputError(
                 "params.yaml: inputs.rows",

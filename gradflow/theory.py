@@ -84,7 +84,7 @@ class Branch:
         E[J] = scale sqrt(chi / pi) u x^T / ||x|| with u = (1, ..., 1) / sqrt(width), so gradients turn towards the
         mean of the stream and then grow faster.
         """
-        return math.sqrt(self.skip + self.scale**2 * self.chi)
+        return math.hypot(self.skip, self.scale * math.sqrt(self.chi))
 
     @property
     def delta_factor(self) -> float:
@@ -115,19 +115,23 @@ def stream(branch: Branch, depth: int, *, power: float, mean: float = 0.0, cosin
     Returns:
         (depth + 1, 3), from x_0 on.
     """
+    scale, skip = (
+        np.float64(branch.scale),
+        branch.skip,
+    )  # a NumPy number overflows to inf, where Python's raises an error
     lines = [(power, mean, cosine)]
     for _ in range(depth):
         q, m, c = lines[-1]
         s2 = branch.weights * q + branch.biases
-        r = (branch.weights * q * c + branch.biases) / s2
+        r = (branch.weights * q * c + branch.biases) / s2 if s2 else 1.0  # nothing is left that could differ
         added, alike, centre = s2 / 2, arc_cosine(r) * s2 / 2, math.sqrt(s2 / (2 * math.pi))
         if branch.second:
             added, alike = (branch.weights * value + branch.biases for value in (added, alike))
             centre = 0.0
-        scale, skip = branch.scale, branch.skip
         cross = 2 * scale * m * centre
         q_next = scale**2 * added + skip * (q + cross)
-        lines.append((q_next, scale * centre + skip * m, (scale**2 * alike + skip * (q * c + cross)) / q_next))
+        both = scale**2 * alike + skip * (q * c + cross)
+        lines.append((q_next, scale * centre + skip * m, both / q_next if q_next else 1.0))
     return np.array(lines)
 
 

@@ -10,12 +10,12 @@ from gradflow.ledger import claims, results
 
 @click.command()
 @click.argument("ledger", type=click.Path(path_type=Path))
-@click.argument("reports", type=click.Path(path_type=Path))
+@click.argument("root", type=click.Path(path_type=Path))
 @click.argument("verdicts", type=click.Path(path_type=Path))
 @click.argument("page", type=click.Path(path_type=Path))
-def main(ledger: Path, reports: Path, verdicts: Path, page: Path) -> None:
-    """Judge the claims of LEDGER (YAML) by the metrics in REPORTS; write VERDICTS (JSON) and a PAGE (Markdown)."""
-    found = results.evaluate(claims.load(ledger), reports)
+def main(ledger: Path, root: Path, verdicts: Path, page: Path) -> None:
+    """Judge the claims of LEDGER (YAML) by the reports in ROOT; write VERDICTS (JSON) and a PAGE (Markdown)."""
+    found = results.evaluate(claims.load(ledger), root)
     verdicts.write_text(json.dumps(found, indent=2, ensure_ascii=False, allow_nan=False) + "\n", encoding="utf-8")
     page.write_text(results.markdown(found), encoding="utf-8")
 

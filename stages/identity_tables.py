@@ -25,6 +25,7 @@ def main(logs: Path, history: Path, probe: Path, metrics: Path) -> None:
         variant: summary(
             losses[losses["variant"] == variant],
             probes[probes["variant"] == variant],
+            depth=config.depth,
             seeds=config.seeds,
             steps=config.train.steps,
         )

@@ -17,7 +17,7 @@ from gradflow.signals_summary import summary
 def main(layers: Path, shattering: Path, metrics: Path) -> None:
     """Write what was measured by layer, LAYERS, and along a line, SHATTERING (CSV), and the METRICS (JSON)."""
     config = params.load(model=studies.Initialisation)
-    device.from_environment()
+    device.from_environment()  # for its threads: these passes are too few to be worth a GPU
     by_layer, by_lag, numbers = {}, {}, {}
     for variant, start in config.variants.items():
         trunk = signals.network(config, start)

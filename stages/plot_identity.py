@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import click
+import pandas as pd
 
 from gradflow import params, studies
 from gradflow.artefacts import read_table
@@ -21,7 +22,10 @@ def main(history: Path, probe: Path, figures: Path) -> None:
     config = params.load(model=studies.Identity)
     losses, probes = read_table(history), read_table(probe)
     train = config.train
-    last = losses.groupby(["variant", "seed"])["step"].max()
+    of_each = pd.MultiIndex.from_product([config.variants, range(config.seeds)])
+    last = (
+        losses.groupby(["variant", "seed"])["step"].max().reindex(of_each, fill_value=-1)
+    )  # lost before the first step
     experiment = Experiment(
         depths=dict.fromkeys(config.variants, config.depth),
         seeds=config.seeds,

@@ -54,18 +54,20 @@ def _run(settings: Path, results: Path) -> page.Run:
 def _identity(settings: Path, study: Path) -> page.Identity:
     config = params.load(settings, model=studies.Identity)
     probes, history = (read_table(study / f"{name}.csv") for name in ("probe", "history"))
-    last = history.groupby(["variant", "seed"])["step"].max()
+    metrics = read_json(study / "metrics.json")
     return page.Identity(
         Experiment(
             depths=dict.fromkeys(config.variants, config.depth),
             seeds=config.seeds,
             epochs=config.train.steps,
-            diverged={name: last[name][last[name] < config.train.steps].to_dict() for name in config.variants},
+            diverged={
+                name: {entry["seed"]: entry["step"] for entry in metrics[name]["diverged"]} for name in config.variants
+            },
             caption="",
             time="step",
         ),
         params.read(settings),
-        read_json(study / "metrics.json"),
+        metrics,
         probes,
         history,
     )

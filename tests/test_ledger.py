@@ -21,7 +21,7 @@ ROOT = Path(__file__).parents[1]
 REPORTS = ROOT / "reports"
 LEDGER = claims.load(ROOT / "ledger" / "claims.yaml")
 CLAIMS = {key: claim for chapter in LEDGER.chapters.values() for key, claim in chapter.claims.items()}
-FOUND = {result["id"]: result for result in results.evaluate(LEDGER, REPORTS)}
+FOUND = {result["id"]: result for result in results.evaluate(LEDGER, ROOT)}
 STUDIES = sorted({claim.measure.study for claim in CLAIMS.values()})
 each_claim = pytest.mark.parametrize("key", CLAIMS)
 
@@ -247,6 +247,9 @@ def folder(tmp_path):
         file = measured.file_of(study, tmp_path / "reports")
         file.parent.mkdir(parents=True, exist_ok=True)
         shutil.copy2(measured.file_of(study, REPORTS), file)
+        own = Path("params.yaml") if study == "root" else Path("studies", study, "params.yaml")
+        (tmp_path / own).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy2(ROOT / own, tmp_path / own)
     for figure in {claim.figure for claim in CLAIMS.values()} - {None}:
         (tmp_path / "reports" / figure).parent.mkdir(exist_ok=True)
         shutil.copy2(REPORTS / figure, tmp_path / "reports" / figure)
@@ -255,7 +258,7 @@ def folder(tmp_path):
 
 def run(folder):
     before = sorted(folder.rglob("*"))
-    names = ("claims.yaml", "reports", "reports/claims.json", "reports/claims.md")
+    names = ("claims.yaml", "", "reports/claims.json", "reports/claims.md")
     done = CliRunner().invoke(main, [str(folder / name) for name in names])
     if done.exit_code:
         assert sorted(folder.rglob("*")) == before
@@ -291,6 +294,17 @@ TESTS = "within, at_most, at_least, exactly, near"
         ("test", {"at_most": "low"}, f"{CLAIM}.test.at_most: must be a number, got 'low'"),
         ("test", {"atmost": 1}, f"{CLAIM}.test.atmost: unknown key; did you mean at_most? Known: over, {TESTS}"),
         ("claim", None, f"{CLAIM}.claim: must be text, got None"),
+        ("test", {"within": [2, 1]}, f"{CLAIM}.test.within: must have the smaller number first, got [2.0, 1.0]"),
+        (
+            "test",
+            {"over": "span", "near": {"relative": 0.1}},
+            f"{CLAIM}.test.near: must have a number `to` for a span, got none",
+        ),
+        (
+            "measure",
+            {"study": "recipe", "metrics": "a.b / c.d", "definition": "-"},
+            f"{CLAIM}.test.over: must be mean for a ratio, which is one of means, got 'each seed'",
+        ),
         (
             "source",
             {"text": "hearsay"},
@@ -320,3 +334,29 @@ def test_text_cannot_break_the_table():
     assert row.startswith(r"| a \| b &lt;img>")
     assert len(re.findall(r"(?<!\\)\|", row)) == 6
     assert "&lt;b>" in page
+
+
+def test_a_lost_seed_has_not_done_what_is_claimed_of_each(elsewhere):
+    def lose(document):
+        document["residual_clipped"]["val_accuracy"]["seeds"] -= 1
+
+    assert str(elsewhere("clipping-is-enough", lambda _: None)) == "holds"
+    assert str(elsewhere("clipping-is-enough", lose)) == "holds only for depth 40"
+
+
+def test_what_is_said_follows_the_parameters(folder):
+    file = folder / "studies/recipe/params.yaml"
+    file.write_text(file.read_text(encoding="utf-8").replace("epochs: 100", "epochs: 7"), encoding="utf-8")
+    assert run(folder) == (0, "")
+    page = (folder / "reports/claims.md").read_text(encoding="utf-8")
+    assert "validation accuracy after 7 epochs; study recipe" in page
+    file.write_text(file.read_text(encoding="utf-8").replace("epochs: 7", "epoch: 7"), encoding="utf-8")
+    assert results_only(folder) == (1, "studies/recipe/params.yaml: train.epochs: is missing, which a definition names")
+
+
+def results_only(folder):
+    """How a run ends that finds an earlier one's results: it leaves them."""
+    before = {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+    code, line = run(folder)
+    assert {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()} == before
+    return code, line.partition(" (claim")[0]

@@ -133,3 +133,13 @@ def test_the_arc_cosine_kernel_is_the_mean_product_of_two_relus():
     for c in (-0.7, 0.0, 0.5, 1.0):
         v = c * u + np.sqrt(1 - c**2) * w
         assert theory.arc_cosine(c) == pytest.approx(2 * np.mean(u.clip(0) * v.clip(0)), abs=0.01)
+
+
+def test_theory_has_lines_where_signals_leave_what_numbers_hold():
+    vanishing = theory.Branch.drawn("he_over_sqrt_depth", 400, 64, skip=False)
+    lines = theory.stream(vanishing, 400, power=1 / 3)
+    assert lines[-1, 0] == 0 and np.isfinite(lines).all()
+    exploding = theory.Branch.drawn("he", 3, 64, scale=1e200)
+    with np.errstate(over="ignore", invalid="ignore"):
+        assert not np.isfinite(theory.stream(exploding, 3, power=1 / 3)[-1, 0])
+    assert exploding.factor == pytest.approx(1e200)

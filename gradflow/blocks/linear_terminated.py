@@ -8,6 +8,8 @@ from torch import Tensor, nn, relu
 class Block(nn.Module):
     """``x -> x + scale * (W2 relu(W1 x + b1) + b2)``, W1 and b1 being those of ``linear``.
 
+    Logs have the gradient of W1 alone.
+
     Args:
         width: Units of the stream, and of the branch.
         linear: Makes a linear map from its input and output sizes.

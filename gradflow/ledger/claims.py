@@ -10,6 +10,7 @@ from gradflow.errors import InputError
 
 Text = Annotated[str, Field(min_length=1)]
 Word = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_-]*$")]
+Metric = Annotated[str, Field(pattern=r"^\S+( / \S+)?$")]
 TESTS = ("within", "at_most", "at_least", "exactly", "near")
 
 
@@ -29,11 +30,11 @@ class Measure(params.Section):
             path needs none. A path is keys joined by dots; in a list (by layer) a number counts from 1, ``last`` is
             the last one, ``9-20`` a range, and without any of them all entries are meant. ``path / path`` is a ratio
             of means.
-        definition: What these numbers are, in words.
+        definition: What these numbers are, in words; ``{train.epochs}`` stands for that parameter of the study.
     """
 
     study: Word
-    metrics: Text | Annotated[dict[Text, Text], Field(min_length=1)]
+    metrics: Metric | Annotated[dict[Text, Metric], Field(min_length=1)]
     definition: Text
 
     def paths(self) -> dict[str, str]:
@@ -95,7 +96,7 @@ class Claim(params.Section):
     predicted: Text | float
     measure: Measure
     test: Rule
-    figure: Text | None = None
+    figure: Annotated[str, Field(pattern=r"^([a-z_]+/)+[a-z_]+\.png$")] | None = None
     note: Text | None = None
 
 
@@ -132,6 +133,22 @@ class Ledger(params.Parameters):
                 if len(given) != 1:
                     got = ", ".join(given) or "none"
                     raise InputError(f"{where}.test", f"must have exactly one of {', '.join(TESTS)}, got {got}")
+                _check_together(f"{where}.test", claim)
+
+
+def _check_together(where: str, claim: Claim) -> None:
+    """Check that a test can be applied to its metrics."""
+    rule, paths = claim.test, claim.measure.paths().values()
+    if rule.within and rule.within[0] > rule.within[1]:
+        raise InputError(f"{where}.within", f"must have the smaller number first, got {rule.within}")
+    beside = rule.near is not None and rule.near.to is None
+    if beside and rule.over == "span":
+        raise InputError(f"{where}.near", "must have a number `to` for a span, got none")
+    if any(" / " in path for path in paths):
+        if beside:
+            raise InputError(f"{where}.near", "must have a number `to` for a ratio, got none")
+        if rule.over != "mean":
+            raise InputError(f"{where}.over", f"must be mean for a ratio, which is one of means, got {rule.over!r}")
 
 
 def load(path: Path) -> Ledger:

@@ -23,6 +23,7 @@ class Measured:
         low: The smallest seed's.
         high: The largest seed's.
         seeds: How many; None if it is one number for all.
+        trained: How many were trained, where the metrics say so: seeds that diverged have no number.
         predicted: The metric of the same name with ``_predicted``, where the claim asks for it.
     """
 
@@ -34,6 +35,7 @@ class Measured:
     high: float
     seeds: int | None
     predicted: float | None = None
+    trained: int | None = None
 
 
 def file_of(study: str, reports: Path) -> Path:
@@ -58,8 +60,11 @@ def read(claim: Claim, reports: Path) -> list[Measured]:
         numbers = _ratio(document, file, path) if " / " in path else list(_numbers(document, file, path))
         if claim.test.near and claim.test.near.to is None:
             beside = list(_numbers(document, file, _predicted(path)))
+            if len(beside) != len(numbers):
+                raise RunError(f"{file}: {_predicted(path)}: must have as many entries as {path}")
             numbers = [replace(one, predicted=other.mean) for one, other in zip(numbers, beside, strict=True)]
-        found += [replace(number, name=name) for number in numbers]
+        trained = document[path.partition(".")[0]].get("seeds")
+        found += [replace(number, name=name, trained=trained) for number in numbers]
     return found
 
 

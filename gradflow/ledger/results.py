@@ -2,38 +2,41 @@
 
 import re
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from gradflow import params
 from gradflow.errors import RunError
 from gradflow.ledger import measured
-from gradflow.ledger.claims import Chapter, Claim, Ledger
+from gradflow.ledger.claims import Chapter, Claim, Ledger, Measure
 from gradflow.ledger.verdict import FAILS, HOLDS, PARTLY, judge
 
 
-def evaluate(ledger: Ledger, reports: Path) -> list[dict[str, Any]]:
+def evaluate(ledger: Ledger, root: Path) -> list[dict[str, Any]]:
     """Each claim with what was measured and the verdict, in the order of the ledger.
 
     Args:
         ledger: The claims.
-        reports: The folder of all reports: metrics files and figures.
+        root: The folder of params.yaml, of studies/ with theirs, and of reports/ with metrics files and figures.
 
     Raises:
         RunError: A metrics file, a number or a figure is missing; names file and key.
     """
     return [
-        _evaluate(key, claim, chapter, ledger, reports)
+        _evaluate(key, claim, chapter, ledger, root)
         for chapter in ledger.chapters.values()
         for key, claim in chapter.claims.items()
     ]
 
 
-def _evaluate(key: str, claim: Claim, chapter: Chapter, ledger: Ledger, reports: Path) -> dict[str, Any]:
+def _evaluate(key: str, claim: Claim, chapter: Chapter, ledger: Ledger, root: Path) -> dict[str, Any]:
+    reports = root / "reports"
     if claim.figure and not (reports / claim.figure).is_file():
         raise RunError(f"{reports / claim.figure}: no such figure, which claim {key} shows; run `dvc repro` to draw it")
     try:
         numbers = measured.read(claim, reports)
+        definition = _with_parameters(claim.measure, root)
     except RunError as error:
         raise RunError(f"{error.message} (claim {key})") from None
     verdict = judge(numbers, claim.test)
@@ -49,7 +52,8 @@ def _evaluate(key: str, claim: Claim, chapter: Chapter, ledger: Ledger, reports:
         "predicted": claim.predicted,
         "study": claim.measure.study,
         "metrics": claim.measure.paths(),
-        "definition": claim.measure.definition,
+        "definition": definition,
+        "over": claim.test.over,
         "test": claim.test.words(spread=any(number.seeds for number in numbers)),
         "measured": [
             {
@@ -60,6 +64,7 @@ def _evaluate(key: str, claim: Claim, chapter: Chapter, ledger: Ledger, reports:
                 "min": number.low,
                 "max": number.high,
                 "seeds": number.seeds,
+                "trained": number.trained,
                 "predicted": number.predicted,
                 "holds": holds,
             }
@@ -70,6 +75,21 @@ def _evaluate(key: str, claim: Claim, chapter: Chapter, ledger: Ledger, reports:
         "figure": claim.figure,
         "note": claim.note,
     }
+
+
+def _with_parameters(measure: Measure, root: Path) -> str:
+    """The definition with the values that its study has run with for ``{train.epochs}`` and its like."""
+    file = root / ("params.yaml" if measure.study == "root" else f"studies/{measure.study}/params.yaml")
+
+    def value(key: re.Match[str]) -> str:
+        found: Any = params.read(file)
+        for part in key[1].split("."):
+            if not isinstance(found, dict) or part not in found:
+                raise RunError(f"{file}: {key[1]}: is missing, which a definition names")
+            found = found[part]
+        return _digits(found) if isinstance(found, float) else str(found)
+
+    return re.sub(r"\{([a-z_.]+)\}", value, measure.definition)
 
 
 def markdown(results: Sequence[dict[str, Any]]) -> str:
@@ -100,26 +120,30 @@ def _row(result: dict[str, Any]) -> list[str]:
     source = result["source"]
     papers = "".join(f", [arXiv {paper}](https://arxiv.org/abs/{paper})" for paper in source["arxiv"])
     figure = f" [figure]({result['figure']})" if result["figure"] else ""
+    about = f"{_text(result['definition'])}; study {result['study']}"
     return [
         f"{_text(result['claim'])}<br><sub>`{result['id']}` · {_text(source['text'])}{papers}</sub>",
         _text(_digits(result["predicted"])),
-        f"{_measured(result['measured'])}<br><sub>{_text(result['definition'])}; study {result['study']}</sub>{figure}",
+        f"{_measured(result['measured'], result['over'])}<br><sub>{about}</sub>{figure}",
         _text(result["test"]),
         f"**{result['kind']}** {_text(result['verdict'].removeprefix(result['kind']))}".strip(),
     ]
 
 
-def _measured(numbers: Sequence[dict[str, Any]]) -> str:
-    """A line a metric: its mean and range over seeds, or over the entries of its list."""
+def _measured(numbers: Sequence[dict[str, Any]], over: str) -> str:
+    """A line a metric: its mean and range over seeds, or over the entries of its list; of what the test looks at."""
     lines = []
     for name in dict.fromkeys(number["name"] for number in numbers):
         own = [number for number in numbers if number["name"] == name]
-        low, high = (pick(number[key] for number in own) for pick, key in ((min, "min"), (max, "max")))
-        seeds = f"{own[0]['seeds']} seed{'s' * (own[0]['seeds'] != 1)}" if own[0]["seeds"] else ""
+        extremes = ("min", "max") if len(own) == 1 or over == "each seed" else ("mean", "mean")
+        low, high = (pick(number[key] for number in own) for pick, key in zip((min, max), extremes, strict=True))
+        seeds = _seeds(own[0])
         if len(own) > 1:
             word = own[0]["entry"].split()[0]
             text = f"{_digits(low)} to {_digits(high)}" if low != high else _digits(low)
-            about = [f"{len(own)} {word}s", *([seeds] if seeds else [])]
+            if over == "span" and low:
+                text += f", a factor of {_digits(high / low)}"
+            about = [f"{'means of ' * (extremes[0] == 'mean')}{len(own)} {word}s", *([seeds] if seeds else [])]
         else:
             text = _digits(own[0]["mean"])
             about = [f"{_digits(low)} to {_digits(high)}"] if low != high else []
@@ -129,6 +153,15 @@ def _measured(numbers: Sequence[dict[str, Any]]) -> str:
         about_text = f" ({', '.join(about)})" if about else ""
         lines.append(f"{_text(name)}: {text}{about_text}" if name else f"{text}{about_text}")
     return "<br>".join(lines)
+
+
+def _seeds(number: Mapping[str, Any]) -> str:
+    """How many seeds stand behind a number; of how many, if some have none."""
+    seeds, trained = number["seeds"], number["trained"]
+    if seeds is None:
+        return ""
+    lost = trained is not None and seeds < trained
+    return f"{seeds} of {trained} seeds" if lost else f"{seeds} seed{'s' * (seeds != 1)}"
 
 
 def _digits(value: str | float) -> str:

@@ -40,12 +40,17 @@ def judge(numbers: Sequence[Measured], rule: Rule) -> Verdict:
     elif rule.over == "mean":
         holds = tuple(_passes(n.mean, n.mean, n.predicted, rule) for n in numbers)
     else:
-        holds = tuple(_passes(n.low, n.high, n.predicted, rule) for n in numbers)
+        holds = tuple(_of_all_seeds(n) and _passes(n.low, n.high, n.predicted, rule) for n in numbers)
     if all(holds):
         return Verdict(HOLDS, holds)
     if not any(holds):
         return Verdict(FAILS, holds)
     return Verdict(PARTLY, holds, _parts([n for n, passed in zip(numbers, holds, strict=True) if passed], numbers))
+
+
+def _of_all_seeds(number: Measured) -> bool:
+    """Whether no seed is missing: one that diverged has no number, and has not done what is claimed of each."""
+    return number.seeds is None or number.trained is None or number.seeds >= number.trained
 
 
 def _span(numbers: Sequence[Measured]) -> float:

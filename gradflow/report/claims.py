@@ -70,7 +70,7 @@ def _row(entry: Mapping[str, Any]) -> Claim:
         source=entry["source"]["text"],
         papers=entry["source"]["arxiv"],
         predicted=predicted if isinstance(predicted, str) else number(predicted),
-        measured=_measured(entry["measured"]),
+        measured=_measured(entry["measured"], entry["over"]),
         definition=entry["definition"],
         test=entry["test"],
         kind=entry["kind"],
@@ -81,24 +81,34 @@ def _row(entry: Mapping[str, Any]) -> Claim:
     )
 
 
-def _measured(numbers: Sequence[Mapping[str, Any]]) -> list[str]:
-    """A line a setting: its mean and range over seeds, or where it has many entries the range over all of them."""
+def _measured(numbers: Sequence[Mapping[str, Any]], over: str) -> list[str]:
+    """A line a setting: its mean and range over seeds, or where it has many entries the range of what is judged."""
     lines = []
     for name in dict.fromkeys(entry["name"] for entry in numbers):
         of_name = [entry for entry in numbers if entry["name"] == name]
         first, last = of_name[0], of_name[-1]
         said = number if first["seeds"] else exact  # a count, or a number of one seed's own
-        low, high = (said(pick(entry[key] for entry in of_name)) for key, pick in (("min", min), ("max", max)))
+        extremes = ("min", "max") if len(of_name) == 1 or over == "each seed" else ("mean", "mean")
+        ends = [pick(entry[key] for entry in of_name) for key, pick in zip(extremes, (min, max), strict=True)]
+        low, high = map(said, ends)
         spread = low if low == high else f"{low} to {high}"
+        if len(of_name) > 1 and over == "span" and ends[0]:
+            spread += f", a factor of {number(ends[1] / ends[0])}"
         if len(of_name) == 1:
             where, value = first["entry"], said(first["mean"])
             value += f" ({spread})" if low != high else ""
         else:
             where, value = f"{first['entry']} to {last['entry']}", spread
         heading = ", ".join(part for part in (name, where) if part)
-        seeds = f", {count(first['seeds'], 'seed')}" if first["seeds"] else ""
+        seeds = f", {_seeds(first)}" if first["seeds"] is not None else ""
         lines.append(f"{heading}: {value}{seeds}" if heading else f"{value}{seeds}")
     return lines
+
+
+def _seeds(number: Mapping[str, Any]) -> str:
+    """How many seeds stand behind a number; of how many, if some have none."""
+    seeds, trained = number["seeds"], number["trained"]
+    return count(seeds, "seed") if trained is None or seeds >= trained else f"{seeds} of {count(trained, 'seed')}"
 
 
 def _address(figure: str) -> str:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import altair
 import jinja2
 import pandas as pd
 import vl_convert
@@ -19,7 +20,7 @@ from gradflow.report.words import count, exact, number
 
 _TEMPLATES = Path(__file__).with_name("template")
 _LARGEST = 4 * 10**6  # bytes of the page
-_VEGA_LITE = "6.4"  # the version that Altair writes for
+_VEGA_LITE = ".".join(altair.SCHEMA_VERSION.removeprefix("v").split(".")[:2])  # the version that Altair writes for
 
 
 @dataclass(frozen=True)

@@ -127,7 +127,7 @@ def _read(artefacts: Artefacts, document: Mapping[str, Any]) -> Result:
     files = {
         "": [
             *(reports / name for name in (*TABLES, "metrics.json")),
-            *filter(Path.is_file, [reports / "index.html", artefacts.lock]),
+            *filter(Path.is_file, [artefacts.lock]),
             artefacts.params,
         ],
         "figures": sorted(path for path in (reports / "figures").glob("*") if path.suffix in {".png", ".svg"}),

@@ -84,6 +84,17 @@ def test_a_seed_that_diverges_ends_with_its_last_finite_row_and_is_named(study):
     assert not np.isinf(probe.select_dtypes("number")).any().any()
 
 
+def test_a_variant_that_is_lost_before_its_first_step_leaves_the_others_their_results(study):
+    identity = study("identity")
+    own = identity.params()["variants"]
+    identity.change({"variants": {"lost": own["residual"] | {"scale": 1e30}, "plain": own["plain"]}})
+    assert identity.repro() == {"check", "train@lost", "train@plain", "tables", "plot"}
+    numbers = metrics(identity, "identity")
+    assert numbers["lost"]["diverged"] == [{"seed": 0, "step": 0}, {"seed": 1, "step": 0}]
+    assert numbers["lost"]["loss_end"]["seeds"] == 0 and numbers["lost"]["seeds"] == 2
+    assert numbers["plain"]["loss_end"]["seeds"] == 2
+
+
 def test_an_experiment_in_a_temporary_copy_runs_in_the_folder_of_a_study(study):
     identity = study("identity")
     output = identity.run("dvc", "exp", "run", "--temp", "--name", "tried", "-S", "train.steps=4").stdout

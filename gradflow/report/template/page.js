@@ -44,10 +44,12 @@ async function evolve(root) {
   let quantity;
   let views = [];
   let playing = null;
+  let chosen;
 
   function show() {
     const [curves, ...maps] = views;
     const time = quantity.times[slider.value];
+    if (!curves) return;  // being drawn, and shown after that
     now.value = time;
     slider.setAttribute("aria-valuetext", String(time));
     curves.data("rows", curveRows(quantity, variants, Number(slider.value))).run();
@@ -63,7 +65,7 @@ async function evolve(root) {
     root.querySelector(".left-out").textContent = quantity.note;
     root.querySelector(".low").textContent = quantity.ends[0];
     root.querySelector(".high").textContent = quantity.ends[1];
-    for (const view of views) view.finalize();
+    for (const view of views.splice(0)) view.finalize();
     views = await Promise.all([
       draw(root.querySelector(".curves"), quantity.curves),
       ...heatmaps.map((element) => draw(element, quantity.heatmap)),
@@ -79,7 +81,9 @@ async function evolve(root) {
   }
 
   slider.addEventListener("input", show);
-  select.addEventListener("change", choose);
+  select.addEventListener("change", () => {
+    chosen = chosen.then(choose);  // one after the other, however fast the choices come
+  });
   play.addEventListener("click", () => {
     if (playing) return stop();
     if (slider.value === slider.max) slider.value = 0;
@@ -90,7 +94,8 @@ async function evolve(root) {
       if (slider.value === slider.max) stop();
     }, 150);
   });
-  await choose();
+  chosen = choose();
+  await chosen;
 }
 
 const drawn = [...document.querySelectorAll(".evolution")].map(evolve);
