@@ -23,12 +23,10 @@ def draw(probes: pd.DataFrame, experiment: Experiment) -> Figure:
         probes: Columns variant, seed, step, layer, delta_norm, as in reports/identity/probe.csv.
         experiment: What the figures share; an epoch is a step.
     """
-    steps = sorted(probes["step"].unique())
-    median = probes.groupby(["variant", "layer", "step"])["delta_norm"].median()
-    grids = {
-        variant: median[variant].unstack("step").reindex(columns=steps).to_numpy(dtype=float)
-        for variant in experiment.diverged
-    }
+    steps = sorted(probes["step"].unique()) or [0]
+    places = pd.MultiIndex.from_product([experiment.diverged, range(1, experiment.depth + 1), steps])
+    median = probes.groupby(["variant", "layer", "step"])["delta_norm"].median().reindex(places)
+    grids = {variant: median[variant].unstack().to_numpy(dtype=float) for variant in experiment.diverged}
     values = np.concatenate([grid.ravel() for grid in grids.values()])
     positive = values[values > 0]
     low, high = (positive.min(), positive.max()) if len(positive) else (0.1, 1.0)
@@ -48,8 +46,8 @@ def draw(probes: pd.DataFrame, experiment: Experiment) -> Figure:
         )
         axes.grid(visible=False)
         every = -(-len(steps) // 7)
-        places = [*range(0, len(steps) - every, every), len(steps) - 1]
-        axes.set_xticks(places, [str(steps[place]) for place in places])
+        shown = [*range(0, len(steps) - every, every), len(steps) - 1]
+        axes.set_xticks(shown, [str(steps[place]) for place in shown])
         curves.layer_axis(axes, experiment.depth, ends=False, vertical=True)
         axes.set_ylim(0.5, experiment.depth + 0.5)
         axes.spines[:].set_visible(False)

@@ -28,7 +28,10 @@ def draw(history: pd.DataFrame, experiment: Experiment) -> Figure:
     axes.set_xlim(-0.015 * experiment.epochs, 1.015 * experiment.epochs)
     zero = False
     for variant in experiment.diverged:
-        spread = curves.over_seeds(history[history["variant"] == variant], "step", "loss")
+        part = history[history["variant"] == variant]
+        if part.empty:  # all its seeds were lost before the first step
+            continue
+        spread = curves.over_seeds(part, "step", "loss")
         curves.curve(axes, spread, experiment, variant)
         ends = spread.at[[0, -1]]
         at_ends = curves.Spread(ends, spread.median[[0, -1]], spread.low[[0, -1]], spread.high[[0, -1]])
