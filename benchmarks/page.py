@@ -74,6 +74,9 @@ def promises(frames: Frames) -> Iterator[Promise]:
         yield Promise(
             "the flow with nothing to do, besides imports: s", 6, seconds["the flow, nothing to do, besides imports"]
         )
+    if "studies" in frames:
+        seconds = frames["studies"].set_index(["study", "round"])["seconds"]
+        yield Promise("study of the distant identity: s", 90, seconds["identity"])
     if "tracking" in frames:
         seconds = frames["tracking"].set_index(["part", "round"])["seconds"]
         yield Promise("track: s", 20, seconds["in all"])
@@ -261,6 +264,7 @@ def write(results: dict[str, Any], folder: Path) -> None:
         ("flow", "Two long trainings", "way"),
         ("nothing_to_do", "Nothing to do", "way"),
         ("tracking", "The stage track", "part"),
+        ("studies", "Studies from nothing", "study"),
     ):
         if part in frames:
             parts += [f"### {title}", seconds_table(frames[part], by, {"seconds": "s"})]

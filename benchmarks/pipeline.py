@@ -101,6 +101,18 @@ def flow(base: Path, turn: int, port: int, *, quick: bool) -> list[Row]:
     return rows
 
 
+def studies(base: Path, turn: int) -> list[Row]:
+    """Seconds of each study from nothing."""
+    folder = clone(base / f"studies-{turn}", {})
+    for lock in folder.glob("studies/*/dvc.lock"):
+        lock.unlink()
+    names = sorted(path.parent.name for path in folder.glob("studies/*/dvc.yaml"))
+    return [
+        {"study": name, "seconds": timed(REPRO, folder / "studies" / name, **private(base))[0]}
+        for name in in_turns(names, turn)
+    ]
+
+
 def outputs(folder: Path) -> dict[str, object]:
     """Stage to hashes of its outputs."""
     stages = yaml.safe_load((folder / "dvc.lock").read_text())["stages"]

@@ -17,7 +17,7 @@ from benchmarks.process import CHECKOUT, timed
 
 Row = dict[str, Any]
 RESULTS = CHECKOUT / "benchmarks/results.json"
-PARTS = ("peers", "logging", "scaling", "from_nothing", "nothing_to_do", "flow", "stages", "tracking")
+PARTS = ("peers", "logging", "scaling", "from_nothing", "nothing_to_do", "flow", "stages", "tracking", "studies")
 LIBRARIES = ("torch", "numpy", "lightning", "jax", "dvc", "prefect")
 
 
@@ -71,6 +71,8 @@ class Bench:
                 return pipeline.stages(self.done, turn)
             case "tracking":
                 return pipeline.tracking(self.done, turn)
+            case "studies":
+                return pipeline.studies(self.base, turn)
             case "flow":
                 return pipeline.flow(self.base, turn, self.port, quick=self.quick)
             case "nothing_to_do":
