@@ -69,10 +69,8 @@ class Bench:
                 return getattr(trainings, part)(self.data, turn, quick=self.quick)
             case "stages":
                 return pipeline.stages(self.done, turn)
-            case "tracking":
-                return pipeline.tracking(self.done, turn)
-            case "studies":
-                return pipeline.studies(self.base, turn)
+            case "tracking" | "studies":
+                return getattr(pipeline, part)(self.base if part == "studies" else self.done, turn)
             case "flow":
                 return pipeline.flow(self.base, turn, self.port, quick=self.quick)
             case "nothing_to_do":
