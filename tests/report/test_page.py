@@ -165,6 +165,11 @@ def test_a_claim_shows_its_numbers_over_seeds_and_layers(claim):
     assert one.measured == ["layer 1: 2.00e-7 (1.00e-7 to 3.00e-7), 8 seeds"]
     assert many.measured == ["layer 1 to layer 3: 1.00e-7 to 3.00e-7, 8 seeds"]
     assert claims.counts([one, many]) == {"holds": 1, "does not hold": 1}
+    spans = claims.claims([claim(1) | {"over": "span"}])[0].measured
+    assert spans == ["layer 1 to layer 3: 2.00e-7, a factor of 1.00, 8 seeds"]
+    short = claim(0)
+    short["measured"] = [number | {"seeds": 7} for number in short["measured"]]
+    assert claims.claims([short])[0].measured == ["layer 1: 2.00e-7 (1.00e-7 to 3.00e-7), 7 of 8 seeds"]
 
 
 @pytest.mark.parametrize(
