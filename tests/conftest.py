@@ -12,8 +12,15 @@ from pathlib import Path
 import pytest
 import yaml
 from filelock import FileLock
+from playwright.sync_api import sync_playwright
 
 CHECKOUT = Path(__file__).parents[1]
+
+# Of Chromium: no window, and nothing that it asks of its makers.
+CHROMIUM = (
+    "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",
+    "--disable-background-networking", "--disable-component-update", "--disable-sync",
+)  # fmt: skip
 
 # A test run in the background of a script is started with Ctrl-C ignored, and would hand that on to what it starts.
 signal.signal(signal.SIGINT, signal.default_int_handler)
@@ -176,3 +183,14 @@ def _project_files() -> list[str]:
     return [
         n for n in names if Path(n).name != "dvc.lock" and not n.startswith("reports/") and (CHECKOUT / n).is_file()
     ]
+
+
+@pytest.fixture(scope="module")
+def browser():
+    """Debian's Chromium."""
+    chromium = shutil.which("chromium")
+    assert chromium, "these tests drive Chromium, install it: apt-get install chromium"
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=chromium, args=[*CHROMIUM])
+        yield browser
+        browser.close()

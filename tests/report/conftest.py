@@ -9,12 +9,10 @@ import pandas as pd
 import pytest
 import yaml
 from filelock import FileLock
-from playwright.sync_api import sync_playwright
 
 from gradflow.figures.experiment import Experiment
 from gradflow.report import page
 
-FLAGS = ("--headless", "--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-background-networking")
 IDENTITY = {"depth": 3, "width": 8, "seeds": 2, "train.steps": 6, "train.batch_size": 16, "probe.steps": [2, 4]}
 
 
@@ -109,16 +107,6 @@ def page_file(results):
         if not page.exists():
             results.run("python", "-m", "stages.report", *Inputs(results.root).arguments(page))
     return page
-
-
-@pytest.fixture(scope="session")
-def browser():
-    chromium = shutil.which("chromium")
-    assert chromium, "these tests drive Chromium, install it: apt-get install chromium"
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=chromium, args=[*FLAGS])
-        yield browser
-        browser.close()
 
 
 @pytest.fixture

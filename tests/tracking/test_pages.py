@@ -1,17 +1,11 @@
 """`make ui` in a real browser: two experiments in the list, compared, with their table and their figure."""
 
-import shutil
 import signal
 import socket
 from contextlib import contextmanager
 
 import pytest
-from playwright.sync_api import expect, sync_playwright
-
-FLAGS = (
-    "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",
-    "--disable-background-networking", "--disable-component-update", "--disable-sync",
-)  # fmt: skip
+from playwright.sync_api import expect
 
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")  # MLflow's own
 
@@ -27,16 +21,6 @@ def ui(tracked, serve, free_port, tmp_path_factory):
         assert "Traceback" not in (server.folder / "log").read_text(encoding="utf-8")
         with socket.socket() as probe:
             assert probe.connect_ex(("127.0.0.1", port)), "still serving"
-
-
-@pytest.fixture(scope="module")
-def browser():
-    chromium = shutil.which("chromium")
-    assert chromium, "these tests drive Chromium, install it: apt-get install chromium"
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=chromium, args=[*FLAGS])
-        yield browser
-        browser.close()
 
 
 @pytest.fixture
