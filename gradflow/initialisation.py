@@ -19,18 +19,19 @@ def default(network: nn.Module) -> None:
 
 def he(network: nn.Module) -> None:
     """N(0, 2/n) weights and zero biases, which keep the power of a ReLU network (He et al. 2015, 1502.01852)."""
-    for module in network.modules():
-        if isinstance(module, nn.Linear):
-            nn.init.normal_(module.weight, std=math.sqrt(2 / module.in_features))
-            nn.init.zeros_(module.bias)
+    _gaussian(network, 2.0)
 
 
 def he_over_sqrt_depth(network: nn.Module) -> None:
     """He's, with weights divided by sqrt(depth), so that depth residual branches add up to one (2010.12859)."""
-    depth = len(list(network.get_submodule("blocks").children()))
+    _gaussian(network, 2 / len(list(network.get_submodule("blocks").children())))
+
+
+def _gaussian(network: nn.Module, power: float) -> None:
+    """N(0, power/n) weights and zero biases."""
     for module in network.modules():
         if isinstance(module, nn.Linear):
-            nn.init.normal_(module.weight, std=math.sqrt(2 / (module.in_features * depth)))
+            nn.init.normal_(module.weight, std=math.sqrt(power / module.in_features))
             nn.init.zeros_(module.bias)
 
 

@@ -33,29 +33,25 @@ class StackedLinear(nn.Module):
         return torch.baddbmm(self.bias.unsqueeze(1), x, self.weight.mT)
 
 
-class Trunk(nn.Module):
-    """``block_depth(... block_1(x))``: the blocks alone, without stem and head.
+def blocks_of(block: str, settings: dict[str, Any], depth: int, width: int, linear: LinearFactory) -> nn.Sequential:
+    """``block_depth(... block_1(x))``; for the arguments see :class:`Network`."""
+    make_block = catalogue.block(block)
+    return nn.Sequential(*(make_block(width, linear, **settings) for _ in range(depth)))
 
-    Args:
-        block: Name of a block, see :mod:`gradflow.catalogue`.
-        settings: Keyword arguments of the block.
-        depth: Number of blocks.
-        width: Units of the stream.
-        linear: Makes a linear map from its input and output sizes.
-    """
+
+class Trunk(nn.Module):
+    """The blocks alone, without stem and head; for the arguments see :class:`Network`."""
 
     def __init__(
         self, block: str, settings: dict[str, Any], depth: int, width: int, linear: LinearFactory = nn.Linear
     ) -> None:
         super().__init__()
-        make_block = catalogue.block(block)
-        self.blocks = nn.ModuleList(make_block(width, linear, **settings) for _ in range(depth))
+        self.blocks = blocks_of(block, settings, depth, width, linear)
 
     def forward(self, x: Tensor) -> Tensor:
         """Map the stream x (..., batch, width) to the last one, of the same shape."""
-        for block in self.blocks:
-            x = block(x)
-        return x
+        last: Tensor = self.blocks(x)
+        return last
 
 
 def stacked(seeds: int) -> LinearFactory:
@@ -78,17 +74,13 @@ class Network(nn.Module):
         self, block: str, settings: dict[str, Any], depth: int, width: int, linear: LinearFactory = nn.Linear
     ) -> None:
         super().__init__()
-        make_block = catalogue.block(block)
         self.stem = linear(FEATURES, width)
-        self.blocks = nn.ModuleList(make_block(width, linear, **settings) for _ in range(depth))
+        self.blocks = blocks_of(block, settings, depth, width, linear)
         self.head = linear(width, CLASSES)
 
     def forward(self, x: Tensor) -> Tensor:
         """Map points x (..., batch, 2) to logits (..., batch, 2)."""
-        x = self.stem(x)
-        for block in self.blocks:
-            x = block(x)
-        logits: Tensor = self.head(x)
+        logits: Tensor = self.head(self.blocks(self.stem(x)))
         return logits
 
     def linears(self) -> list[nn.Module]:

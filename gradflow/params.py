@@ -159,7 +159,9 @@ class Plot(Section):
 def any_block(base: type[Variant]) -> Any:
     """The type of a variant: one model a block, with the settings of that block; the key "block" decides."""
     models = [
-        create_model(f"{base.__name__}_{name}", __base__=base, block=(Literal[name], ...), **catalogue.settings(name))  # type: ignore[call-overload]
+        create_model(  # type: ignore[call-overload]  # fields that are known only here
+            f"{base.__name__}_{name}", __base__=base, block=(Literal[name], ...), **catalogue.settings(name)
+        )
         for name in catalogue.names()
     ]
     return Annotated[reduce(operator.or_, models), Field(discriminator="block")]

@@ -53,7 +53,7 @@ def record(blocks: Iterable[nn.Module], x: Tensor, losses: Callable[[Tensor], Te
             linear = block.get_submodule("linear")
             hook = linear.register_forward_hook(lambda _, __, z: pre_activations.append(z))
             reading = streams[-1].view_as(streams[-1])
-            branch = block.branch(reading) if block.skip else block(reading)  # type: ignore[operator]
+            branch = block.branch(reading) if block.skip else block(reading)  # type: ignore[operator]  # a method
             hook.remove()
             skips.append(bool(block.skip))
             weights.append(linear.get_parameter("weight"))
