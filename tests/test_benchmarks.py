@@ -1,6 +1,7 @@
 """The benchmarks measure what the pipeline does by default, and their page is made from their results."""
 
 import csv
+import hashlib
 import json
 import subprocess
 import sys
@@ -8,9 +9,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import yaml
 
 from benchmarks import page
-from benchmarks.peers.job import Job
+from benchmarks.peers.job import Job, made
 from benchmarks.trainings import epoch_flops
 from gradflow import dataset, params
 
@@ -23,6 +25,14 @@ def test_the_job_of_the_peers_is_the_default_one():
     assert (Job.lr, Job.momentum, Job.clip_norm) == (config.train.lr, config.train.momentum, config.train.clip_norm)
     assert config.variants["residual"].settings() == {"scale": Job.scale}
     assert config.train.init == "default"
+
+
+def test_rows_that_a_script_makes_itself_are_those_of_the_pipeline(tmp_path):
+    stages = yaml.safe_load((ROOT / "dvc.lock").read_text(encoding="utf-8"))["stages"]
+    known = {Path(out["path"]).stem: out["md5"] for out in stages["scale"]["outs"]}
+    for part, (points, labels) in made().items():
+        dataset.write(tmp_path / part, points, labels)
+        assert hashlib.md5((tmp_path / part).read_bytes(), usedforsecurity=False).hexdigest() == known[part]
 
 
 @pytest.mark.parametrize("peer", ["recipe", "gradflow_"])

@@ -170,6 +170,13 @@ BAD = [
     ("identity", "variants.residual.scal", 1.0, "unknown key; did you mean scale? Known: block, init, scale"),
     ("identity", "variants.residual.block", "resnet", f"must be one of {', '.join(catalogue.names())}, got 'resnet'"),
     ("initialisation", "inputs.rows", 65, "must be <= 64, the width, to be orthogonal, got 65"),
+    (
+        "identity",
+        "train.batch_size",
+        100_000,
+        "must keep what is held at once <= 100,000,000 numbers, got 1,024,000,000",
+    ),
+    ("initialisation", "line.points", 2000, "must keep what is held at once <= 100,000,000 numbers, got 128,000,000"),
     ("initialisation", "line.point", 9, "unknown key; did you mean points? Known: points"),
 ]
 
