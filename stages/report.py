@@ -7,44 +7,38 @@ import click
 from gradflow import params, studies
 from gradflow.artefacts import read_json, read_table
 from gradflow.errors import RunError
-from gradflow.figures.experiment import Experiment
+from gradflow.figures import setting
 from gradflow.report import page
 
 
 @click.command()
 @click.argument("settings", type=click.Path(path_type=Path))
+@click.argument("source", type=click.Path(path_type=Path))
 @click.argument("results", type=click.Path(path_type=Path))
 @click.argument("study_settings", type=click.Path(path_type=Path))
 @click.argument("study", type=click.Path(path_type=Path))
 @click.argument("ledger", type=click.Path(path_type=Path))
 @click.argument("written", type=click.Path(path_type=Path))
-def main(settings: Path, results: Path, study_settings: Path, study: Path, ledger: Path, written: Path) -> None:
+def main(
+    settings: Path, source: Path, results: Path, study_settings: Path, study: Path, ledger: Path, written: Path
+) -> None:
     """Write the page WRITTEN.
 
-    SETTINGS is the params.yaml of the run whose tables are in RESULTS; STUDY_SETTINGS and STUDY are those of the
-    distant identity. LEDGER holds the evaluated claims (JSON).
+    SETTINGS is the params.yaml of the run whose tables are in RESULTS, SOURCE (JSON) describes its data;
+    STUDY_SETTINGS and STUDY are those of the distant identity. LEDGER holds the evaluated claims (JSON).
     """
     for path in (*(study / name for name in ("history.csv", "probe.csv", "metrics.json")), ledger):
         if not path.exists():
             raise RunError(f"{path}: missing; run `make studies`, which makes all that the page shows")
-    html = page.render(_run(settings, results), _identity(study_settings, study), read_json(ledger))
+    html = page.render(_run(settings, source, results), _identity(study_settings, study), read_json(ledger))
     written.parent.mkdir(parents=True, exist_ok=True)
     written.write_text(html, encoding="utf-8")
 
 
-def _run(settings: Path, results: Path) -> page.Run:
+def _run(settings: Path, source: Path, results: Path) -> page.Run:
     config, metrics = params.load(settings), read_json(results / "metrics.json")
-    diverged = {
-        name: {entry["seed"]: entry["epoch"] for entry in metrics[name]["diverged"]} for name in config.variants
-    }
     return page.Run(
-        Experiment(
-            depths={name: config.of(name).depth for name in config.variants},
-            seeds=config.seeds,
-            epochs=config.train.epochs,
-            diverged=diverged,
-            caption="",
-        ),
+        setting.of_recipe(config, metrics, read_json(source)),
         params.read(settings),
         metrics,
         *(read_table(results / f"{name}.csv") for name in ("gradient_norms", "probe", "history")),
@@ -52,24 +46,12 @@ def _run(settings: Path, results: Path) -> page.Run:
 
 
 def _identity(settings: Path, study: Path) -> page.Identity:
-    config = params.load(settings, model=studies.Identity)
-    probes, history = (read_table(study / f"{name}.csv") for name in ("probe", "history"))
     metrics = read_json(study / "metrics.json")
     return page.Identity(
-        Experiment(
-            depths=dict.fromkeys(config.variants, config.depth),
-            seeds=config.seeds,
-            epochs=config.train.steps,
-            diverged={
-                name: {entry["seed"]: entry["step"] for entry in metrics[name]["diverged"]} for name in config.variants
-            },
-            caption="",
-            time="step",
-        ),
+        setting.of_identity(params.load(settings, model=studies.Identity), metrics),
         params.read(settings),
         metrics,
-        probes,
-        history,
+        *(read_table(study / f"{name}.csv") for name in ("probe", "history")),
     )
 
 

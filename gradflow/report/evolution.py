@@ -67,9 +67,9 @@ def over_seeds(table: pd.DataFrame, time: str, value: str, experiment: Experimen
     low, median, high = (
         _rounded(groups.quantile(q).reindex(index).to_numpy(dtype=float).reshape(shape)) for q in (0.0, 0.5, 1.0)
     )
-    # The largest values of seeds that diverge reach up to the largest number that there is, and would flatten all else.
+    # Values of seeds that diverge reach up to the largest number that there is, and would flatten all else.
     surviving = experiment.surviving(shown)[value].to_numpy(dtype=float)
-    largest = np.concatenate([median.ravel(), surviving])
+    largest = surviving if len(surviving) else median
     positive = median[median > 0]
     smallest = float(positive.min()) if len(positive) else 0.1
     return Evolution(

@@ -16,7 +16,7 @@ from gradflow.errors import RunError
 from gradflow.figures import style
 from gradflow.figures.experiment import Experiment
 from gradflow.report import charts, claims, evolution, headline, identity
-from gradflow.report.words import count, exact, number
+from gradflow.report.words import count, number
 
 _TEMPLATES = Path(__file__).with_name("template")
 _LARGEST = 4 * 10**6  # bytes of the page
@@ -132,7 +132,6 @@ def render(run: Run, study: Identity, ledger: Sequence[Mapping[str, Any]]) -> st
         run=run,
         study=study,
         headlines=headline.headlines(run.metrics, run.experiment, run.params["analysis"]["vanished_below"]),
-        setting=setting(run.params),
         gradients=gradients,
         steps=steps,
         compared=identity.compared(study.metrics, study.experiment.depth),
@@ -152,20 +151,6 @@ def render(run: Run, study: Identity, ledger: Sequence[Mapping[str, Any]]) -> st
     if size > _LARGEST:
         raise RunError(f"the page would hold {size / 1e6:.1f} MB, more than {_LARGEST / 1e6:g}: train fewer variants")
     return page
-
-
-def setting(params: Mapping[str, Any]) -> str:
-    """The run in one sentence."""
-    train = params["train"]
-    clip = "no clipping" if train["clip_norm"] is None else f"gradients clipped at norm {exact(train['clip_norm'])}"
-    init = "PyTorch's default" if train["init"] == "default" else "He's"
-    networks, blocks = count(len(params["variants"]), "network"), count(params["depth"], "block")
-    seeds, epochs = count(params["seeds"], "seed"), count(train["epochs"], "epoch")
-    return (
-        f"{networks} of {blocks} and width {params['width']:,}, each trained from {seeds} for {epochs} of SGD"
-        f" (learning rate {exact(train['lr'])}, momentum {exact(train['momentum'])}, batches of"
-        f" {train['batch_size']:,}, {clip}), with {init} initialisation."
-    )
 
 
 def leaves(params: Mapping[str, Any], above: str = "") -> dict[str, str]:

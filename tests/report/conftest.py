@@ -57,7 +57,8 @@ class Inputs:
     def arguments(self, page):
         reports = self.root / "reports"
         identity = [self.root / "studies/identity/params.yaml", reports / "identity"]
-        return [self.root / "params.yaml", reports, *identity, reports / "claims.json", page]
+        run = [self.root / "params.yaml", self.root / "data/raw/source.json", reports]
+        return [*run, *identity, reports / "claims.json", page]
 
 
 @pytest.fixture(scope="session")
@@ -80,7 +81,7 @@ def results(shared, finished):
 def inputs(results, tmp_path):
     """The results, to be changed."""
     own = Inputs(tmp_path / "results")
-    for name in ("params.yaml", "studies/identity/params.yaml"):
+    for name in ("params.yaml", "data/raw/source.json", "studies/identity/params.yaml"):
         (own.root / name).parent.mkdir(parents=True, exist_ok=True)
         shutil.copy(results.root / name, own.root / name)
     shutil.copytree(results.root / "reports", own.root / "reports")

@@ -39,6 +39,9 @@ def test_a_missing_study_is_named_with_what_makes_it(make, inputs, missing):
     assert missing in said and "make studies" in said
 
 
+OWN = "Other than that, plain: momentum 0.375."
+
+
 def test_what_the_page_says_follows_the_run(make, inputs):
     metrics = inputs.root / "reports/metrics.json"
     numbers = json.loads(metrics.read_text(encoding="utf-8"))
@@ -52,9 +55,10 @@ def test_what_the_page_says_follows_the_run(make, inputs):
     settings = inputs.root / "params.yaml"
     params = yaml.safe_load(settings.read_text(encoding="utf-8"))
     params["train"]["lr"] = 0.0625
+    params["variants"]["plain"]["train"] = {"momentum": 0.375}
     settings.write_text(yaml.safe_dump(params), encoding="utf-8")
     text = make(inputs).read_text(encoding="utf-8")
-    for said in ("0.125 (0.100 to 0.150)", "3.25e-9", "1.5 of 3", "1 of 2 seeds diverged, epoch 2", "rate 0.0625"):
+    for said in ("0.125 (0.100 to 0.150)", "3.25e-9", "1.5 of 3", "1 of 2 seeds diverged, epoch 2", "rate 0.0625", OWN):
         assert said in text
 
 
@@ -109,6 +113,9 @@ def test_a_seed_that_diverges_does_not_flatten_the_axis():
     lost = experiment("a", seeds=3, diverged={"a": {2: 1}})
     assert evolution.over_seeds(table, "epoch", "q", lost).limits == (2.0, 2.0)
     assert evolution.over_seeds(table, "epoch", "q", experiment("a", seeds=3)).limits[1] == 1e30
+    beside = pd.concat([table[table["seed"] < 2], table.assign(variant="b", q=1e20)])
+    lost = experiment("a", "b", seeds=3, diverged={"a": {}, "b": {0: 1, 1: 1, 2: 1}})
+    assert evolution.over_seeds(beside, "epoch", "q", lost).limits[1] == 2.0
 
 
 def test_many_epochs_and_layers_are_thinned_with_both_ends_kept():
