@@ -9,6 +9,7 @@ import pandas as pd
 import pyarrow as pa
 
 from gradflow.errors import RunError
+from gradflow.writing import replacing
 
 
 def read_table(path: Path) -> pd.DataFrame:
@@ -47,8 +48,8 @@ def joined(folder: Path, variants: Iterable[str], ending: str) -> pd.DataFrame:
 
 def write_csv(path: Path, table: pd.DataFrame) -> None:
     """Write a table with nine digits, gaps for nan."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    table.to_csv(path, index=False, float_format="%.9g", lineterminator="\n")
+    with replacing(path) as file:
+        table.to_csv(file, mode="wb", index=False, float_format="%.9g", lineterminator="\n")
 
 
 def _unusable(path: Path, error: Exception) -> RunError:

@@ -5,11 +5,12 @@ from pathlib import Path
 from typing import Any
 
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
+from safetensors.torch import save as serialised
 from torch import Tensor, nn
 
 from gradflow.errors import RunError
 from gradflow.network import Network
+from gradflow.writing import replacing
 
 
 def save(path: Path, network: nn.Module, config: dict[str, Any]) -> None:
@@ -20,10 +21,10 @@ def save(path: Path, network: nn.Module, config: dict[str, Any]) -> None:
         network: A stacked network.
         config: At least ``block``, ``settings``, ``depth``, ``width`` and ``seeds``; plain JSON values.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
     tensors = {name: value.detach().cpu().contiguous() for name, value in network.named_parameters()}
     # One metadata entry only: safetensors writes several in an order that changes from run to run.
-    save_file(tensors, path, metadata={"config": json.dumps(config, sort_keys=True)})
+    with replacing(path) as file:
+        file.write(serialised(tensors, metadata={"config": json.dumps(config, sort_keys=True)}))
 
 
 def read(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:

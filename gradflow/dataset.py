@@ -9,6 +9,7 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from gradflow.errors import InputError, RunError
+from gradflow.writing import replacing
 
 Points = NDArray[np.float64]
 Labels = NDArray[np.int64]
@@ -98,8 +99,8 @@ def _listed(values: list[object]) -> str:
 
 def write(path: Path, points: Points, labels: Labels) -> None:
     """Write points (rows, 2) and labels (rows,); the same rows give the same bytes."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    pq.write_table(pa.table({"x1": points[:, 0], "x2": points[:, 1], "label": labels}), path)
+    with replacing(path) as file:
+        pq.write_table(pa.table({"x1": points[:, 0], "x2": points[:, 1], "label": labels}), file)
 
 
 def read(path: Path) -> tuple[Points, Labels]:

@@ -1,6 +1,5 @@
 """What a training leaves beside the weights: three Parquet tables and a JSON of facts, for one variant."""
 
-import json
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +9,7 @@ import pyarrow.parquet as pq
 
 from gradflow.probe import COLUMNS
 from gradflow.training import Record
+from gradflow.writing import replacing, write_json
 
 
 def write_grad_norms(path: Path, record: Record) -> None:
@@ -64,9 +64,9 @@ def write_probes(path: Path, record: Record) -> None:
 def write_facts(path: Path, record: Record, config: dict[str, Any]) -> None:
     """The configuration of the training, and where and when seeds diverged."""
     diverged = [{"seed": seed, "epoch": epoch, "step": step} for seed, (epoch, step) in sorted(record.diverged.items())]
-    path.write_text(json.dumps(config | {"diverged": diverged}, indent=2) + "\n", encoding="utf-8")
+    write_json(path, config | {"diverged": diverged})
 
 
 def _write(path: Path, table: pa.Table) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    pq.write_table(table, path, compression="zstd")
+    with replacing(path) as file:
+        pq.write_table(table, file, compression="zstd")

@@ -1,6 +1,7 @@
 """sweep: a grid of parameters, each point a DVC experiment in a copy of its own, several at once."""
 
 import csv
+import io
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -15,6 +16,7 @@ from prefect.task_runners import ThreadPoolTaskRunner
 from pydantic import Field
 
 from gradflow.errors import RunError
+from gradflow.writing import write_text
 from pipelines import checkout, dag, experiments, outcome, report
 from pipelines.cancellation import all_finished
 from pipelines.experiments import Point
@@ -93,11 +95,11 @@ def sweep(
 
 def write(path: Path, table: list[dict[str, Any]]) -> None:
     """Write a table as CSV."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("w", encoding="utf-8", newline="") as file:
-        writer = csv.DictWriter(file, list(table[0]), lineterminator="\n")
-        writer.writeheader()
-        writer.writerows(table)
+    text = io.StringIO()
+    writer = csv.DictWriter(text, list(table[0]), lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(table)
+    write_text(path, text.getvalue())
 
 
 @click.command()

@@ -9,6 +9,7 @@ from pathlib import Path
 import click
 
 from gradflow import params
+from gradflow.writing import write_text
 
 
 @click.command()
@@ -20,8 +21,7 @@ def main(passed: Path) -> None:
         from gradflow import sources  # noqa: PLC0415  # other sources need no look at the rows, nor the time for it
 
         sources.load(config)
-    passed.parent.mkdir(parents=True, exist_ok=True)
-    passed.write_text("params.yaml obeys the rules\n", encoding="utf-8")
+    write_text(passed, "params.yaml obeys the rules\n")
 
 
 if __name__ == "__main__":

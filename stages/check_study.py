@@ -5,6 +5,7 @@ from pathlib import Path
 import click
 
 from gradflow import params, studies
+from gradflow.writing import write_text
 
 
 @click.command()
@@ -13,8 +14,7 @@ from gradflow import params, studies
 def main(study: str, passed: Path) -> None:
     """Write PASSED when the params.yaml of STUDY obeys all rules."""
     params.load(model=studies.MODELS[study])
-    passed.parent.mkdir(parents=True, exist_ok=True)
-    passed.write_text("params.yaml obeys the rules\n", encoding="utf-8")
+    write_text(passed, "params.yaml obeys the rules\n")
 
 
 if __name__ == "__main__":

@@ -1,11 +1,11 @@
 """claims: what the measured numbers of all studies say of each claim."""
 
-import json
 from pathlib import Path
 
 import click
 
 from gradflow.ledger import claims, results
+from gradflow.writing import write_json, write_text
 
 
 @click.command()
@@ -16,8 +16,8 @@ from gradflow.ledger import claims, results
 def main(ledger: Path, root: Path, verdicts: Path, page: Path) -> None:
     """Judge the claims of LEDGER (YAML) by the reports in ROOT; write VERDICTS (JSON) and a PAGE (Markdown)."""
     found = results.evaluate(claims.load(ledger), root)
-    verdicts.write_text(json.dumps(found, indent=2, ensure_ascii=False, allow_nan=False) + "\n", encoding="utf-8")
-    page.write_text(results.markdown(found), encoding="utf-8")
+    write_json(verdicts, found)
+    write_text(page, results.markdown(found))
 
 
 if __name__ == "__main__":

@@ -1,11 +1,11 @@
 """fetch: bring the rows here, from whichever source, in one form."""
 
-import json
 from pathlib import Path
 
 import click
 
 from gradflow import dataset, params, sources
+from gradflow.writing import write_json
 
 
 @click.command()
@@ -24,7 +24,7 @@ def main(rows: Path, description: Path) -> None:
         "rows": len(labels),
         "classes": classes,
     }
-    description.write_text(json.dumps(about, indent=2) + "\n", encoding="utf-8")
+    write_json(description, about)
 
 
 if __name__ == "__main__":

@@ -1,11 +1,11 @@
 """gradients: from the logs of all variants to the CSV tables and metrics.json."""
 
-import json
 from pathlib import Path
 
 import click
 
 from gradflow import artefacts, gradients, params
+from gradflow.writing import write_json
 
 
 @click.command()
@@ -35,7 +35,7 @@ def main(logs: Path, norms: Path, probes: Path, history: Path, metrics: Path) ->
         )
         for variant in variants
     }
-    metrics.write_text(json.dumps(numbers, indent=2, allow_nan=False) + "\n", encoding="utf-8")
+    write_json(metrics, numbers)
 
 
 if __name__ == "__main__":

@@ -1,12 +1,12 @@
 """identity_tables: from the logs of all variants of the identity study to its CSV tables and metrics.json."""
 
-import json
 from pathlib import Path
 
 import click
 
 from gradflow import artefacts, params, studies
 from gradflow.identity_summary import summary
+from gradflow.writing import write_json
 
 
 @click.command()
@@ -31,7 +31,7 @@ def main(logs: Path, history: Path, probe: Path, metrics: Path) -> None:
         )
         for variant in config.variants
     }
-    metrics.write_text(json.dumps(numbers, indent=1, allow_nan=False) + "\n", encoding="utf-8")
+    write_json(metrics, numbers)
 
 
 if __name__ == "__main__":

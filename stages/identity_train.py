@@ -12,6 +12,7 @@ from gradflow import device, identity, params, studies
 from gradflow.errors import InputError
 from gradflow.initialisation import stack
 from gradflow.network import Trunk
+from gradflow.writing import replacing
 
 
 @click.command()
@@ -44,8 +45,8 @@ def main(variant: str, history: Path, probe: Path) -> None:
     start, end = (float(record.losses[step].mean()) for step in (0, -1))
     print(f"{variant}: loss {start:.4g} at the start, {end:.4g} after {config.train.steps} steps")
     for path, table in zip((history, probe), identity.tables(record, config.probe.instruments), strict=True):
-        path.parent.mkdir(parents=True, exist_ok=True)
-        pq.write_table(table, path, compression="zstd")
+        with replacing(path) as file:
+            pq.write_table(table, file, compression="zstd")
 
 
 if __name__ == "__main__":

@@ -1,6 +1,5 @@
 """initialisation: networks before any training, measured over many seeds, beside theory."""
 
-import json
 from pathlib import Path
 
 import click
@@ -8,6 +7,7 @@ import pandas as pd
 
 from gradflow import artefacts, device, params, signals, studies
 from gradflow.signals_summary import summary
+from gradflow.writing import write_json
 
 
 @click.command()
@@ -27,7 +27,7 @@ def main(layers: Path, shattering: Path, metrics: Path) -> None:
     for path, tables in ((layers, by_layer), (shattering, by_lag)):
         table = pd.concat(tables, names=["variant"]).reset_index(level="variant")
         artefacts.write_csv(path, table)
-    metrics.write_text(json.dumps(numbers, indent=1, allow_nan=False) + "\n", encoding="utf-8")
+    write_json(metrics, numbers)
 
 
 if __name__ == "__main__":

@@ -9,6 +9,7 @@ from gradflow.artefacts import read_json, read_table
 from gradflow.errors import RunError
 from gradflow.figures import setting
 from gradflow.report import page
+from gradflow.writing import write_text
 
 
 @click.command()
@@ -31,8 +32,7 @@ def main(
         if not path.exists():
             raise RunError(f"{path}: missing; run `make studies`, which makes all that the page shows")
     html = page.render(_run(settings, source, results), _identity(study_settings, study), read_json(ledger))
-    written.parent.mkdir(parents=True, exist_ok=True)
-    written.write_text(html, encoding="utf-8")
+    write_text(written, html)
 
 
 def _run(settings: Path, source: Path, results: Path) -> page.Run:

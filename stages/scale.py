@@ -1,6 +1,5 @@
 """scale: a stratified split, then zero mean and unit variance as seen on the train part alone."""
 
-import json
 from pathlib import Path
 
 import click
@@ -9,6 +8,7 @@ from sklearn.preprocessing import StandardScaler
 
 from gradflow import dataset, params
 from gradflow.errors import InputError
+from gradflow.writing import write_json
 
 
 @click.command()
@@ -30,7 +30,7 @@ def main(rows: Path, train: Path, validation: Path, scaler: Path) -> None:
     dataset.write(train, fitted.transform(train_points), train_labels)
     dataset.write(validation, fitted.transform(val_points), val_labels)
     numbers = {"mean": fitted.mean_.tolist(), "scale": fitted.scale_.tolist()}
-    scaler.write_text(json.dumps(numbers, indent=2) + "\n", encoding="utf-8")
+    write_json(scaler, numbers)
 
 
 if __name__ == "__main__":

@@ -5,6 +5,7 @@ from pathlib import Path
 import click
 
 from gradflow.tracking import environment, origin, result
+from gradflow.writing import write_text
 
 
 @click.command()
@@ -38,7 +39,7 @@ def main(
         raise click.UsageError("name the folders DATA MODELS LOGS REPORTS and the file TRACKED, or say --all")
     found = result.read(result.Artefacts(Path("params.yaml"), Path("dvc.lock"), data, models, logs, reports))
     done = runs.track(found, origin.current(), where, experiment)
-    tracked.write_text(f"{found.fingerprint}\n", encoding="utf-8")
+    write_text(tracked, f"{found.fingerprint}\n")
     click.echo(f"{'tracked' if done.now else 'already tracked'}: {where.page(done.experiment, done.run)}")
 
 

@@ -16,6 +16,7 @@ from matplotlib.font_manager import FontProperties, findfont, get_font
 from matplotlib.textpath import text_to_path
 
 from gradflow.figures.experiment import Experiment
+from gradflow.writing import replacing
 
 # Okabe & Ito (2008), "Color universal design": told apart with any common colour vision. Without its
 # yellow, which fades on white, and with black last.
@@ -196,8 +197,9 @@ def _legend_columns(labels: list[str]) -> int:
 
 def save(figure: Figure, path: Path, dpi: int) -> None:
     """Write ``path`` with the endings .png and .svg; the same figure gives the same bytes."""
-    path.parent.mkdir(parents=True, exist_ok=True)
     with matplotlib.rc_context(RC):
-        figure.savefig(path.with_suffix(".png"), dpi=dpi, metadata={"Software": None})
+        with replacing(path.with_suffix(".png")) as file:
+            figure.savefig(file, format="png", dpi=dpi, metadata={"Software": None})
         figure.set_layout_engine("none")  # the layout is made, and takes longer than the drawing
-        figure.savefig(path.with_suffix(".svg"), dpi=dpi, metadata={"Date": None, "Creator": None})
+        with replacing(path.with_suffix(".svg")) as file:
+            figure.savefig(file, format="svg", dpi=dpi, metadata={"Date": None, "Creator": None})
