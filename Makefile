@@ -54,6 +54,10 @@ test: lint ## Every check and test, but for those against servers and in a brows
 test-servers: setup ## Tracking, flows and the page, with real servers and a browser: some minutes more
 	pytest -n auto tests/tracking tests/flows tests/report
 
+.PHONY: test-faults
+test-faults: setup ## Kills, full disks, damaged files, senseless parameters by the hundred: an hour
+	pytest -n auto tests/faults --campaign
+
 .PHONY: bench
 bench: .venv-bench/installed ## Measure this beside what others would write (half an hour): benchmarks/README.md
 	.venv-bench/bin/python -m benchmarks.run $(BENCH)

@@ -4,7 +4,7 @@ Inputs are uniform on (-1, 1) and fresh at every step, so nothing can be learnt 
 squared error, and predicting 0 costs E[x^2] = 1/3.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -15,6 +15,7 @@ from torch import Tensor
 from gradflow import catalogue, trace
 from gradflow.network import Trunk
 from gradflow.studies import IdentityTrain
+from gradflow.unfinished import Unfinished
 
 # What the numbers of a seed are drawn for. NumPy draws them and PyTorch the weights: two streams that share nothing.
 _BATCHES, _PROBE = 0, 1
@@ -46,6 +47,7 @@ def train(
     probe_at: Sequence[int],
     instruments: Sequence[str],
     report: Callable[[], object],
+    unfinished: Unfinished | None = None,
 ) -> Record:
     """Train a stacked network in place with Adam (arXiv 1412.6980), each seed on its own; all see the same batches.
 
@@ -58,14 +60,23 @@ def train(
         probe_at: Numbers of steps after which to measure, beside before the first and after the last.
         instruments: Names of the instruments to measure with, on one batch that is never trained on.
         report: Called after each step.
+        unfinished: Where to save what is needed to go on, and to look for it; nothing is saved without.
+
+    Raises:
+        StoppedError: A signal came; the state has been saved.
     """
     parameters = list(network.parameters())
     seeds, where = len(parameters[0]), parameters[0].device
     optimizer = torch.optim.Adam(parameters, lr=config.lr, fused=True)
-    batches = _uniform(config, width, _BATCHES)
     probe_batch = next(_uniform(config, width, _PROBE)).to(where)
     record = Record(losses=torch.empty(config.steps + 1, seeds, dtype=torch.float64), probes={})
-    for step in range(config.steps + 1):
+    first = 0
+    if unfinished and (saved := unfinished.read()):
+        first = _go_on(saved, parameters, optimizer, record)
+    batches = _uniform(config, width, _BATCHES, after=first)
+    for step in range(first, config.steps + 1):
+        if unfinished and unfinished.due():
+            unfinished.save(_unfinished(step, parameters, optimizer, record), f"step {step} of {config.steps}")
         if step in {0, config.steps, *probe_at}:
             record.probes[step] = probe(network, probe_batch, instruments)
         x = next(batches).to(where)
@@ -79,6 +90,36 @@ def train(
     return record
 
 
+def _unfinished(
+    step: int, parameters: Sequence[Tensor], optimizer: torch.optim.Optimizer, record: Record
+) -> dict[str, Tensor]:
+    """All that is needed to go on with a step, by name; not copied."""
+    state = {f"parameter.{i}": parameter for i, parameter in enumerate(parameters)}
+    for i, moments in optimizer.state_dict()["state"].items():
+        state |= {f"{name}.{i}": value for name, value in moments.items()}
+    if record.probes:
+        state["probes"] = torch.stack(list(record.probes.values()))
+    return state | {"losses": record.losses[:step], "probed": torch.tensor(list(record.probes))}
+
+
+def _go_on(
+    saved: Mapping[str, Tensor], parameters: Sequence[Tensor], optimizer: torch.optim.Optimizer, record: Record
+) -> int:
+    """Be as :func:`_unfinished` found it; returns the step to go on with."""
+    moments: dict[int, dict[str, Tensor]] = {}
+    for name, value in saved.items():
+        kind, _, number = name.partition(".")
+        if kind == "parameter":
+            parameters[int(number)].data.copy_(value)
+        elif number:
+            moments.setdefault(int(number), {})[kind] = value
+    optimizer.load_state_dict(optimizer.state_dict() | {"state": moments})
+    step = len(saved["losses"])
+    record.losses[:step] = saved["losses"]
+    record.probes.update(zip(saved["probed"].tolist(), saved.get("probes", ()), strict=True))
+    return step
+
+
 def probe(network: Trunk, x: Tensor, instruments: Sequence[str]) -> Tensor:
     """Measure a batch x (batch, width) with instruments: (seeds, depth, all their columns)."""
     seeds = len(next(network.parameters()))
@@ -86,9 +127,10 @@ def probe(network: Trunk, x: Tensor, instruments: Sequence[str]) -> Tensor:
     return torch.cat([catalogue.instrument(name).measure(traced) for name in instruments], 2)
 
 
-def _uniform(config: IdentityTrain, width: int, purpose: int) -> Iterator[Tensor]:
-    """Batches (batch, width) without end."""
+def _uniform(config: IdentityTrain, width: int, purpose: int, after: int = 0) -> Iterator[Tensor]:
+    """Batches (batch, width) without end, those after the first ``after``."""
     random = np.random.default_rng((config.seed, purpose))
+    random.bit_generator.advance(after * config.batch_size * width)  # type: ignore[attr-defined]  # PCG64 has it
     while True:
         yield torch.from_numpy(random.uniform(-1, 1, (config.batch_size, width)).astype(np.float32))
 

@@ -50,6 +50,15 @@ class Probe:
         self._scratch = points.new_empty(shape)
         self._measured: dict[str, list[Tensor]] = {}
 
+    @property
+    def in_float64(self) -> bool:
+        """Whether sums are in float64, because those in float32 once lost something."""
+        return self._scratch.dtype == torch.float64
+
+    @in_float64.setter
+    def in_float64(self, exact: bool) -> None:
+        self._scratch = self._scratch.double() if exact else self._scratch.float()
+
     def __call__(self) -> Tensor:
         """Measure, with sums in float32 unless that loses something; once it does, in float64 from then on.
 
@@ -60,10 +69,10 @@ class Probe:
             which is nan for a block without a skip or a stream that is 0.
         """
         measured = self._measure()
-        if self._scratch.dtype == torch.float32 and not (
+        if not self.in_float64 and not (
             float32_will_do(measured[..., _SIZES]) and (measured[..., _MEANS].abs() < SAFE[1]).all()
         ):
-            self._scratch = self._scratch.double()
+            self.in_float64 = True
             measured = self._measure()
         added = measured[..., COLUMNS.index("branch_ratio")]
         added.masked_fill_(~(added.isfinite() & self._skips), torch.nan)

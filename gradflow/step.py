@@ -70,7 +70,7 @@ class Step:
 
     Attributes:
         alive: (seeds,), which seeds are still training.
-        loss_sum: (seeds,), the losses of the rows seen since it was last set to zero.
+        loss_sum: (seeds,), the losses of the rows seen in this epoch.
         grad_norm: (steps, seeds, layers) float32, ||dLoss/dW||_F before clipping, layers stem, 1..depth, head.
         valid: (steps, seeds), False from the step on at which a seed diverged.
         sum_in: In which type squares are summed to norms.
@@ -88,6 +88,8 @@ class Step:
         bound = math.inf if config.clip_norm is None else config.lr * config.clip_norm / (1 - config.momentum)
         self._unbounded = steps * bound > LARGEST / 1e6
         self._passes: dict[int, passes.Pass] = {}
+        self._taken = 0  # steps of this epoch
+        self._before: list[Tensor] = []  # the state at its start
         self.sum_in = torch.float32
         self._done = torch.zeros(1, dtype=torch.int64, device=weights.device)
         self.alive = new(seeds, dtype=torch.bool).logical_not_()
@@ -110,8 +112,25 @@ class Step:
         for tensor, value in zip(self.state, state, strict=True):
             tensor.copy_(value)
 
-    def epoch(self, batches: Sequence[Tensor], take: Callable[[Tensor], None]) -> None:
-        """Take a step on each batch.
+    def unfinished(self) -> dict[str, Tensor]:
+        """All that the rest of an epoch needs, by name, and what has been recorded; not copied."""
+        done = int(self._done)
+        parts = {"now": self.state, "before": self._before}
+        tensors = {f"{name}.{i}": tensor for name, state in parts.items() for i, tensor in enumerate(state)}
+        numbers = {"taken": torch.tensor(self._taken), "in_float64": torch.tensor(self.sum_in == torch.float64)}
+        return tensors | numbers | {"grad_norm": self.grad_norm[:done], "valid": self.valid[:done]}
+
+    def go_on(self, saved: Mapping[str, Tensor]) -> None:
+        """Be as the step was that gave :meth:`unfinished`, in the middle of an epoch."""
+        self.restore([saved[f"now.{i}"] for i in range(len(self.state))])
+        self._before = [saved[name].to(self._done.device) for name in saved if name.startswith("before.")]
+        self._taken = int(saved["taken"])
+        self.sum_in = torch.float64 if saved["in_float64"] else torch.float32
+        for record, name in ((self.grad_norm, "grad_norm"), (self.valid, "valid")):
+            record[: len(saved[name])] = saved[name]
+
+    def epoch(self, batches: Sequence[Tensor], take: Callable[[Tensor], None], pause: Callable[[], object]) -> None:
+        """Take a step on each batch, or on those that are left of an epoch that has been begun.
 
         Norms are summed in float32 while that loses nothing. The first epoch in which it may, by the size of the
         norms or because a seed seems to diverge, is taken again and summed in float64, and so are all that follow.
@@ -119,18 +138,30 @@ class Step:
         Args:
             batches: Each the numbers of its rows.
             take: Takes one step: this object, or what :func:`captured` makes of it.
+            pause: Called after each step.
         """
-        if self.sum_in == torch.float32:
-            first, alive, before = int(self._done), self.alive.clone(), [tensor.clone() for tensor in self.state]
-            for rows in batches:
-                take(rows)
-            norms = self.grad_norm[first : first + len(batches), alive]
-            if torch.equal(alive, self.alive) and float32_will_do(norms):
-                return
+        if not self._taken:
+            self.loss_sum.zero_()
+            self._before = [tensor.clone() for tensor in self.state] if self.sum_in == torch.float32 else []
+        self._rest_of(batches, take, pause)
+        if self.sum_in == torch.float32 and not self._was_exact():
             self.sum_in = torch.float64
-            self.restore(before)
-        for rows in batches:
+            self.restore(self._before)
+            self._before, self._taken = [], 0
+            self._rest_of(batches, take, pause)
+        self._taken = 0
+
+    def _rest_of(self, batches: Sequence[Tensor], take: Callable[[Tensor], None], pause: Callable[[], object]) -> None:
+        for rows in batches[self._taken :]:
             take(rows)
+            self._taken += 1
+            pause()
+
+    def _was_exact(self) -> bool:
+        """Whether no seed diverged in this epoch, nor any norm was too large or small for sums in float32."""
+        *_, done, alive, _ = self._before
+        norms = self.grad_norm[int(done) : int(self._done), alive]
+        return torch.equal(alive, self.alive) and bool(float32_will_do(norms))
 
     @torch.no_grad()
     def __call__(self, rows: Tensor) -> None:

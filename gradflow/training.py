@@ -1,6 +1,6 @@
 """Training: all seeds of one variant together, with the norm of every layer's gradient after every backward pass."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 import torch
@@ -11,6 +11,7 @@ from gradflow.network import Network
 from gradflow.passes import mean_losses
 from gradflow.probe import COLUMNS, Probe
 from gradflow.step import Step, captured
+from gradflow.unfinished import Unfinished
 
 
 @dataclass(frozen=True)
@@ -45,6 +46,22 @@ class Record:
     probes: dict[int, Tensor] = field(default_factory=dict)
     diverged: dict[int, tuple[int, int]] = field(default_factory=dict)
 
+    def unfinished(self, epochs: int) -> dict[str, Tensor]:
+        """What has been recorded in that many epochs besides what a step records, by name; not copied."""
+        diverged = [(seed, *when) for seed, when in self.diverged.items()]
+        return {
+            "history": self.history[:epochs],
+            "probed": torch.tensor(list(self.probes)),
+            "probes": torch.stack(list(self.probes.values())),
+            "diverged": torch.tensor(diverged, dtype=torch.int64).view(-1, 3),
+        }
+
+    def go_on(self, saved: Mapping[str, Tensor]) -> None:
+        """Hold what :meth:`unfinished` gave."""
+        self.history[: len(saved["history"])] = saved["history"]
+        self.probes = dict(zip(saved["probed"].tolist(), saved["probes"].to(self.history.device), strict=True))
+        self.diverged = {seed: (epoch, step) for seed, epoch, step in saved["diverged"].tolist()}
+
 
 def train(
     network: Network,
@@ -54,6 +71,7 @@ def train(
     probes: params.Probe,
     *,
     report: Callable[[Epoch], None],
+    unfinished: Unfinished | None = None,
 ) -> Record:
     """Train a stacked network in place with SGD, momentum and per-seed gradient-norm clipping.
 
@@ -68,6 +86,10 @@ def train(
         config: The section ``train`` of params.yaml.
         probes: The section ``probe``; the probe looks at the first rows of ``train_set``.
         report: Called after each epoch.
+        unfinished: Where to save what is needed to go on, and to look for it; nothing is saved without.
+
+    Raises:
+        StoppedError: A signal came; the state has been saved.
     """
     points, labels = train_set
     batches = -(-len(points) // config.batch_size)
@@ -82,12 +104,28 @@ def train(
     )
     probe = Probe(network, step.gradients, points[: probes.samples], labels[: probes.samples])
     order = torch.Generator().manual_seed(config.seed)
-    _probe_into(record, 0, probe, step.alive)
+    first = 1
+    if unfinished and (saved := unfinished.read()):
+        first = int(saved["epoch"])
+        step.go_on(saved)
+        record.go_on(saved)
+        order.set_state(saved["order"])
+        probe.in_float64 = bool(saved["probe_in_float64"])
+    else:
+        _probe_into(record, 0, probe, step.alive)
 
-    for epoch in range(1, config.epochs + 1):
-        step.loss_sum.zero_()
+    def save_when_due() -> None:
+        if unfinished and unfinished.due():
+            here = {"epoch": epoch, "probe_in_float64": probe.in_float64}
+            state = step.unfinished() | record.unfinished(epoch - 1) | {"order": order_before}
+            unfinished.save(
+                state | {name: torch.tensor(value) for name, value in here.items()}, f"epoch {epoch} of {config.epochs}"
+            )
+
+    for epoch in range(first, config.epochs + 1):
+        order_before = order.get_state()
         shuffled = torch.randperm(len(points), generator=order).to(points.device)
-        step.epoch(torch.split(shuffled, config.batch_size), take)
+        step.epoch(torch.split(shuffled, config.batch_size), take, save_when_due)
         with torch.no_grad():
             val_loss, val_accuracy = _validate(network, val_set, seeds)
             step.alive &= val_loss.isfinite()

@@ -5,8 +5,9 @@ import secrets
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from io import BufferedRandom
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
 from boltons.fileutils import atomic_save
 
@@ -18,7 +19,7 @@ _STALE_SECONDS = 3600  # older than any writing takes: somebody was killed
 
 
 @contextmanager
-def replacing(path: Path) -> Iterator[BinaryIO]:
+def replacing(path: Path) -> Iterator[BufferedRandom]:
     """A binary file that takes the place of ``path``, synchronised to the disk, when the block ends well.
 
     Raises:

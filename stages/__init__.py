@@ -1,1 +1,8 @@
-"""One module a DVC stage: read parameters and inputs, call the library, write the outputs."""
+"""One module a stage of DVC's, started as ``python -m stages.NAME``."""
+
+import sys
+
+from gradflow import interrupts
+
+if sys.argv[0] == "-m":  # while Python looks for the module to run: before the first of its imports
+    interrupts.end_at_once()

@@ -8,7 +8,7 @@ import click
 import pyarrow.parquet as pq
 from tqdm import tqdm
 
-from gradflow import device, identity, params, studies
+from gradflow import device, identity, params, studies, unfinished
 from gradflow.errors import InputError
 from gradflow.initialisation import stack
 from gradflow.network import Trunk
@@ -26,14 +26,19 @@ def main(variant: str, history: Path, probe: Path) -> None:
         known = ", ".join(config.variants)
         raise InputError("params.yaml: variants", f"must have an entry {variant!r}, got {known}")
     chosen = config.variants[variant]
-    where, _ = device.from_environment()
+    where, threads = device.from_environment()
     network = stack(
         partial(Trunk, chosen.block, chosen.settings(), config.depth, config.width),
         seeds=config.seeds,
         init=chosen.init,
         seed=config.train.seed,
     ).to(where)
-    with tqdm(total=config.train.steps, desc=variant, unit="step", disable=not sys.stderr.isatty()) as bar:
+    work = config.model_dump(include={"depth", "width", "seeds", "train", "probe"}) | chosen.model_dump()
+    name = unfinished.fingerprint(work | device.circumstances(where, threads), [])
+    with (
+        unfinished.kept(name) as state,
+        tqdm(total=config.train.steps, desc=variant, unit="step", disable=not sys.stderr.isatty()) as bar,
+    ):
         record = identity.train(
             network,
             config.train,
@@ -41,12 +46,13 @@ def main(variant: str, history: Path, probe: Path) -> None:
             probe_at=config.probe.steps,
             instruments=config.probe.instruments,
             report=bar.update,
+            unfinished=state,
         )
+        for path, table in zip((history, probe), identity.tables(record, config.probe.instruments), strict=True):
+            with replacing(path) as file:
+                pq.write_table(table, file, compression="zstd")
     start, end = (float(record.losses[step].mean()) for step in (0, -1))
     print(f"{variant}: loss {start:.4g} at the start, {end:.4g} after {config.train.steps} steps")
-    for path, table in zip((history, probe), identity.tables(record, config.probe.instruments), strict=True):
-        with replacing(path) as file:
-            pq.write_table(table, file, compression="zstd")
 
 
 if __name__ == "__main__":

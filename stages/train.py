@@ -9,7 +9,7 @@ import click
 import torch
 from tqdm import tqdm
 
-from gradflow import checkpoints, dataset, device, logs, params, training
+from gradflow import checkpoints, dataset, device, logs, params, training, unfinished
 from gradflow.errors import InputError
 from gradflow.initialisation import initialised
 
@@ -46,11 +46,6 @@ def main(
         init=own.train.init,
         seed=own.train.seed,
     ).to(where)
-    with tqdm(total=own.train.epochs, desc=variant, unit="epoch", disable=not sys.stderr.isatty()) as bar:
-        record = training.train(
-            network, train_set, val_set, own.train, config.probe, report=_reporter(variant, own.train.epochs, bar)
-        )
-
     about = {
         "variant": variant,
         "block": chosen.block,
@@ -60,11 +55,26 @@ def main(
         "seeds": config.seeds,
         "train": own.train.model_dump(),
     }
-    checkpoints.save(model, network, about)
-    logs.write_grad_norms(grad_norms, record)
-    logs.write_history(history, record)
-    logs.write_probes(probes, record)
-    logs.write_facts(facts, record, about | device.circumstances(where, threads))
+    circumstances = device.circumstances(where, threads)
+    work = about | circumstances | {"probe": config.probe.model_dump()}
+    with (
+        unfinished.kept(unfinished.fingerprint(work, [train, validation])) as state,
+        tqdm(total=own.train.epochs, desc=variant, unit="epoch", disable=not sys.stderr.isatty()) as bar,
+    ):
+        record = training.train(
+            network,
+            train_set,
+            val_set,
+            own.train,
+            config.probe,
+            report=_reporter(variant, own.train.epochs, bar),
+            unfinished=state,
+        )
+        checkpoints.save(model, network, about)
+        logs.write_grad_norms(grad_norms, record)
+        logs.write_history(history, record)
+        logs.write_probes(probes, record)
+        logs.write_facts(facts, record, about | circumstances)
 
 
 def _tensors(path: Path, where: torch.device) -> tuple[torch.Tensor, torch.Tensor]:
@@ -81,7 +91,7 @@ def _reporter(variant: str, epochs: int, bar: "tqdm[NoReturn]") -> Callable[[tra
             said.append(f"{epoch.seeds - epoch.training} of {epoch.seeds} seeds diverged")
         text = ", ".join(said)
         bar.set_postfix_str(text, refresh=False)
-        bar.update()
+        bar.update(epoch.number - bar.n)  # the first one may go on from where another process was
         last = epoch.number == epochs or not epoch.training
         if bar.disable and (last or epoch.number % max(1, epochs // 10) == 0):
             print(f"{variant}: epoch {epoch.number}/{epochs}, {text}", flush=True)

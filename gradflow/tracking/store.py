@@ -15,6 +15,7 @@ from mlflow.exceptions import MlflowException
 from mlflow.store.tracking.sqlalchemy_store import SqlAlchemyStore
 from sqlalchemy.exc import SQLAlchemyError
 
+from gradflow import checkout
 from gradflow.errors import InputError, RunError
 
 _SQLITE = "sqlite:///"
@@ -138,7 +139,7 @@ def find() -> Store:
     Raises:
         InputError: MLFLOW_TRACKING_URI is no address of a server or database.
     """
-    root = checkout()
+    root = checkout.root()
     uri = os.environ.get("MLFLOW_TRACKING_URI") or f"{_SQLITE}{root / 'mlflow.db'}"
     if uri.startswith(_SQLITE):
         database = root / uri.removeprefix(_SQLITE)  # the root of an experiment's copy is lost with it
@@ -159,11 +160,3 @@ def find() -> Store:
     uri = urlunsplit((parts.scheme, f"{host}{port}", parts.path, "", ""))
     os.environ["MLFLOW_TRACKING_URI"] = uri
     return Store(uri, root)
-
-
-def checkout() -> Path:
-    """The folder with ``.dvc``: of the main checkout when DVC runs this, else the nearest one upwards."""
-    if root := os.environ.get("DVC_ROOT"):
-        return Path(root).resolve()
-    here = Path.cwd()
-    return next((folder for folder in (here, *here.parents) if (folder / ".dvc").is_dir()), here)

@@ -1,0 +1,177 @@
+"""Unfinished trainings: a training that is stopped or killed leaves its state, and the same work goes on from it.
+
+The state lies in ``.unfinished/`` of the checkout, beside whatever DVC keeps. Its name is a fingerprint of all that
+the result depends on, so no other work ever sees it, and experiments in copies of the checkout find it too.
+"""
+
+import hashlib
+import io
+import json
+import os
+import sys
+import time
+from collections.abc import Iterable, Iterator, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import click
+import numpy as np
+import torch
+from torch import Tensor
+
+from gradflow import checkout
+from gradflow.errors import InputError, RunError
+from gradflow.interrupts import Interrupt, StoppedError, noticed
+from gradflow.writing import replacing
+
+FOLDER = ".unfinished"
+_REACHED = "reached"
+_DIGEST = hashlib.sha256().digest_size  # bytes at the end of a file
+# What nobody came back for.
+_KEPT_SECONDS = 14 * 24 * 3600
+_KEPT_BYTES = 4 * 2**30
+_SHARE = 1 / 50  # of its time, at most, that a training spends on copying its state
+
+
+class Unfinished:
+    """The state of one training, saved every few seconds by a thread beside it.
+
+    Args:
+        path: Its file.
+        every: Seconds between two savings; 0: only when a signal comes.
+        interrupt: Tells of signals.
+        pool: One thread.
+    """
+
+    def __init__(self, path: Path, every: float, interrupt: Interrupt, pool: ThreadPoolExecutor) -> None:
+        self.path = path
+        self._every, self._interrupt, self._pool = every or float("inf"), interrupt, pool
+        self._next = time.monotonic() + self._every
+        self._writing: Future[None] | None = None
+        self._warned = False
+
+    def read(self) -> dict[str, Tensor] | None:
+        """What an earlier process saved, by name, and a line that says so; None where there is nothing.
+
+        A damaged file is set aside with a warning.
+        """
+        try:
+            content = self.path.read_bytes()
+        except FileNotFoundError:
+            return None
+        body, digest = content[:-_DIGEST], content[-_DIGEST:]
+        if hashlib.sha256(body).digest() != digest:
+            aside = self.path.with_suffix(".damaged")
+            self.path.replace(aside)
+            _warn(f"{self.path}: is damaged, now called {aside.name}; the training starts over")
+            return None
+        with np.load(io.BytesIO(body), allow_pickle=False) as held:
+            click.echo(f"going on from {held[_REACHED]}, which an earlier run saved")
+            return {name: torch.from_numpy(held[name]) for name in held if name != _REACHED}
+
+    def due(self) -> bool:
+        """Whether to save now."""
+        if self._interrupt.number is not None:
+            return True
+        return time.monotonic() >= self._next and (self._writing is None or self._writing.done())
+
+    def save(self, state: Mapping[str, Tensor], reached: str) -> None:
+        """Save copies of tensors; when a signal has come, end.
+
+        Where they cannot be saved, e.g. on a full disk, a warning says so and the training goes on.
+
+        Args:
+            state: By name.
+            reached: How far the training is, for people.
+
+        Raises:
+            StoppedError: A signal had come.
+        """
+        start = time.monotonic()
+        arrays = {name: tensor.detach().to("cpu", copy=True).numpy() for name, tensor in state.items()}
+        arrays[_REACHED] = np.array(reached)
+        self._next = time.monotonic() + max(self._every, (time.monotonic() - start) / _SHARE)
+        saved = self._written()
+        self._writing = self._pool.submit(_write, self.path, arrays)
+        if self._interrupt.number is not None:
+            saved = self._written()
+            done = f"{reached} saved" if saved else f"{reached} could not be saved"
+            go_on = "goes on from there" if saved else "starts it over"
+            raise StoppedError(self._interrupt.number, f"{done}, `dvc repro` {go_on}")
+
+    def _written(self) -> bool:
+        """Wait for the thread; whether it could write."""
+        error = self._writing.exception() if self._writing else None
+        if isinstance(error, RunError):
+            if not self._warned:
+                _warn(f"{error.message}; the training goes on, but a kill would lose it")
+            self._warned = True
+        elif error:
+            raise error
+        return not error
+
+
+@contextmanager
+def kept(fingerprint: str) -> Iterator[Unfinished]:
+    """The state of the training of that fingerprint, deleted when the block ends without an error.
+
+    Raises:
+        InputError: GRADFLOW_SAVE_SECONDS has no usable value.
+    """
+    seconds = os.environ.get("GRADFLOW_SAVE_SECONDS") or "5"
+    if not (seconds.isascii() and seconds.isdigit() and int(seconds) <= 86_400):
+        raise InputError(
+            "environment: GRADFLOW_SAVE_SECONDS", f"must be a whole number from 0 to 86400, got {seconds!r}"
+        )
+    folder = checkout.root() / FOLDER
+    path = folder / f"{fingerprint}.npz"
+    _prune(folder, path)
+    with noticed() as interrupt, ThreadPoolExecutor(1) as pool:
+        yield Unfinished(path, int(seconds), interrupt, pool)
+    path.unlink(missing_ok=True)
+
+
+def fingerprint(work: Mapping[str, object], inputs: Iterable[Path]) -> str:
+    """A name for all that a training's result depends on: what is to be done, the data, and the code.
+
+    Args:
+        work: Parameters, device and versions of libraries; plain JSON values.
+        inputs: The files that it reads.
+    """
+    own = {"gradflow", "stages", "__main__"}  # the code that has been imported is the code that the work depends on
+    modules = {name: getattr(module, "__file__", None) for name, module in sys.modules.items()}
+    code = {name: file for name, file in modules.items() if name.split(".")[0] in own and file}
+    parts = {
+        "work": work,
+        "inputs": [_digest(path) for path in inputs],
+        "code": {name: _digest(Path(file)) for name, file in code.items()},
+    }
+    return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:32]
+
+
+def _digest(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _write(path: Path, arrays: dict[str, Any]) -> None:
+    with replacing(path) as file:
+        np.savez(file, allow_pickle=False, **arrays)
+        file.seek(0)
+        file.write(hashlib.file_digest(file, "sha256").digest())
+
+
+def _prune(folder: Path, path: Path) -> None:
+    """Delete what nobody came back for: old states, and the oldest of too many."""
+    total = 0
+    others = [(other.stat(), other) for other in folder.glob("*") if other != path]
+    for facts, other in sorted(others, key=lambda pair: -pair[0].st_mtime):
+        total += facts.st_size
+        if total > _KEPT_BYTES or time.time() - facts.st_mtime > _KEPT_SECONDS:
+            other.unlink(missing_ok=True)
+
+
+def _warn(line: str) -> None:
+    click.echo(f"gradflow: warning: {line}", err=True)

@@ -1,0 +1,211 @@
+"""A training that is stopped after any of its steps and goes on ends with the same bytes."""
+
+import signal
+import time
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+
+import numpy as np
+import pytest
+import torch
+
+from gradflow import identity, params, studies, training, unfinished
+from gradflow.initialisation import initialised, stack
+from gradflow.interrupts import Interrupt, StoppedError
+from gradflow.network import Trunk
+from gradflow.unfinished import Unfinished
+
+
+class Stopping(Unfinished):
+    """Is told to stop after so many questions whether to save."""
+
+    def __init__(self, path, after, pool):
+        self.interrupt = Interrupt()
+        super().__init__(path, 0, self.interrupt, pool)
+        self.after = after
+
+    def due(self):
+        self.after -= 1
+        if self.after == 0:
+            self.interrupt.number = signal.SIGTERM
+        return super().due()
+
+
+def moons(rows=50):
+    random = torch.Generator().manual_seed(3)
+    points = torch.randn(rows, 2, generator=random)
+    return points, (points.sum(1) > 0).long()
+
+
+def recipe(state, *, block="residual", scale=1.0, points=1.0, **changes):
+    """A small training: weights and all that was recorded, as bytes."""
+    values = {
+        "epochs": 3, "batch_size": 20, "optimizer": "sgd", "lr": 0.1, "momentum": 0.9, "clip_norm": 1.0,
+        "init": "default", "seed": 0,
+    }  # fmt: skip
+    config = params.Train.model_validate(values | changes)
+    settings = {"scale": 0.7} if block == "residual" else {}
+    network = initialised(block, settings, 3, 8, seeds=2, init="default", seed=0)
+    for parameter in network.parameters():
+        parameter.data[1] *= scale
+    rows = moons()[0] * points, moons()[1]
+    probes = params.Probe(samples=16, every=2)
+    record = training.train(network, rows, moons(20), config, probes, report=lambda _: None, unfinished=state)
+    tensors = [*network.parameters(), record.grad_norm, record.valid, record.history, *record.probes.values()]
+    return [tensor.detach().numpy().tobytes() for tensor in tensors], list(record.probes), record.diverged
+
+
+def distant_identity(state):
+    """Likewise for the identity study."""
+    network = stack(partial(Trunk, "plain", {}, 3, 4), seeds=2, init="default", seed=0)
+    config = studies.IdentityTrain.model_validate({"steps": 8, "batch_size": 5, "lr": 0.01, "seed": 0})
+    instruments = ["gradient_norms", "dead_units"]
+    record = identity.train(
+        network, config, width=4, probe_at=[3], instruments=instruments, report=lambda: None, unfinished=state
+    )
+    tensors = [*network.parameters(), record.losses, *record.probes.values()]
+    return [tensor.detach().numpy().tobytes() for tensor in tensors], list(record.probes)
+
+
+TRAININGS = {
+    "by hand": (recipe, 9),
+    "by autograd": (partial(recipe, block="rezero"), 9),
+    "no clipping": (partial(recipe, clip_norm=None), 9),
+    "an epoch taken again in float64": (partial(recipe, block="plain", points=1e-10, scale=1e-6), 12),
+    "a seed diverges": (partial(recipe, clip_norm=None, lr=10.0, scale=1e12), 12),
+    "the distant identity": (distant_identity, 9),
+}
+
+
+@pytest.mark.parametrize("name", TRAININGS)
+def test_a_training_stopped_after_any_step_ends_with_the_same_bytes(name, tmp_path, capsys):
+    train, pauses = TRAININGS[name]
+    undisturbed = train(None)
+    path = tmp_path / "state.npz"
+    stops = 0
+
+    with ThreadPoolExecutor(1) as pool:
+        for after in range(1, pauses + 1):
+            with pytest.raises(StoppedError, match=r"stopped by SIGTERM: (epoch|step) \d of \d saved, `dvc repro` goes"):
+                train(Stopping(path, after, pool))
+            stops += 1
+            assert train(Stopping(path, 0, pool)) == undisturbed
+            assert "going on from" in capsys.readouterr().out
+            path.unlink()
+        assert train(Stopping(path, pauses + 1, pool)) == undisturbed  # there is no further step
+
+    assert stops == pauses
+
+
+def test_a_training_stopped_after_each_of_its_steps_in_turn_ends_with_the_same_bytes(tmp_path):
+    undisturbed = recipe(None)
+    path = tmp_path / "state.npz"
+
+    with ThreadPoolExecutor(1) as pool:
+        for _ in range(9):
+            with pytest.raises(StoppedError):
+                recipe(Stopping(path, 1, pool))
+        assert recipe(Stopping(path, 1, pool)) == undisturbed
+
+
+@pytest.mark.parametrize("damage", ["empty", "cut", "a bit"])
+def test_a_damaged_state_is_set_aside_with_a_warning_and_the_training_starts_over(damage, tmp_path, capsys):
+    path = tmp_path / "state.npz"
+    with ThreadPoolExecutor(1) as pool:
+        with pytest.raises(StoppedError):
+            recipe(Stopping(path, 5, pool))
+        content = bytearray(path.read_bytes())
+        content[len(content) // 3] ^= 4
+        path.write_bytes({"empty": b"", "cut": content[: len(content) // 2], "a bit": content}[damage])
+
+        assert recipe(Stopping(path, 0, pool)) == recipe(None)
+
+    said = capsys.readouterr()
+    assert said.err == f"gradflow: warning: {path}: is damaged, now called state.damaged; the training starts over\n"
+    assert said.out == ""
+    assert [file.name for file in tmp_path.iterdir()] == ["state.damaged"]
+
+
+def test_a_state_is_saved_each_time_the_interval_is_over_and_no_oftener(tmp_path):
+    path, state = tmp_path / "state.npz", {"number": torch.arange(3)}
+    with ThreadPoolExecutor(1) as pool:
+        kept = Unfinished(path, 0.2, Interrupt(), pool)
+        assert not kept.due()
+        time.sleep(0.21)
+        assert kept.due()
+        kept.save(state, "epoch 1 of 2")
+        assert not kept.due()
+        state["number"] += 1  # the thread writes copies
+        time.sleep(0.21)
+        assert kept.due()
+    assert Unfinished(path, 0, Interrupt(), pool).read()["number"].tolist() == [0, 1, 2]
+
+
+def test_a_state_that_cannot_be_saved_is_a_warning_once_and_a_lost_one_is_admitted(tmp_path, capsys):
+    path = tmp_path / "state.npz"
+    path.mkdir()  # nothing can take its place
+    interrupt = Interrupt()
+    with ThreadPoolExecutor(1) as pool:
+        kept = Unfinished(path, 1, interrupt, pool)
+        for _ in range(3):
+            kept.save({"number": torch.arange(3)}, "epoch 1 of 9")
+        interrupt.number = signal.SIGINT
+        with pytest.raises(StoppedError) as stopped:
+            kept.save({"number": torch.arange(3)}, "epoch 2 of 9")
+
+    said = capsys.readouterr().err
+    assert said.count("\n") == 1 and said.startswith(f"gradflow: warning: {path}: cannot be written (Is a directory)")
+    assert stopped.value.message == "stopped by SIGINT: epoch 2 of 9 could not be saved, `dvc repro` starts it over"
+    assert stopped.value.exit_code == 130
+
+
+@pytest.mark.parametrize("changed", ["work", "rows", "code"])
+def test_other_work_has_another_fingerprint(changed, tmp_path, monkeypatch):
+    rows, code = tmp_path / "rows", tmp_path / "code.py"
+    rows.write_bytes(b"1")
+    code.write_bytes(b"1")
+    monkeypatch.setattr(training, "__file__", str(code))
+    first = unfinished.fingerprint({"depth": 3}, [rows])
+    assert unfinished.fingerprint({"depth": 3}, [rows]) == first
+
+    {"work": tmp_path / "nothing", "rows": rows, "code": code}[changed].write_bytes(b"2")
+    assert unfinished.fingerprint({"depth": 4 if changed == "work" else 3}, [rows]) != first
+
+
+def test_what_nobody_came_back_for_is_deleted(tmp_path, monkeypatch):
+    monkeypatch.setenv("DVC_ROOT", str(tmp_path))
+    monkeypatch.setattr(unfinished, "_KEPT_BYTES", 250)
+    folder = tmp_path / unfinished.FOLDER
+    folder.mkdir()
+    now = time.time()
+    for name, days in {"own": 20, "new": 0, "newer": 0, "fine": 1, "too many": 2, "old": 15}.items():
+        (folder / f"{name}.npz").write_bytes(bytes(100))
+        unfinished.os.utime(folder / f"{name}.npz", (now - days * 86_400,) * 2)
+    (folder / "new.npz").write_bytes(b"")
+
+    with unfinished.kept("own"):
+        assert {file.stem for file in folder.iterdir()} == {"own", "new", "newer", "fine"}
+    assert {file.stem for file in folder.iterdir()} == {"new", "newer", "fine"}
+
+
+def test_a_state_stays_when_the_work_ends_with_an_error(tmp_path, monkeypatch):
+    monkeypatch.setenv("DVC_ROOT", str(tmp_path))
+    with pytest.raises(ZeroDivisionError), unfinished.kept("own") as state:
+        state.save({"number": torch.arange(3)}, "epoch 1 of 2")
+        _ = 1 / 0
+
+    with unfinished.kept("own") as state:
+        assert np.array_equal(state.read()["number"], [0, 1, 2])
+    assert not state.path.exists()
+
+
+@pytest.mark.parametrize("seconds", ["-1", "1.5", "often", "86401", "٣"])
+def test_an_interval_that_is_none_is_refused(seconds, tmp_path, monkeypatch):
+    monkeypatch.setenv("DVC_ROOT", str(tmp_path))
+    monkeypatch.setenv("GRADFLOW_SAVE_SECONDS", seconds)
+
+    with pytest.raises(unfinished.InputError) as refused, unfinished.kept("own"):
+        pass
+
+    rule = f"must be a whole number from 0 to 86400, got {seconds!r}"
+    assert refused.value.message == f"environment: GRADFLOW_SAVE_SECONDS: {rule}"
