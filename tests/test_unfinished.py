@@ -58,7 +58,9 @@ def recipe(state, *, block="residual", scale=1.0, points=1.0, **changes):
 def distant_identity(state):
     """Likewise for the identity study."""
     network = stack(partial(Trunk, "plain", {}, 3, 4), seeds=2, init="default", seed=0)
-    config = studies.IdentityTrain.model_validate({"steps": 8, "batch_size": 5, "optimizer": "adam", "lr": 0.01, "seed": 0})
+    config = studies.IdentityTrain.model_validate(
+        {"steps": 8, "batch_size": 5, "optimizer": "adam", "lr": 0.01, "seed": 0}
+    )
     instruments = ["gradient_norms", "dead_units"]
     record = identity.train(
         network, config, width=4, probe_at=[3], instruments=instruments, report=lambda: None, unfinished=state
@@ -88,7 +90,9 @@ def test_a_training_stopped_after_any_step_ends_with_the_same_bytes(name, tmp_pa
 
     with ThreadPoolExecutor(1) as pool:
         for after in range(1, steps + 1):
-            with pytest.raises(StoppedError, match=r"stopped by SIGTERM: (epoch|step) \d of \d saved, `dvc repro` goes"):
+            with pytest.raises(
+                StoppedError, match=r"stopped by SIGTERM: (epoch|step) \d of \d saved, `dvc repro` goes"
+            ):
                 train(Stopping(path, after, pool))
             assert train(Stopping(path, 0, pool)) == undisturbed
             assert "going on from" in capsys.readouterr().out
@@ -189,10 +193,14 @@ def test_what_nobody_came_back_for_is_deleted(tmp_path, monkeypatch):
 
 def test_a_state_stays_when_the_work_ends_with_an_error(tmp_path, monkeypatch):
     monkeypatch.setenv("DVC_ROOT", str(tmp_path))
-    with pytest.raises(ZeroDivisionError), unfinished.kept("own") as state:
-        state.save({"number": torch.arange(3)}, "epoch 1 of 2")
-        _ = 1 / 0
 
+    def fail():
+        with unfinished.kept("own") as state:
+            state.save({"number": torch.arange(3)}, "epoch 1 of 2")
+            raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        fail()
     with unfinished.kept("own") as state:
         assert np.array_equal(state.read()["number"], [0, 1, 2])
     assert not state.path.exists()
