@@ -52,10 +52,9 @@ def promises(frames: Frames) -> Iterator[Promise]:
     """What is promised, as far as it was measured."""
     if "peers" in frames:
         yield from _of_peers(frames["peers"])
-    if "logging" in frames:
-        for seeds, of_seeds in frames["logging"].groupby("seeds"):
-            text = f"logging every norm: step with / without, {seeds} seed{'s' * int(seeds > 1)}"
-            yield Promise(text, 1.03, of_seeds["ratio"])
+    for part, what in (("logging", "logging every norm: step"), ("saving", "saving the state every 5 s: epoch")):
+        for seeds, of_seeds in frames[part].groupby("seeds") if part in frames else ():
+            yield Promise(f"{what} with / without, {seeds} seed{'s' * int(seeds > 1)}", 1.03, of_seeds["ratio"])
     if "scaling" in frames:
         yield from _of_scaling(frames["scaling"])
     if "from_nothing" in frames:

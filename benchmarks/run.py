@@ -17,7 +17,18 @@ from benchmarks.process import CHECKOUT, timed
 
 Row = dict[str, Any]
 RESULTS = CHECKOUT / "benchmarks/results.json"
-PARTS = ("peers", "logging", "scaling", "from_nothing", "nothing_to_do", "flow", "stages", "tracking", "studies")
+PARTS = (
+    "peers",
+    "logging",
+    "saving",
+    "scaling",
+    "from_nothing",
+    "nothing_to_do",
+    "flow",
+    "stages",
+    "tracking",
+    "studies",
+)
 LIBRARIES = ("torch", "numpy", "lightning", "jax", "dvc", "prefect")
 
 
@@ -65,7 +76,7 @@ class Bench:
     def measure(self, part: str, turn: int) -> list[Row]:
         """One round of a part."""
         match part:
-            case "peers" | "logging" | "scaling":
+            case _ if part in ENGINE:
                 return getattr(trainings, part)(self.data, turn, quick=self.quick)
             case "stages":
                 return pipeline.stages(self.done, turn)

@@ -86,6 +86,15 @@ def logging(data: Path, turn: int, *, quick: bool) -> list[Row]:
     ]
 
 
+def saving(data: Path, turn: int, *, quick: bool) -> list[Row]:
+    """The engine with and without saving its state, as often as it does by default."""
+    command = [*MODULE, "benchmarks.saving", f"--data={data}", f"--pairs={2 if quick else 10}"]
+    return [
+        json.loads(timed([*command, f"--seeds={seeds}"], pinned=True, **ONE_THREAD)[1]) | {"seeds": seeds}
+        for seeds in in_turns((1, 8), turn)
+    ]
+
+
 def scaling(data: Path, turn: int, *, quick: bool) -> list[Row]:
     """The engine along each axis; residual blocks are scaled by 1/sqrt(depth), so that all depths train."""
     rows = []

@@ -1,0 +1,59 @@
+"""saving: what saving the state costs; stretches with and without it take turns in one process."""
+
+import json
+import os
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import click
+import numpy as np
+import torch
+
+from benchmarks.peers.gradflow_ import tensors
+from benchmarks.peers.job import Job
+from gradflow import device, params, unfinished
+from gradflow.initialisation import initialised
+from gradflow.step import Step
+
+SECONDS = 5  # of a stretch, and the default of GRADFLOW_SAVE_SECONDS: one saving a stretch
+
+
+@click.command()
+@click.option("--data", type=click.Path(path_type=Path), default="data/scaled", show_default=True)
+@click.option("--pairs", type=click.IntRange(1), default=10, show_default=True, help="Stretches with and without.")
+@click.option("--seeds", type=click.IntRange(1), default=8, show_default=True)
+def main(data: Path, pairs: int, seeds: int) -> None:
+    """Print the ratio of the seconds of an epoch with and without as JSON."""
+    device.from_environment()
+    os.environ |= {"DVC_ROOT": str(data), "GRADFLOW_SAVE_SECONDS": str(SECONDS)}
+    job = Job("residual", seeds, 0, data, Path())
+    train_set = tensors(job.rows("train"))
+    network = initialised("residual", {"scale": job.scale}, job.depth, job.width, seeds=seeds, init="default", seed=0)
+    batches = torch.randperm(len(train_set[0])).split(job.batch_size)
+    step = Step(network, train_set, params.load().train, steps=100_000)
+    ratios, saved = [], 0
+    with unfinished.kept("benchmark") as state:
+
+        def save_when_due() -> None:
+            nonlocal saved
+            if state.due():
+                state.save(step.unfinished(), "")
+                saved += 1
+
+        def seconds(pause: Callable[[], object]) -> float:
+            start, epochs = time.perf_counter(), 0
+            while time.perf_counter() < start + SECONDS:
+                step.epoch(batches, step, pause)
+                epochs += 1
+            return (time.perf_counter() - start) / epochs
+
+        for pair in range(pairs + 1):
+            took = {way: seconds(way) for way in (save_when_due, int)[:: -1 if pair % 2 else 1]}
+            ratios.append(took[save_when_due] / took[int])
+    assert saved >= pairs, f"{saved} savings in {pairs} stretches"
+    click.echo(json.dumps({"ratio": float(np.median(ratios[1:])), "pairs": pairs}))  # the first pair warms up
+
+
+if __name__ == "__main__":
+    main()
