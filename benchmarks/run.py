@@ -17,18 +17,8 @@ from benchmarks.process import CHECKOUT, timed
 
 Row = dict[str, Any]
 RESULTS = CHECKOUT / "benchmarks/results.json"
-PARTS = (
-    "peers",
-    "logging",
-    "saving",
-    "scaling",
-    "from_nothing",
-    "nothing_to_do",
-    "flow",
-    "stages",
-    "tracking",
-    "studies",
-)
+ENGINE = ("peers", "logging", "saving", "scaling")
+PARTS = (*ENGINE, "from_nothing", "nothing_to_do", "flow", "stages", "tracking", "studies")
 LIBRARIES = ("torch", "numpy", "lightning", "jax", "dvc", "prefect")
 
 
