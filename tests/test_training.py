@@ -224,7 +224,7 @@ def test_a_gradient_too_large_to_be_squared_in_float32_is_no_divergence():
         stack.head.weight.copy_(torch.tensor([1e20, -1e20])[:, None].expand(2, 8))
     points, labels = moons()
     step = Step(stack, (points * 1e-10, labels), TRAIN, steps=1)
-    step.epoch([torch.arange(16)], step)
+    step.epoch([torch.arange(16)], step, pause=lambda: None)
     assert (step.grad_norm < 1e15).all()
     assert step.valid.all()
 
@@ -233,12 +233,12 @@ def test_an_epoch_that_needs_float64_is_taken_again():
     stack = network(block="plain", depth=3)
     step = Step(stack, moons(), TRAIN, steps=6)
     batches = torch.arange(48).split(16)
-    step.epoch(batches, step)
+    step.epoch(batches, step, pause=lambda: None)
     assert step.sum_in == torch.float32
     values, norms = stack.stem.weight.clone(), step.grad_norm.clone()
     with torch.no_grad():
         stack.head.weight.mul_(1e-25)
-    step.epoch(batches, step)
+    step.epoch(batches, step, pause=lambda: None)
     assert step.sum_in == torch.float64
     assert step.valid.all() and torch.equal(step.grad_norm[:3], norms[:3])
     assert (step.grad_norm[3:, :, :-1] > 0).all() and not torch.equal(stack.stem.weight, values)
@@ -317,8 +317,8 @@ def through_graphs(monkeypatch, warned):
     """A training on the CPU that takes the way of CUDA, and how often it may warn."""
 
     class Through(Step):
-        def epoch(self, batches, take):
-            super().epoch(batches, vars(self).setdefault("way", step_module.captured(self)))
+        def epoch(self, batches, take, pause):
+            super().epoch(batches, vars(self).setdefault("way", step_module.captured(self)), pause)
 
     monkeypatch.setattr(training, "Step", Through)
     with warnings.catch_warnings(record=True) as caught:
