@@ -55,7 +55,7 @@ def private(base: Path) -> dict[str, str]:
 def commands(folder: Path) -> dict[str, list[str]]:
     """Stage to its command, from what has run."""
     stages = yaml.safe_load((folder / "dvc.lock").read_text())["stages"]
-    return {name: shlex.split(stage["cmd"]) for name, stage in stages.items()}
+    return {name: shlex.split(stage["cmd"].replace("$DVC_STAGE", name)) for name, stage in stages.items()}
 
 
 def stages(done: Path, turn: int) -> list[Row]:

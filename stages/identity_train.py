@@ -17,11 +17,14 @@ from gradflow.writing import replacing
 
 @click.command()
 @click.argument("variant")
-@click.argument("history", type=click.Path(path_type=Path))
-@click.argument("probe", type=click.Path(path_type=Path))
-def main(variant: str, history: Path, probe: Path) -> None:
-    """Train VARIANT to give back its input; write its losses, HISTORY, and what was measured on the way, PROBE."""
+@click.argument("logs", type=click.Path(path_type=Path))
+def main(variant: str, logs: Path) -> None:
+    """Train VARIANT to give back its input; write its losses and what was measured on the way to LOGS.
+
+    VARIANT may also be what DVC calls the stage: train@VARIANT.
+    """
     config = params.load(model=studies.Identity)
+    variant = variant.rpartition("@")[2]
     if variant not in config.variants:
         known = ", ".join(config.variants)
         raise InputError("params.yaml: variants", f"must have an entry {variant!r}, got {known}")
@@ -48,7 +51,8 @@ def main(variant: str, history: Path, probe: Path) -> None:
             report=bar.update,
             unfinished=state,
         )
-        for path, table in zip((history, probe), identity.tables(record, config.probe.instruments), strict=True):
+        paths = (logs / f"{variant}.{kind}.parquet" for kind in ("history", "probe"))
+        for path, table in zip(paths, identity.tables(record, config.probe.instruments), strict=True):
             with replacing(path) as file:
                 pq.write_table(table, file, compression="zstd")
     start, end = (float(record.losses[step].mean()) for step in (0, -1))

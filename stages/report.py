@@ -4,7 +4,7 @@ from pathlib import Path
 
 import click
 
-from gradflow import params, studies
+from gradflow import params, studies, yaml12
 from gradflow.artefacts import read_json, read_table
 from gradflow.errors import RunError
 from gradflow.figures import setting
@@ -39,7 +39,7 @@ def _run(settings: Path, source: Path, results: Path) -> page.Run:
     config, metrics = params.load(settings), read_json(results / "metrics.json")
     return page.Run(
         setting.of_recipe(config, metrics, read_json(source)),
-        params.read(settings),
+        yaml12.read(settings),
         metrics,
         *(read_table(results / f"{name}.csv") for name in ("gradient_norms", "probe", "history")),
     )
@@ -49,7 +49,7 @@ def _identity(settings: Path, study: Path) -> page.Identity:
     metrics = read_json(study / "metrics.json")
     return page.Identity(
         setting.of_identity(params.load(settings, model=studies.Identity), metrics),
-        params.read(settings),
+        yaml12.read(settings),
         metrics,
         *(read_table(study / f"{name}.csv") for name in ("probe", "history")),
     )

@@ -18,16 +18,15 @@ from gradflow.initialisation import initialised
 @click.argument("variant")
 @click.argument("train", type=click.Path(path_type=Path))
 @click.argument("validation", type=click.Path(path_type=Path))
-@click.argument("model", type=click.Path(path_type=Path))
-@click.argument("grad_norms", type=click.Path(path_type=Path))
-@click.argument("history", type=click.Path(path_type=Path))
-@click.argument("probes", type=click.Path(path_type=Path))
-@click.argument("facts", type=click.Path(path_type=Path))
-def main(
-    variant: str, train: Path, validation: Path, model: Path, grad_norms: Path, history: Path, probes: Path, facts: Path
-) -> None:
-    """Train VARIANT on the TRAIN rows; write the MODEL and what was measured on the way."""
+@click.argument("models", type=click.Path(path_type=Path))
+@click.argument("measured", metavar="LOGS", type=click.Path(path_type=Path))
+def main(variant: str, train: Path, validation: Path, models: Path, measured: Path) -> None:
+    """Train VARIANT on the TRAIN rows; write its weights to MODELS and what was measured on the way to LOGS.
+
+    VARIANT may also be what DVC calls the stage: train@VARIANT.
+    """
     config = params.load()
+    variant = variant.rpartition("@")[2]
     if variant not in config.variants:
         known = ", ".join(config.variants)
         raise InputError("params.yaml: variants", f"must have an entry {variant!r}, got {known}")
@@ -70,11 +69,11 @@ def main(
             report=_reporter(variant, own.train.epochs, bar),
             unfinished=state,
         )
-        checkpoints.save(model, network, about)
-        logs.write_grad_norms(grad_norms, record)
-        logs.write_history(history, record)
-        logs.write_probes(probes, record)
-        logs.write_facts(facts, record, about | circumstances)
+        checkpoints.save(models / f"{variant}.safetensors", network, about)
+        logs.write_grad_norms(measured / f"{variant}.parquet", record)
+        logs.write_history(measured / f"{variant}.history.parquet", record)
+        logs.write_probes(measured / f"{variant}.probe.parquet", record)
+        logs.write_facts(measured / f"{variant}.json", record, about | circumstances)
 
 
 def _tensors(path: Path, where: torch.device) -> tuple[torch.Tensor, torch.Tensor]:

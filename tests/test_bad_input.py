@@ -381,7 +381,7 @@ def test_a_batch_larger_than_a_file_of_ones_own_is_refused_before_networks_are_d
     [
         ({"variants": None}, "'stages.train.foreach'", "variants: must hold keys and values, got None"),
         ({"variants": "plain"}, "'stages.train.foreach'", "variants: must hold keys and values, got 'plain'"),
-        ({"variants": ["plain"]}, "'stages.train@plain.cmd'", "variants: must hold keys and values, got ['plain']"),
+        ({"variants": ["plain"]}, "'stages.train@plain.deps'", "variants: must hold keys and values, got ['plain']"),
         ({"variants.plain": {}}, "Could not find 'item.block'", "variants.plain.block: is missing"),
     ],
 )
@@ -467,7 +467,7 @@ def test_what_an_earlier_stage_left_is_named_when_it_cannot_be_used(project, pat
     if damage == "damaged":
         target.write_bytes(b"")
     lock = yaml.safe_load((project.root / "dvc.lock").read_text(encoding="utf-8"))
-    done = project.run(*lock["stages"][stage]["cmd"].split(), code=1)
+    done = project.run("sh", "-c", lock["stages"][stage]["cmd"], code=1, DVC_STAGE=stage)
 
     assert done.stderr.startswith("gradflow: ") and done.stderr.count("\n") == 1
     assert path in done.stderr and "`dvc repro`" in done.stderr

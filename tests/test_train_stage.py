@@ -17,7 +17,7 @@ import yaml
 from gradflow import dataset
 
 ROOT = Path(__file__).parent.parent
-OUTPUTS = ["model.safetensors", "norms.parquet", "history.parquet", "probe.parquet", "facts.json"]
+OUTPUTS = [f"residual.{end}" for end in ("safetensors", "parquet", "history.parquet", "probe.parquet", "json")]
 
 
 @pytest.fixture
@@ -41,7 +41,7 @@ def change(folder, section, **values):
 
 def train(folder, variant="residual", **kwargs):
     environment = {"PYTHONPATH": str(ROOT), "PATH": os.environ["PATH"]} | kwargs.pop("env", {})
-    command = [sys.executable, "-m", "stages.train", variant, "train.parquet", "val.parquet", *OUTPUTS]
+    command = [sys.executable, "-m", "stages.train", variant, "train.parquet", "val.parquet", ".", "."]
     return subprocess.run(command, check=False, cwd=folder, env=environment, text=True, **kwargs)
 
 
@@ -77,8 +77,8 @@ def test_diverged_seeds_are_said_and_are_no_failure(folder):
     done = train(folder, capture_output=True)
     assert (done.returncode, done.stderr) == (0, "")
     assert "2 of 2 seeds diverged" in done.stdout.splitlines()[-1]
-    assert [entry["seed"] for entry in json.loads((folder / "facts.json").read_text())["diverged"]] == [0, 1]
-    for name in ("norms.parquet", "history.parquet", "probe.parquet"):
+    assert [entry["seed"] for entry in json.loads((folder / "residual.json").read_text())["diverged"]] == [0, 1]
+    for name in OUTPUTS[1:4]:
         table = pd.read_parquet(folder / name)
         assert np.isfinite(table.to_numpy(dtype=float)).all()
 
@@ -86,7 +86,7 @@ def test_diverged_seeds_are_said_and_are_no_failure(folder):
 def test_both_device_and_threads_are_recorded(folder):
     done = train(folder, env={"GRADFLOW_DEVICE": "cpu", "GRADFLOW_THREADS": "2"}, capture_output=True)
     assert done.returncode == 0
-    facts = json.loads((folder / "facts.json").read_text())
+    facts = json.loads((folder / "residual.json").read_text())
     assert (facts["device"], facts["threads"]) == ("cpu", 2)
 
 

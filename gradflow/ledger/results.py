@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from gradflow import params
+from gradflow import yaml12
 from gradflow.errors import RunError
 from gradflow.ledger import measured
 from gradflow.ledger.claims import Chapter, Claim, Ledger, Measure
@@ -82,7 +82,7 @@ def _with_parameters(measure: Measure, root: Path) -> str:
     file = root / ("params.yaml" if measure.study == "root" else f"studies/{measure.study}/params.yaml")
 
     def value(key: re.Match[str]) -> str:
-        found: Any = params.read(file)
+        found: Any = yaml12.read(file)
         for part in key[1].split("."):
             if not isinstance(found, dict) or part not in found:
                 raise RunError(f"{file}: {key[1]}: is missing, which a definition names")

@@ -12,7 +12,7 @@ from dvc.api import DVCFileSystem
 from dvc.exceptions import DvcException
 from dvc.repo import Repo
 
-from gradflow import params
+from gradflow import yaml12
 from gradflow.errors import RunError
 from gradflow.tracking import origin, result, runs
 from gradflow.tracking.store import Store, StoreError
@@ -63,7 +63,7 @@ def track(where: Store, experiment: str) -> None:
                 failed.append(f"{one.name}: {error.message}")
             except (DvcException, OSError) as error:
                 failed.append(f"{one.name}: is not whole in DVC's cache, `dvc fetch` may bring it ({error})")
-    lock = params.read(Path("dvc.lock")) if Path("dvc.lock").is_file() else {}
+    lock = yaml12.read(Path("dvc.lock")) if Path("dvc.lock").is_file() else {}
     if _STAGE in lock.get("stages", {}) and not _outdated(where.root):
         _tell("workspace", runs.track(result.read(artefacts(lock)), origin.current(), where, experiment))
     else:
@@ -101,7 +101,7 @@ def _fetch(root: Path, commit: str, pipeline: Path, folder: Path) -> Mapping[str
     if not files.exists((pipeline / "dvc.lock").as_posix()):
         return None
     # Both as parameters are read: DVC writes 0.000001 as 1e-06, which YAML takes for text.
-    lock, written = params.read(fetch("dvc.lock")), params.read(fetch("params.yaml"))
+    lock, written = yaml12.read(fetch("dvc.lock")), yaml12.read(fetch("params.yaml"))
     if _STAGE not in lock["stages"] or not _consistent(lock, written):
         return None
     for path in (dep["path"] for dep in lock["stages"][_STAGE]["deps"]):

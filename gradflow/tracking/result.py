@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 
 import pandas as pd
 
-from gradflow import dataset, params
+from gradflow import dataset, yaml12
 from gradflow.errors import RunError
 
 TABLES = ("gradient_norms.csv", "probe.csv", "history.csv")
@@ -109,7 +109,7 @@ def read(artefacts: Artefacts) -> Result:
         InputError: params.yaml is missing or not readable.
         RunError: An artefact is missing or damaged.
     """
-    document = params.read(artefacts.params)
+    document = yaml12.read(artefacts.params)
     try:
         return _read(artefacts, document)
     except (OSError, KeyError, ValueError, TypeError) as error:
