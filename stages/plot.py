@@ -41,6 +41,12 @@ def main(
     )
     points, labels = dataset.read(validation)
     extent = boundary.around(points)
+    seen = {
+        name: boundary.probabilities(
+            models / f"{name}.safetensors", configuration.of(config, name), extent, 100, without=set(seeds)
+        )
+        for name, seeds in experiment.diverged.items()
+    }
     drawn = {
         "gradient_flow": gradient_flow.draw(
             norm_table,
@@ -55,19 +61,7 @@ def main(
         "gradient_heatmap": gradient_heatmap.draw(norm_table, experiment),
         "loss_curves": loss_curves.draw(history_table, experiment),
         "activations": activations.draw(probe_table, experiment),
-        "decision_boundary": decision_boundary.draw(
-            {
-                name: boundary.probabilities(
-                    models / f"{name}.safetensors", configuration.of(config, name), extent, 100, without=set(seeds)
-                )
-                for name, seeds in experiment.diverged.items()
-            },
-            extent,
-            points,
-            labels,
-            tuple(about["classes"]),
-            experiment,
-        ),
+        "decision_boundary": decision_boundary.draw(seen, extent, points, labels, tuple(about["classes"]), experiment),
     }
     for name, figure in drawn.items():
         style.save(figure, figures / name, config.plot.dpi)
