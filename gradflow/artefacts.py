@@ -1,48 +1,42 @@
 """Artefacts: tables written in one form, and read with one line for what is missing or damaged."""
 
-import json
-from collections.abc import Iterable
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 import pandas as pd
 import pyarrow as pa
 
-from gradflow.errors import RunError
+from gradflow import manifest, parquet
+from gradflow.columns import Columns, check
 from gradflow.writing import replacing
 
 
-def read_table(path: Path) -> pd.DataFrame:
+def read_table(path: Path, holds: Columns) -> pd.DataFrame:
     """A Parquet or CSV table.
 
     Raises:
-        RunError: It is missing or damaged.
+        RunError: It is missing or damaged, or holds something else.
     """
     try:
-        return pd.read_parquet(path) if path.suffix == ".parquet" else pd.read_csv(path)
+        table = parquet.read(path).to_pandas() if path.suffix == ".parquet" else _read_csv(path, holds)
     except (OSError, ValueError, pa.ArrowException) as error:
-        raise _unusable(path, error) from None
+        raise manifest.unusable(path, error) from None
+    check(path, table, holds)
+    return table
 
 
-def read_json(path: Path) -> Any:
-    """A JSON document.
-
-    Raises:
-        RunError: It is missing or damaged.
-    """
-    try:
-        return json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise _unusable(path, error) from None
-
-
-def joined(folder: Path, variants: Iterable[str], ending: str) -> pd.DataFrame:
+def joined(folder: Path, ending: str, holds: Mapping[str, Columns]) -> pd.DataFrame:
     """One table of the variants' own, in their order, with the variant in the first column.
 
+    Args:
+        folder: Where the files lie.
+        ending: Of their names, after that of the variant.
+        holds: Variant to the columns of its table.
+
     Raises:
-        RunError: One is missing or damaged.
+        RunError: One is missing or damaged, or holds something else.
     """
-    tables = {variant: read_table(folder / f"{variant}{ending}") for variant in variants}
+    tables = {variant: read_table(folder / f"{variant}{ending}", columns) for variant, columns in holds.items()}
     return pd.concat(tables, names=["variant"]).reset_index(level="variant").reset_index(drop=True)
 
 
@@ -52,6 +46,7 @@ def write_csv(path: Path, table: pd.DataFrame) -> None:
         table.to_csv(file, mode="wb", index=False, float_format="%.9g", lineterminator="\n")
 
 
-def _unusable(path: Path, error: Exception) -> RunError:
-    reason = "missing" if isinstance(error, FileNotFoundError) else str(error).split("\n", 1)[0][:80]
-    return RunError(f"{path}: cannot be read ({reason}); run `dvc repro` to make it anew")
+def _read_csv(path: Path, holds: Columns) -> pd.DataFrame:
+    manifest.check(path)
+    kinds = {name: column.kind for name, column in holds.items()}
+    return pd.read_csv(path, dtype=kinds, keep_default_na=False, na_values=[""])  # null is a name like any other

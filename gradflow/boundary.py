@@ -1,12 +1,14 @@
 """The trained networks as functions on the plane: the probability of the second class on a grid of points."""
 
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from gradflow import checkpoints
+from gradflow import checkpoints, configuration
 from gradflow.network import Network, stacked
 
 Extent = tuple[float, float, float, float]
@@ -22,11 +24,14 @@ def around(points: NDArray[np.float64], margin: float = 0.08) -> Extent:
     return float(left), float(right), float(lower), float(upper)
 
 
-def probabilities(model: Path, extent: Extent, size: int, without: set[int]) -> NDArray[np.float64]:
+def probabilities(
+    model: Path, trained: Mapping[str, Any], extent: Extent, size: int, without: set[int]
+) -> NDArray[np.float64]:
     """Probability of the second class at the points of a grid.
 
     Args:
         model: A checkpoint.
+        trained: The configuration that it must have.
         extent: x1 of the left and right, x2 of the lower and upper column and row.
         size: Points along each edge.
         without: Seeds to leave out.
@@ -35,10 +40,11 @@ def probabilities(model: Path, extent: Extent, size: int, without: set[int]) -> 
         (seeds left, size, size), from the lower left corner, x2 along the first axis of a grid.
 
     Raises:
-        RunError: The checkpoint is not usable.
+        RunError: The checkpoint is not usable, or of another configuration.
     """
     torch.set_num_threads(1)  # the same sums, hence the same picture, on any number of cores
     tensors, config = checkpoints.read(model)
+    configuration.check(model, config, trained)
     seeds = [seed for seed in range(config["seeds"]) if seed not in without]
     if not seeds:
         return np.empty((0, size, size))

@@ -1,6 +1,11 @@
-"""Checkpoints: the weights of all seeds of a variant in one safetensors file, its configuration in the metadata."""
+"""Checkpoints: the weights of all seeds of a variant in one safetensors file, its configuration in the metadata.
 
+The metadata also hold a digest of both, so that a damaged file is recognised wherever it has been carried.
+"""
+
+import hashlib
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -8,9 +13,11 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save as serialised
 from torch import Tensor, nn
 
-from gradflow.errors import RunError
+from gradflow import manifest
 from gradflow.network import Network
 from gradflow.writing import replacing
+
+_DESCRIPTION = "config"
 
 
 def save(path: Path, network: nn.Module, config: dict[str, Any]) -> None:
@@ -23,8 +30,9 @@ def save(path: Path, network: nn.Module, config: dict[str, Any]) -> None:
     """
     tensors = {name: value.detach().cpu().contiguous() for name, value in network.named_parameters()}
     # One metadata entry only: safetensors writes several in an order that changes from run to run.
+    described = json.dumps({"config": config, "digest": _digest(tensors, config)}, sort_keys=True)
     with replacing(path) as file:
-        file.write(serialised(tensors, metadata={"config": json.dumps(config, sort_keys=True)}))
+        file.write(serialised(tensors, metadata={_DESCRIPTION: described}))
 
 
 def read(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
@@ -33,12 +41,27 @@ def read(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
     Raises:
         RunError: The file is missing or damaged, or no checkpoint of this project.
     """
+    manifest.check(path)
     try:
         with safe_open(path, framework="pt") as file:
-            config: dict[str, Any] = json.loads(file.metadata()["config"])
-            return {name: file.get_tensor(name) for name in file.keys()}, config  # noqa: SIM118  # no mapping
+            described = json.loads(file.metadata()[_DESCRIPTION])
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118  # no mapping
+        config: dict[str, Any] = described["config"]
+        intact = described["digest"] == _digest(tensors, config)
     except (OSError, SafetensorError, KeyError, TypeError, ValueError) as error:
-        raise RunError(f"{path}: is not a usable checkpoint, run `dvc repro` to make it anew ({error})") from None
+        raise manifest.unusable(path, error) from None
+    if not intact:
+        raise manifest.unusable(path, "is damaged, its digest is that of other weights or of another configuration")
+    return tensors, config
+
+
+def _digest(tensors: Mapping[str, Tensor], config: Mapping[str, Any]) -> str:
+    """SHA-256 of the configuration and of name, kind, shape and numbers of each tensor."""
+    digest = hashlib.sha256(json.dumps(config, sort_keys=True).encode())
+    for name, tensor in sorted(tensors.items()):
+        digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}".encode())
+        digest.update(tensor.numpy().data)
+    return digest.hexdigest()
 
 
 def load(path: Path | str, seed: int = 0) -> Network:

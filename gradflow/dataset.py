@@ -1,21 +1,33 @@
 """The table that goes from stage to stage: two features and a label, as Parquet with columns x1, x2, label."""
 
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
-from gradflow.errors import InputError, RunError
-from gradflow.writing import replacing
+from gradflow import manifest, parquet
+from gradflow.documents import Document
+from gradflow.errors import InputError
 
 Points = NDArray[np.float64]
 Labels = NDArray[np.int64]
 
 LARGEST = 1e30  # so that squares can be summed, and float32 holds what is scaled
 _LABEL_NAMES = ("label", "target", "class", "y")  # the first of them that there is
+_SCHEMA = pa.schema({"x1": pa.float64(), "x2": pa.float64(), "label": pa.int64()})
+
+
+class Source(Document):
+    """Where the rows of a table come from, how many there are, and how many of each class."""
+
+    source: Literal["sklearn", "hub", "file"]
+    path: str | None
+    revision: str | None
+    rows: int
+    classes: dict[str, int]
 
 
 def standardise(table: pa.Table, where: str) -> tuple[Points, Labels, list[str]]:
@@ -99,8 +111,7 @@ def _listed(values: list[object]) -> str:
 
 def write(path: Path, points: Points, labels: Labels) -> None:
     """Write points (rows, 2) and labels (rows,); the same rows give the same bytes."""
-    with replacing(path) as file:
-        pq.write_table(pa.table({"x1": points[:, 0], "x2": points[:, 1], "label": labels}), file)
+    parquet.write(path, pa.table({"x1": points[:, 0], "x2": points[:, 1], "label": labels}, schema=_SCHEMA))
 
 
 def read(path: Path) -> tuple[Points, Labels]:
@@ -109,12 +120,13 @@ def read(path: Path) -> tuple[Points, Labels]:
     Raises:
         RunError: The file is missing, damaged or holds something else.
     """
+    table = parquet.read(path)
+    if not table.schema.equals(_SCHEMA):
+        raise manifest.unusable(path, "must have the columns x1, x2 and label")
     try:
-        table = pq.read_table(path)
-    except (OSError, pa.ArrowException) as error:
-        raise RunError(f"{path}: cannot be read, run `dvc repro` to make it anew ({str(error)[:80]})") from None
-    schema = pa.schema({"x1": pa.float64(), "x2": pa.float64(), "label": pa.int64()})
-    if not table.schema.equals(schema):
-        raise RunError(f"{path}: must have the columns x1, x2 and label, run `dvc repro` to make it anew")
-    points, labels, _ = standardise(table, str(path))
+        points, labels, values = standardise(table, "")
+    except InputError as error:
+        raise manifest.unusable(path, error.message.removeprefix(": ")) from None
+    if values != ["0", "1"]:
+        raise manifest.unusable(path, f"column label: must hold 0 and 1, got {_listed([*values])}")
     return points, labels

@@ -6,7 +6,44 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from gradflow.spread import over_seeds
+from gradflow import logs, params
+from gradflow.columns import FROM_0, FROM_1, NAME, SIZE, Columns, by_variant, within
+from gradflow.documents import Document
+from gradflow.spread import Spread, over_seeds
+
+NORMS = {
+    "seed": FROM_0,
+    "epoch": FROM_1,
+    "layer": FROM_0,
+    "name": NAME,
+    "grad_norm": SIZE,
+    "grad_norm_min": SIZE,
+    "grad_norm_max": SIZE,
+}
+
+
+class Summary(Document):
+    """See :func:`summary`."""
+
+    val_accuracy: Spread
+    val_loss: Spread
+    train_loss: Spread
+    weight_grad_norm_start: list[Spread]
+    weight_grad_norm_end: list[Spread]
+    grad_first_over_last: float | None
+    decay_per_layer: float | None
+    vanished_layers: float | None
+    seeds: int
+    diverged_seeds: int
+    diverged: list[logs.Divergence]
+
+
+def tables(config: params.Params) -> tuple[Columns, Columns, Columns]:
+    """The columns of a run's gradient norms, probes and history."""
+    depth = max(config.of(variant).depth for variant in config.variants)
+    last = {"seed": config.seeds - 1, "epoch": config.train.epochs}
+    norms, probes, history = (by_variant(own, config.variants) for own in (NORMS, logs.PROBES, logs.HISTORY))
+    return within(norms, layer=depth + 1, **last), within(probes, layer=depth, **last), within(history, **last)
 
 
 def layer_name(layer: int, depth: int) -> str:

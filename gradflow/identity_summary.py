@@ -4,9 +4,37 @@ from typing import Any
 
 import pandas as pd
 
-from gradflow.spread import over_seeds
+from gradflow import catalogue, studies
+from gradflow.columns import FROM_0, FROM_1, SIZE, Column, Columns, within
+from gradflow.documents import Document
+from gradflow.spread import Spread, over_seeds
 
-_KEYS = ["seed", "step", "layer"]
+_HISTORY = {"seed": FROM_0, "step": FROM_0, "loss": SIZE}
+_KEYS = {"seed": FROM_0, "step": FROM_0, "layer": FROM_1}
+
+
+class Lost(Document):
+    """A seed whose loss stopped being finite, and before which step."""
+
+    seed: int
+    step: int
+
+
+class Summary(Document):
+    """See :func:`summary`, which also finds what the instruments measured."""
+
+    loss_start: Spread
+    loss_end: Spread
+    seeds: int
+    diverged: list[Lost]
+
+
+def tables(config: studies.Identity) -> tuple[Columns, Columns]:
+    """The columns of one variant's history and probe."""
+    measured = [column for name in config.probe.instruments for column in catalogue.instruments()[name]]
+    last = {"seed": config.seeds - 1, "step": config.train.steps}
+    probe = _KEYS | dict.fromkeys(measured, Column(gaps=True))
+    return within(_HISTORY, **last), within(probe, layer=config.depth, **last)
 
 
 def summary(history: pd.DataFrame, probe: pd.DataFrame, *, depth: int, seeds: int, steps: int) -> dict[str, Any]:

@@ -1,18 +1,73 @@
 """What a training leaves beside the weights: three Parquet tables and a JSON of facts, for one variant."""
 
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.parquet as pq
 
-from gradflow.probe import COLUMNS
-from gradflow.training import Record
-from gradflow.writing import replacing, write_json
+from gradflow import params, parquet
+from gradflow.columns import FROM_0, FROM_1, NUMBER, SHARE, SIZE, Columns, within
+from gradflow.documents import Document
+from gradflow.writing import write_json
+
+if TYPE_CHECKING:  # who reads the logs needs no PyTorch
+    from gradflow.training import Record
+
+GRAD_NORMS = {"seed": FROM_0, "epoch": FROM_1, "step": FROM_1, "layer": FROM_0, "grad_norm": SIZE}
+HISTORY = {"seed": FROM_0, "epoch": FROM_1, "train_loss": SIZE, "val_loss": SIZE, "val_accuracy": SHARE}
+PROBED = {
+    "weight_grad_norm": SIZE,
+    "delta_norm": SIZE,
+    "z_mean": NUMBER,
+    "z_std": SIZE,
+    "x_mean": NUMBER,
+    "x_std": SIZE,
+    "dead_fraction": SHARE,
+    "branch_ratio": replace(SIZE, gaps=True),
+}
+PROBES = {"seed": FROM_0, "epoch": FROM_0, "layer": FROM_1, **PROBED}
 
 
-def write_grad_norms(path: Path, record: Record) -> None:
+class Divergence(Document):
+    """Where a seed was lost; both count from 1."""
+
+    seed: int
+    epoch: int
+    step: int
+
+
+class Training(Document):
+    """Length of a training."""
+
+    epochs: int
+
+
+class Facts(Document):
+    """The configuration of a training, what it ran on, and which seeds diverged."""
+
+    depth: int
+    seeds: int
+    train: Training
+    device: str
+    threads: int
+    versions: dict[str, str]
+    diverged: list[Divergence]
+
+
+def tables(config: params.Params) -> dict[str, dict[str, Columns]]:
+    """The tables of a run: ending of the file's name to variant to columns; gradient norms, probes and history."""
+    found: dict[str, dict[str, Columns]] = {".parquet": {}, ".probe.parquet": {}, ".history.parquet": {}}
+    for variant in config.variants:
+        depth, last = config.of(variant).depth, {"seed": config.seeds - 1, "epoch": config.train.epochs}
+        found[".parquet"][variant] = within(GRAD_NORMS, layer=depth + 1, **last)
+        found[".probe.parquet"][variant] = within(PROBES, layer=depth, **last)
+        found[".history.parquet"][variant] = within(HISTORY, **last)
+    return found
+
+
+def write_grad_norms(path: Path, record: "Record") -> None:
     """Columns seed, epoch, step (both from 1), layer (0 = stem .. depth + 1 = head), grad_norm.
 
     A row a seed, step and layer, as long as the seed's loss and gradient are finite.
@@ -31,42 +86,37 @@ def write_grad_norms(path: Path, record: Record) -> None:
             "grad_norm": norms[step, seed].ravel(),
         }
     )
-    _write(path, table)
+    parquet.write(path, table)
 
 
-def write_history(path: Path, record: Record) -> None:
+def write_history(path: Path, record: "Record") -> None:
     """Columns seed, epoch (from 1), train_loss (mean over the epoch's steps), val_loss, val_accuracy."""
     history = record.history.cpu().numpy()
     seed, epoch = np.nonzero(np.isfinite(history).all(2).T)
     values = history[epoch, seed]
-    columns = {"seed": seed.astype(np.int32), "epoch": (epoch + 1).astype(np.int32)}
+    keys = {"seed": seed.astype(np.int32), "epoch": (epoch + 1).astype(np.int32)}
     names = ("train_loss", "val_loss", "val_accuracy")
-    _write(path, pa.table(columns | {name: values[:, i] for i, name in enumerate(names)}))
+    parquet.write(path, pa.table(keys | {name: values[:, i] for i, name in enumerate(names)}))
 
 
-def write_probes(path: Path, record: Record) -> None:
+def write_probes(path: Path, record: "Record") -> None:
     """Columns seed, epoch (0 = before the first step), layer (1..depth) and those of the probe."""
     epochs = np.array(list(record.probes), dtype=np.int32)
     probes = np.stack([record.probes[epoch].cpu().numpy() for epoch in epochs.tolist()])
     seed, index = np.nonzero(np.isfinite(probes[:, :, 0, 0]).T)
     values = probes[index, seed]
     depth = values.shape[1]
-    columns = {
+    keys = {
         "seed": np.repeat(seed.astype(np.int32), depth),
         "epoch": np.repeat(epochs[index], depth),
         "layer": np.tile(np.arange(1, depth + 1, dtype=np.int32), len(seed)),
     }
-    arrays = {name: values[:, :, i].ravel() for i, name in enumerate(COLUMNS)}
+    arrays = {name: values[:, :, i].ravel() for i, name in enumerate(PROBED)}
     ratio = pa.array(arrays.pop("branch_ratio"), from_pandas=True)  # nan, a block without a skip, becomes a gap
-    _write(path, pa.table(columns | arrays | {"branch_ratio": ratio}))
+    parquet.write(path, pa.table(keys | arrays | {"branch_ratio": ratio}))
 
 
-def write_facts(path: Path, record: Record, config: dict[str, Any]) -> None:
+def write_facts(path: Path, record: "Record", config: dict[str, Any]) -> None:
     """The configuration of the training, and where and when seeds diverged."""
     diverged = [{"seed": seed, "epoch": epoch, "step": step} for seed, (epoch, step) in sorted(record.diverged.items())]
     write_json(path, config | {"diverged": diverged})
-
-
-def _write(path: Path, table: pa.Table) -> None:
-    with replacing(path) as file:
-        pq.write_table(table, file, compression="zstd")

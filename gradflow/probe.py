@@ -9,22 +9,11 @@ import torch
 from torch import Tensor
 from torch.linalg import vector_norm
 
-from gradflow import passes
+from gradflow import logs, passes
 from gradflow.network import Network
 from gradflow.precision import SAFE, float32_will_do
 
-COLUMNS = (
-    "weight_grad_norm",
-    "delta_norm",
-    "z_mean",
-    "z_std",
-    "x_mean",
-    "x_std",
-    "dead_fraction",
-    "branch_ratio",
-)
-
-
+COLUMNS = tuple(logs.PROBED)
 # Norms, which must neither underflow nor overflow, and means, which may be 0.
 _SIZES = [COLUMNS.index(name) for name in ("weight_grad_norm", "delta_norm", "z_std", "x_std")]
 _MEANS = [COLUMNS.index(name) for name in ("z_mean", "x_mean")]

@@ -6,7 +6,25 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from gradflow import studies
+from gradflow.columns import FROM_0, SHARE, Column, Columns, by_variant, within
 from gradflow.spread import over_seeds
+
+_MEASURED = Column(gaps=True)
+_PREDICTED = ("power", "mean", "cosine", "stream_grad_norm", "delta_norm", "weight_grad_norm")
+_LAYERS = {
+    "seed": FROM_0,
+    "layer": FROM_0,
+    **dict.fromkeys(("first_row_power", *_PREDICTED, "gradient_gain"), _MEASURED),
+    **dict.fromkeys((f"{name}_theory" for name in _PREDICTED), _MEASURED),
+}
+_SHATTERING = {"seed": FROM_0, "lag": FROM_0, "distance": SHARE, "correlation": _MEASURED}
+
+
+def tables(config: studies.Initialisation) -> tuple[Columns, Columns]:
+    """The columns of what was measured by layer, and along a line."""
+    layers, line = (by_variant(columns, config.variants) for columns in (_LAYERS, _SHATTERING))
+    return within(layers, seed=config.seeds - 1, layer=config.depth), within(line, seed=config.seeds - 1)
 
 
 def summary(layers: pd.DataFrame, line: pd.DataFrame, log_variance: float | None) -> dict[str, Any]:

@@ -4,6 +4,22 @@ from collections.abc import Iterable
 
 import numpy as np
 
+from gradflow.documents import Document
+
+
+class Spread(Document):
+    """What :func:`over_seeds` finds."""
+
+    mean: float | None
+    std: float | None
+    min: float | None
+    max: float | None
+    seeds: int
+
+
+# What a metrics file holds of a variant, by name: a number, its spread, or either by layer; and lists of lost seeds.
+Metrics = dict[str, dict[str, Spread | float | list[Spread] | list[float | None] | list[dict[str, int]] | None]]
+
 
 def over_seeds(values: Iterable[float]) -> dict[str, float | int | None]:
     """Mean, population standard deviation, smallest and largest value, and of how many seeds.

@@ -4,7 +4,8 @@ from pathlib import Path
 
 import click
 
-from gradflow import artefacts, gradients, params
+from gradflow import artefacts, configuration, documents, gradients, params
+from gradflow.logs import Facts, tables
 from gradflow.writing import write_json
 
 
@@ -19,9 +20,11 @@ def main(logs: Path, norms: Path, probes: Path, history: Path, metrics: Path) ->
     config = params.load()
     variants = list(config.variants)
     depths = {variant: config.of(variant).depth for variant in variants}
-    norm_table = gradients.norms_by_epoch(artefacts.joined(logs, variants, ".parquet"), depths)
-    probe_table = artefacts.joined(logs, variants, ".probe.parquet")
-    history_table = artefacts.joined(logs, variants, ".history.parquet")
+    facts = {variant: documents.read(logs / f"{variant}.json", Facts) for variant in variants}
+    for variant in variants:
+        configuration.check(logs / f"{variant}.json", facts[variant], configuration.of(config, variant))
+    log, probe_table, history_table = (artefacts.joined(logs, *table) for table in tables(config).items())
+    norm_table = gradients.norms_by_epoch(log, depths)
     for path, table in ((norms, norm_table), (probes, probe_table), (history, history_table)):
         artefacts.write_csv(path, table)
 
@@ -30,7 +33,7 @@ def main(logs: Path, norms: Path, probes: Path, history: Path, metrics: Path) ->
             norm_table[norm_table["variant"] == variant],
             probe_table[probe_table["variant"] == variant],
             history_table[history_table["variant"] == variant],
-            facts=artefacts.read_json(logs / f"{variant}.json"),
+            facts=facts[variant],
             below=config.analysis.vanished_below,
         )
         for variant in variants

@@ -5,7 +5,7 @@ from pathlib import Path
 import click
 
 from gradflow import artefacts, params, studies
-from gradflow.identity_summary import summary
+from gradflow.identity_summary import summary, tables
 from gradflow.writing import write_json
 
 
@@ -17,8 +17,10 @@ from gradflow.writing import write_json
 def main(logs: Path, history: Path, probe: Path, metrics: Path) -> None:
     """Read LOGS, write the tables HISTORY and PROBE (CSV) and the METRICS (JSON)."""
     config = params.load(model=studies.Identity)
-    losses = artefacts.joined(logs, config.variants, ".history.parquet")
-    probes = artefacts.joined(logs, config.variants, ".probe.parquet")
+    losses, probes = (
+        artefacts.joined(logs, ending, dict.fromkeys(config.variants, columns))
+        for ending, columns in zip((".history.parquet", ".probe.parquet"), tables(config), strict=True)
+    )
     artefacts.write_csv(history, losses)
     artefacts.write_csv(probe, probes)
     numbers = {

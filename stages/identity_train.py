@@ -5,14 +5,12 @@ from functools import partial
 from pathlib import Path
 
 import click
-import pyarrow.parquet as pq
 from tqdm import tqdm
 
-from gradflow import device, identity, params, studies, unfinished
+from gradflow import device, identity, params, parquet, studies, unfinished
 from gradflow.errors import InputError
 from gradflow.initialisation import stack
 from gradflow.network import Trunk
-from gradflow.writing import replacing
 
 
 @click.command()
@@ -53,8 +51,7 @@ def main(variant: str, logs: Path) -> None:
         )
         paths = (logs / f"{variant}.{kind}.parquet" for kind in ("history", "probe"))
         for path, table in zip(paths, identity.tables(record, config.probe.instruments), strict=True):
-            with replacing(path) as file:
-                pq.write_table(table, file, compression="zstd")
+            parquet.write(path, table)
     start, end = (float(record.losses[step].mean()) for step in (0, -1))
     print(f"{variant}: loss {start:.4g} at the start, {end:.4g} after {config.train.steps} steps")
 

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import click
 
-from gradflow import artefacts, boundary, dataset, params, theory
+from gradflow import artefacts, boundary, configuration, dataset, documents, gradients, params, theory
 from gradflow.figures import (
     activations,
     decision_boundary,
@@ -33,12 +33,20 @@ def main(
     VALIDATION (Parquet) holds the points of the decision boundary, SOURCE (JSON) describes the data.
     """
     config = params.load()
-    about = artefacts.read_json(source)
-    experiment = setting.of_recipe(config, artefacts.read_json(metrics), about)
-
-    norm_table = artefacts.read_table(norms)
+    about = documents.read(source, dataset.Source)
+    numbers = documents.read_by_variant(metrics, gradients.Summary, config.variants)
+    experiment = setting.of_recipe(config, numbers, about)
+    norm_table, probe_table, history_table = map(
+        artefacts.read_table, (norms, probes, history), gradients.tables(config)
+    )
     points, labels = dataset.read(validation)
     extent = boundary.around(points)
+    seen = {
+        name: boundary.probabilities(
+            models / f"{name}.safetensors", configuration.of(config, name), extent, 100, without=set(seeds)
+        )
+        for name, seeds in experiment.diverged.items()
+    }
     drawn = {
         "gradient_flow": gradient_flow.draw(
             norm_table,
@@ -51,19 +59,9 @@ def main(
             vanished_below=config.analysis.vanished_below,
         ),
         "gradient_heatmap": gradient_heatmap.draw(norm_table, experiment),
-        "loss_curves": loss_curves.draw(artefacts.read_table(history), experiment),
-        "activations": activations.draw(artefacts.read_table(probes), experiment),
-        "decision_boundary": decision_boundary.draw(
-            {
-                name: boundary.probabilities(models / f"{name}.safetensors", extent, 100, without=set(seeds))
-                for name, seeds in experiment.diverged.items()
-            },
-            extent,
-            points,
-            labels,
-            tuple(about["classes"]),
-            experiment,
-        ),
+        "loss_curves": loss_curves.draw(history_table, experiment),
+        "activations": activations.draw(probe_table, experiment),
+        "decision_boundary": decision_boundary.draw(seen, extent, points, labels, tuple(about["classes"]), experiment),
     }
     for name, figure in drawn.items():
         style.save(figure, figures / name, config.plot.dpi)

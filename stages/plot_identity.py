@@ -4,8 +4,8 @@ from pathlib import Path
 
 import click
 
-from gradflow import params, studies
-from gradflow.artefacts import read_json, read_table
+from gradflow import artefacts, documents, identity_summary, params, studies
+from gradflow.columns import by_variant
 from gradflow.figures import identity_heatmap, identity_layers, identity_loss, setting, style
 
 _DPI = 150
@@ -19,8 +19,12 @@ _DPI = 150
 def main(history: Path, probe: Path, metrics: Path, figures: Path) -> None:
     """Draw the tables HISTORY and PROBE (CSV), with what METRICS (JSON) says of lost seeds, into the folder FIGURES."""
     config = params.load(model=studies.Identity)
-    losses, probes = read_table(history), read_table(probe)
-    experiment = setting.of_identity(config, read_json(metrics))
+    losses, probes = (
+        artefacts.read_table(path, by_variant(columns, config.variants))
+        for path, columns in zip((history, probe), identity_summary.tables(config), strict=True)
+    )
+    numbers = documents.read_by_variant(metrics, identity_summary.Summary, config.variants)
+    experiment = setting.of_identity(config, numbers)
     drawn = {"loss": identity_loss.draw(losses, experiment)}
     if "gradient_norms" in config.probe.instruments:
         drawn["gradients"] = identity_layers.draw(

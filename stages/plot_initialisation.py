@@ -4,7 +4,7 @@ from pathlib import Path
 
 import click
 
-from gradflow import params, studies
+from gradflow import params, signals_summary, studies
 from gradflow.artefacts import read_table
 from gradflow.figures import initialisation, style
 from gradflow.figures.experiment import Experiment
@@ -29,14 +29,14 @@ def main(layers: Path, shattering: Path, figures: Path) -> None:
             f" {config.seeds} seed{'s' * (config.seeds != 1)}, {config.inputs.rows} orthogonal inputs."
         ),
     )
-    table = read_table(layers)
+    by_layer, by_lag = map(read_table, (layers, shattering), signals_summary.tables(config))
     drawn = {
         "signals": initialisation.draw(
-            table, None, experiment, initialisation.SIGNALS, "What networks carry forward at their start"
+            by_layer, None, experiment, initialisation.SIGNALS, "What networks carry forward at their start"
         ),
         "gradients": initialisation.draw(
-            table,
-            read_table(shattering),
+            by_layer,
+            by_lag,
             experiment,
             initialisation.GRADIENTS,
             "Gradients at the start, and how they shatter",

@@ -4,10 +4,12 @@ from pathlib import Path
 
 import click
 
-from gradflow import params, studies, yaml12
-from gradflow.artefacts import read_json, read_table
+from gradflow import dataset, documents, gradients, identity_summary, params, studies, yaml12
+from gradflow.artefacts import read_table
+from gradflow.columns import by_variant
 from gradflow.errors import RunError
 from gradflow.figures import setting
+from gradflow.ledger.evaluated import Evaluated
 from gradflow.report import page
 from gradflow.writing import write_text
 
@@ -31,27 +33,37 @@ def main(
     for path in (*(study / name for name in ("history.csv", "probe.csv", "metrics.json")), ledger):
         if not path.exists():
             raise RunError(f"{path}: missing; run `make studies`, which makes all that the page shows")
-    html = page.render(_run(settings, source, results), _identity(study_settings, study), read_json(ledger))
+    html = page.render(
+        _run(settings, source, results), _identity(study_settings, study), documents.read(ledger, list[Evaluated])
+    )
     write_text(written, html)
 
 
 def _run(settings: Path, source: Path, results: Path) -> page.Run:
-    config, metrics = params.load(settings), read_json(results / "metrics.json")
+    config = params.load(settings)
+    metrics = documents.read_by_variant(results / "metrics.json", gradients.Summary, config.variants)
+    names = ("gradient_norms", "probe", "history")
     return page.Run(
-        setting.of_recipe(config, metrics, read_json(source)),
+        setting.of_recipe(config, metrics, documents.read(source, dataset.Source)),
         yaml12.read(settings),
         metrics,
-        *(read_table(results / f"{name}.csv") for name in ("gradient_norms", "probe", "history")),
+        *(
+            read_table(results / f"{name}.csv", holds)
+            for name, holds in zip(names, gradients.tables(config), strict=True)
+        ),
     )
 
 
 def _identity(settings: Path, study: Path) -> page.Identity:
-    metrics = read_json(study / "metrics.json")
+    config = params.load(settings, model=studies.Identity)
+    metrics = documents.read_by_variant(study / "metrics.json", identity_summary.Summary, config.variants)
+    history, probe = identity_summary.tables(config)
     return page.Identity(
-        setting.of_identity(params.load(settings, model=studies.Identity), metrics),
+        setting.of_identity(config, metrics),
         yaml12.read(settings),
         metrics,
-        *(read_table(study / f"{name}.csv") for name in ("probe", "history")),
+        read_table(study / "probe.csv", by_variant(probe, config.variants)),
+        read_table(study / "history.csv", by_variant(history, config.variants)),
     )
 
 

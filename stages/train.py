@@ -9,7 +9,7 @@ import click
 import torch
 from tqdm import tqdm
 
-from gradflow import checkpoints, dataset, device, logs, params, training, unfinished
+from gradflow import checkpoints, configuration, dataset, device, logs, params, training, unfinished
 from gradflow.errors import InputError
 from gradflow.initialisation import initialised
 
@@ -45,15 +45,7 @@ def main(variant: str, train: Path, validation: Path, models: Path, measured: Pa
         init=own.train.init,
         seed=own.train.seed,
     ).to(where)
-    about = {
-        "variant": variant,
-        "block": chosen.block,
-        "settings": chosen.settings(),
-        "depth": own.depth,
-        "width": config.width,
-        "seeds": config.seeds,
-        "train": own.train.model_dump(),
-    }
+    about = configuration.of(config, variant)
     circumstances = device.circumstances(where, threads)
     work = about | circumstances | {"probe": config.probe.model_dump()}
     with (

@@ -34,7 +34,13 @@ WHOLE = ("check", "check_study", "track")  # modules that read all of the parame
 # Folders whose files are found by name, as a stage may list them.
 FOUND = ("gradflow/blocks", "gradflow/instruments")
 
-WHOLE_TYPES = ("Params", "params.Params", "Initialisation")  # of arguments that hold all parameters
+WHOLE_TYPES = (
+    "Params",
+    "params.Params",
+    "Initialisation",
+    "studies.Identity",
+    "studies.Initialisation",
+)  # of arguments that hold all parameters
 
 # Large libraries that importing a stage may load; each costs up to seconds.
 HEAVY = {"datasets", "matplotlib", "mlflow", "pandas", "plotly", "prefect", "pyarrow", "scipy", "sklearn", "torch"}

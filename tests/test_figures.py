@@ -292,7 +292,7 @@ def test_boundary_evaluates_each_seed_left_and_says_where_there_is_no_boundary(t
     about = {"block": "residual", "settings": {"scale": 0.5}, "depth": 3, "width": 8, "seeds": 3}
     network = initialised("residual", {"scale": 0.5}, 3, 8, seeds=3, init="default", seed=0)
     checkpoints.save(tmp_path / "r.safetensors", network, about)
-    grids = boundary.probabilities(tmp_path / "r.safetensors", EXTENT, 5, without={1})
+    grids = boundary.probabilities(tmp_path / "r.safetensors", about, EXTENT, 5, without={1})
     assert grids.shape == (2, 5, 5)
     import torch
 
@@ -300,7 +300,7 @@ def test_boundary_evaluates_each_seed_left_and_says_where_there_is_no_boundary(t
     for grid, seed in zip(grids, (0, 2), strict=True):
         single = checkpoints.load(tmp_path / "r.safetensors", seed)(corner).softmax(1)[0, 1].item()
         assert grid[-1, 0] == pytest.approx(single, abs=1e-6)
-    assert boundary.probabilities(tmp_path / "r.safetensors", EXTENT, 5, without={0, 1, 2}).shape == (0, 5, 5)
+    assert boundary.probabilities(tmp_path / "r.safetensors", about, EXTENT, 5, without={0, 1, 2}).shape == (0, 5, 5)
 
 
 def test_a_network_that_sees_one_class_everywhere_is_named():

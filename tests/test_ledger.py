@@ -275,7 +275,7 @@ def test_the_stage_writes_what_is_in_git(folder):
 def test_a_missing_study_or_figure_is_one_line(folder):
     (folder / "reports/recipe/metrics.json").unlink()
     code, line = run(folder)
-    assert code == 1 and line.startswith("reports/recipe/metrics.json: cannot be read (missing); run `dvc repro`")
+    assert code == 1 and line.startswith("reports/recipe/metrics.json: is missing; run `dvc repro`")
     assert line.endswith("(claim plain-learns-nothing)")
     (folder / "reports/recipe/figures/loss_curves.png").unlink()
     code, line = run(folder)

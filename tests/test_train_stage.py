@@ -125,7 +125,7 @@ def test_missing_data_is_one_line(folder):
     (folder / "val.parquet").unlink()
     done = train(folder, capture_output=True)
     assert done.returncode == 1
-    assert done.stderr.startswith("gradflow: val.parquet: cannot be read, run `dvc repro`")
+    assert done.stderr.startswith("gradflow: val.parquet: is missing; run `dvc repro`")
     assert done.stderr.count("\n") == 1
 
 

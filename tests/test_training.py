@@ -157,12 +157,14 @@ def test_checkpoint_gives_an_ordinary_module(tmp_path):
         checkpoints.load(tmp_path / "a.safetensors", seed=3)
 
 
-@pytest.mark.parametrize("damage", [b"", b"not a checkpoint", None])
-def test_damaged_checkpoint_is_named(tmp_path, damage):
+@pytest.mark.parametrize(
+    ("damage", "said"), [(b"", "cannot be read"), (b"not a checkpoint", "cannot be read"), (None, "is missing")]
+)
+def test_damaged_checkpoint_is_named(tmp_path, damage, said):
     path = tmp_path / "broken.safetensors"
     if damage is not None:
         path.write_bytes(damage)
-    with pytest.raises(RunError, match=r"broken\.safetensors: is not a usable checkpoint"):
+    with pytest.raises(RunError, match=rf"broken\.safetensors: {said}.*run `dvc repro`"):
         checkpoints.load(path)
 
 

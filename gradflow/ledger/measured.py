@@ -6,9 +6,10 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from gradflow import artefacts
+from gradflow import documents
 from gradflow.errors import RunError
 from gradflow.ledger.claims import Claim
+from gradflow.spread import Metrics
 
 
 @dataclass(frozen=True)
@@ -54,7 +55,7 @@ def read(claim: Claim, reports: Path) -> list[Measured]:
         RunError: The metrics file or a number is missing; names file and key.
     """
     file = file_of(claim.measure.study, reports)
-    document = artefacts.read_json(file)
+    document = documents.read(file, Metrics)
     found = []
     for name, path in claim.measure.paths().items():
         numbers = _ratio(document, file, path) if " / " in path else list(_numbers(document, file, path))

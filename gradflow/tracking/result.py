@@ -10,7 +10,9 @@ from typing import Any, NamedTuple
 
 import pandas as pd
 
-from gradflow import dataset, yaml12
+from gradflow import artefacts as tables
+from gradflow import dataset, documents, gradients, logs, manifest, yaml12
+from gradflow.columns import by_variant
 from gradflow.errors import RunError
 
 TABLES = ("gradient_norms.csv", "probe.csv", "history.csv")
@@ -118,12 +120,10 @@ def read(artefacts: Artefacts) -> Result:
 
 def _read(artefacts: Artefacts, document: Mapping[str, Any]) -> Result:
     reports = artefacts.reports
-    tables = {name: pd.read_csv(reports / name) for name in TABLES if name != "probe.csv"}
-    numbers = json.loads((reports / "metrics.json").read_text(encoding="utf-8"))
-    variants = [
-        _variant(artefacts, name, tables["history.csv"], tables["gradient_norms.csv"], numbers[name])
-        for name in document["variants"]
-    ]
+    history = tables.read_table(reports / "history.csv", by_variant(logs.HISTORY))
+    norms = tables.read_table(reports / "gradient_norms.csv", by_variant(gradients.NORMS))
+    numbers = documents.read_by_variant(reports / "metrics.json", gradients.Summary, document["variants"])
+    variants = [_variant(artefacts, name, history, norms, numbers[name]) for name in document["variants"]]
     files = {
         "": [
             *(reports / name for name in (*TABLES, "metrics.json")),
@@ -139,13 +139,15 @@ def _read(artefacts: Artefacts, document: Mapping[str, Any]) -> Result:
     content += [variant.checkpoint for variant in variants]
     content += [artefacts.logs / f"{variant.name}.json" for variant in variants]
     content += [split.path for split in data]
+    for path in content:
+        manifest.check(path)
     return Result(flat, data, variants, files, _fingerprint(flat, content))
 
 
 def _variant(
     artefacts: Artefacts, name: str, history: pd.DataFrame, norms: pd.DataFrame, numbers: Mapping[str, Any]
 ) -> Variant:
-    facts = json.loads((artefacts.logs / f"{name}.json").read_text(encoding="utf-8"))
+    facts = documents.read(artefacts.logs / f"{name}.json", logs.Facts)
     history = history[history["variant"] == name]
     norms = norms[norms["variant"] == name]
     final = history[history["epoch"] == facts["train"]["epochs"]]
@@ -199,7 +201,7 @@ def _layers(norms: pd.DataFrame, depth: int) -> Iterator[Point]:
 
 
 def _data(folder: Path) -> list[DataSet]:
-    source = json.loads((folder / "raw" / "source.json").read_text(encoding="utf-8"))
+    source = documents.read(folder / "raw" / "source.json", dataset.Source)
     splits = []
     for split, context in (("train", "training"), ("val", "validation")):
         path = folder / "scaled" / f"{split}.parquet"

@@ -15,8 +15,8 @@ import yaml
 from gradflow import dataset
 
 ROOT = Path(__file__).parents[2]
-FILES = ["train.parquet", "val.parquet", "model.safetensors", "norms.parquet", "history.parquet", "probe.parquet"]
-FILES += ["facts.json"]
+ROWS = ["train.parquet", "val.parquet"]
+OUTPUTS = [f"residual.{end}" for end in ("safetensors", "parquet", "history.parquet", "probe.parquet", "json")]
 SAVED = r"gradflow: stopped by {name}: epoch \d+ of 400 saved, `dvc repro` goes on from there\n"
 
 
@@ -40,7 +40,7 @@ def write(folder, *, rows, depth, width, seeds, epochs, batch_size):
 
 
 def start(folder, stage="train", *arguments, **variables):
-    command = [sys.executable, "-m", f"stages.{stage}", *(arguments or ("residual", *FILES))]
+    command = [sys.executable, "-m", f"stages.{stage}", *(arguments or ("residual", *ROWS, ".", "."))]
     environment = {"PYTHONPATH": str(ROOT), "PATH": os.environ["PATH"], "GRADFLOW_DEVICE": "cpu"} | variables
     pipes = {"stdin": subprocess.DEVNULL, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
     return subprocess.Popen(command, cwd=folder, env=environment, text=True, **pipes)
@@ -51,7 +51,7 @@ def finished(folder):
     process = start(folder)
     out, err = process.communicate()
     assert (process.returncode, err) == (0, "")
-    outputs = {name: (folder / name).read_bytes() for name in FILES[2:]}
+    outputs = {name: (folder / name).read_bytes() for name in OUTPUTS}
     for name in outputs:
         (folder / name).unlink()
     return outputs, out
@@ -71,7 +71,7 @@ def test_a_signal_in_training_saves_ends_within_three_seconds_and_the_next_run_g
 
     assert process.returncode == 128 + number
     assert re.fullmatch(SAVED.format(name=name), err), err
-    assert sorted(path.name for path in folder.iterdir()) == sorted([".unfinished", "params.yaml", *FILES[:2]])
+    assert sorted(path.name for path in folder.iterdir()) == sorted([".unfinished", "params.yaml", *ROWS])
     again, out = finished(folder)
     assert again == undisturbed
     assert out.startswith("going on from epoch ") and "epoch 40/400" not in out
@@ -126,7 +126,7 @@ def test_another_run_never_takes_the_state_of_other_work(folder):
 @pytest.mark.parametrize("delay", [0, 0.4])
 @pytest.mark.parametrize(("stage", "name"), [("train", "SIGTERM"), ("plot", "SIGINT")])
 def test_a_signal_while_a_stage_imports_what_it_needs_is_one_line(folder, stage, name, delay):
-    arguments = FILES if stage == "train" else [str(number) for number in range(7)]
+    arguments = [*ROWS, ".", "."] if stage == "train" else [str(number) for number in range(7)]
     process = start(folder, stage, "residual", *arguments)
     while not catches(process.pid, signal.SIGTERM):
         assert process.poll() is None

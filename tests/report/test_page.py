@@ -46,7 +46,7 @@ def test_what_the_page_says_follows_the_run(make, inputs):
     metrics = inputs.root / "reports/metrics.json"
     numbers = json.loads(metrics.read_text(encoding="utf-8"))
     numbers["residual"] |= {
-        "val_accuracy": {"mean": 0.125, "std": 0.1, "min": 0.1, "max": 0.15},
+        "val_accuracy": {"mean": 0.125, "std": 0.1, "min": 0.1, "max": 0.15, "seeds": 1},
         "grad_first_over_last": 3.25e-9,
         "vanished_layers": 1.5,
         "diverged": [{"seed": 1, "epoch": 2, "step": 0}],
@@ -65,7 +65,7 @@ def test_what_the_page_says_follows_the_run(make, inputs):
 def test_a_run_of_which_no_seed_is_left_is_still_a_page(make, inputs):
     reports = inputs.root / "reports"
     metrics = json.loads((reports / "metrics.json").read_text(encoding="utf-8"))
-    nothing = dict.fromkeys(("mean", "std", "min", "max"))
+    nothing = dict.fromkeys(("mean", "std", "min", "max")) | {"seeds": 0}
     for name, found in metrics.items():
         found |= {"val_accuracy": nothing, "grad_first_over_last": None, "vanished_layers": None}
         found["diverged"] = [{"seed": seed, "epoch": 1, "step": 0} for seed in (0, 1)]

@@ -1,0 +1,42 @@
+"""What is read of an evaluated claim, as reports/claims.json holds it."""
+
+from typing import Literal
+
+from gradflow.documents import Document
+
+
+class Source(Document):
+    """Where the claim comes from."""
+
+    text: str
+    arxiv: list[str]
+
+
+class Number(Document):
+    """A measured number; see :class:`gradflow.ledger.measured.Measured`."""
+
+    name: str
+    entry: str
+    mean: float
+    min: float
+    max: float
+    seeds: int | None
+    trained: int | None
+
+
+class Evaluated(Document):
+    """The claim, what was measured, and the verdict."""
+
+    id: str
+    claim: str
+    source: Source
+    predicted: str | float
+    study: str
+    definition: str
+    over: str
+    test: str
+    measured: list[Number]
+    kind: Literal["holds", "does not hold", "holds only for"]
+    verdict: str
+    figure: str | None
+    note: str | None
