@@ -1,6 +1,8 @@
 """The two ways in which a command ends badly, each with one line on standard error."""
 
+import os
 import sys
+from types import TracebackType
 from typing import IO, Any
 
 import click
@@ -29,3 +31,12 @@ class InputError(RunError):
 
     def __init__(self, where: str, rule: str) -> None:
         super().__init__(f"{where}: {rule}")
+
+
+def say_what_the_system_refused(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
+    """One line in place of a traceback where nobody foresaw an OSError, e.g. standard output on a full disk."""
+    if isinstance(error, OSError):
+        RunError(f"{error}; mend that, then run `dvc repro` again").show()
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # for what Python would still write at its end
+    else:
+        sys.__excepthook__(kind, error, trace)

@@ -26,16 +26,19 @@ def replacing(path: Path) -> Iterator[BufferedRandom]:
         RunError: It cannot be written, e.g. on a full disk; whatever lay at ``path`` is as it was.
     """
     part = path.with_name(f"{path.name}.{secrets.token_hex(4)}{_PART}")  # two processes may write the same file
+    saving = atomic_save(str(path), part_file=part.name)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         for left in path.parent.glob(f"{path.name}.*{_PART}"):
-            if time.time() - left.stat().st_mtime > _STALE_SECONDS:
-                left.unlink()
-        with atomic_save(str(path), part_file=part.name) as file:
+            with suppress(FileNotFoundError):  # it has been moved to its place meanwhile
+                if time.time() - left.stat().st_mtime > _STALE_SECONDS:
+                    left.unlink()
+        with saving as file:
             yield file
     except OSError as error:
         with suppress(OSError):
             part.unlink()
+            saving.part_file.close()  # left open where its last bytes could not be written
         reason = error.strerror or str(error).split("\n", 1)[0][:80]
         raise RunError(f"{path}: cannot be written ({reason}); mend that, then run `dvc repro` again") from None
 

@@ -1,0 +1,264 @@
+"""A full disk: every stage says so in one line, leaves what was there, and gives the same results afterwards."""
+
+import errno
+import hashlib
+import json
+import os
+import re
+import shlex
+import shutil
+import subprocess
+import sys
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import pytest
+import yaml
+from filelock import FileLock
+
+from gradflow.errors import RunError
+from gradflow.writing import write_text
+
+CHECKOUT = Path(__file__).parents[2]
+PIPELINES = (".", "studies/identity", "studies/initialisation", "studies/recipe", "ledger")
+UNLIMITED = 2**40
+LAST = ("plot", "track", "report")  # nothing depends on them
+
+STUDIES = {
+    "identity": {
+        "depth": 3,
+        "width": 8,
+        "seeds": 2,
+        "train.steps": 6,
+        "train.batch_size": 16,
+        "probe.steps": [2, 4],
+        "variants": {"residual": {"block": "residual", "scale": 1.0, "init": "he"}},
+    },
+    "initialisation": {"depth": 3, "width": 8, "seeds": 3, "inputs.rows": 8, "line.points": 5},
+    "recipe": {
+        "depth": 3,
+        "width": 8,
+        "seeds": 2,
+        "data.samples": 120,
+        "train.epochs": 2,
+        "train.batch_size": 32,
+        "probe.samples": 32,
+        "probe.every": 1,
+        "plot.dpi": 50,
+        "variants": {"plain": {"block": "plain"}, "residual": {"block": "residual", "scale": 0.5}},
+    },
+}
+# Those of git ask for studies of full size.
+CLAIMS = {
+    "sources": {"theory": "derived"},
+    "chapters": {
+        "recipe": {
+            "title": "Two moons",
+            "claims": {
+                "accuracy": {
+                    "claim": "Accuracy is a share.",
+                    "source": {"text": "theory"},
+                    "predicted": "0 to 1",
+                    "measure": {"study": "root", "metrics": "plain.val_accuracy", "definition": "after training"},
+                    "test": {"within": [0, 1]},
+                    "figure": "figures/loss_curves.png",
+                }
+            },
+        }
+    },
+}
+
+
+@dataclass(frozen=True)
+class Command:
+    """What DVC runs for a stage, and what it expects then."""
+
+    pipeline: str
+    stage: str
+    module: str
+    arguments: list[str]
+    outs: list[Path]  # seen from the root
+
+
+def commands(root):
+    """Of all stages of all pipelines, each after those that it needs."""
+    for pipeline in PIPELINES:
+        folder = root / pipeline
+        for name, stage in yaml.safe_load((folder / "dvc.yaml").read_text())["stages"].items():
+            keys = yaml.safe_load((folder / "params.yaml").read_text())["variants"] if "foreach" in stage else [None]
+            for key in keys:
+                text = json.dumps(stage.get("do", stage)).replace("${key}", str(key))
+                definition = json.loads(text)
+                _, module, *arguments = shlex.split(re.sub(r".*python (?=-m)", "", definition["cmd"]))
+                outs = [out if isinstance(out, str) else next(iter(out)) for out in _outs(definition)]
+                paths = [Path(os.path.normpath(Path(pipeline) / out)) for out in outs]
+                yield Command(pipeline, f"{name}@{key}" if key else name, module, arguments, paths)
+
+
+def _outs(definition):
+    return [*definition.get("outs", []), *definition.get("metrics", [])]
+
+
+@pytest.fixture(scope="session")
+def whole(shared, fresh):
+    """A project with all pipelines small, not run."""
+    project = replace(fresh, root=shared / "whole project", env=fresh.env | {"MLFLOW_TRACKING_URI": ""})
+    with FileLock(shared / "whole.lock"):
+        if not project.root.exists():
+            draft = fresh.copy(shared / "draft whole")
+            for name, values in STUDIES.items():
+                replace(draft, root=draft.root / "studies" / name).change(values)
+            (draft.root / "ledger" / "claims.yaml").write_text(yaml.safe_dump(CLAIMS, sort_keys=False))
+            draft.run("git", "commit", "--quiet", "--all", "--message", "Small")
+            draft.root.rename(project.root)
+    return project
+
+
+@pytest.fixture(scope="module")
+def fork(clean_env):
+    """Run a stage in a project with a limit to its files, in a fork of a process that has imported it."""
+    server = subprocess.Popen(
+        [sys.executable, CHECKOUT / "tests/faults/forks.py"],
+        cwd=CHECKOUT,
+        env=clean_env,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+
+    def run(project, command, limit=UNLIMITED):
+        request = {
+            "module": command.module,
+            "arguments": command.arguments,
+            "folder": str(project.root / command.pipeline),
+            "env": project.env,
+            "limit": limit,
+        }
+        server.stdin.write(json.dumps(request) + "\n")
+        server.stdin.flush()
+        return json.loads(server.stdout.readline())
+
+    yield run
+    server.stdin.close()
+    server.wait()
+    server.stdout.close()
+
+
+def contents(root):
+    """All files to their hashes, without what git, DVC and the tracking database keep for themselves."""
+    return {
+        str(path.relative_to(root)): hashlib.sha256(path.read_bytes()).hexdigest()
+        for path in root.rglob("*")
+        if path.is_file()
+        and not path.relative_to(root).parts[0].startswith((".", "mlflow.db", "mlartifacts"))
+        and "__pycache__" not in path.parts
+    }
+
+
+def one_line(done):
+    """What a stage said, if that is one line of this project with exit code 1."""
+    assert done["code"] == 1, done
+    assert re.fullmatch(r"gradflow: [^\n]+\n", done["said"]), done["said"]
+    return done["said"]
+
+
+def test_each_stage_says_so_in_one_line_and_harms_nothing(whole, fork, tmp_path):
+    project = whole.copy(tmp_path / "a project")
+    (project.root / "reports/figures").mkdir(parents=True)
+    (project.root / "reports/figures/loss_curves.png").touch()  # the ledger asks for it, drawing it takes long
+    tried = {"stages.track"}  # too slow for every day
+    for command in commands(project.root):
+        if command.module not in tried:
+            tried.add(command.module)
+            before = contents(project.root)
+            said = one_line(fork(project, command, limit=10))
+            assert "cannot be written (File too large); mend that, then run `dvc repro` again" in said
+            assert contents(project.root) == before, command
+        if command.pipeline != "studies/recipe" and command.stage not in LAST:
+            assert fork(project, command) == {"code": 0, "said": ""}
+
+
+@pytest.mark.campaign
+def test_at_whatever_size_a_file_meets_the_full_disk_results_are_right_afterwards(whole, fork, tmp_path):
+    project = whole.copy(tmp_path / "a project")
+    for command in commands(project.root):
+        assert fork(project, command) == {"code": 0, "said": ""}
+        undisturbed = contents(project.root)
+        for limit in limits(project, command):
+            if command.module == "stages.track":
+                (project.root / "mlflow.db").unlink(missing_ok=True)
+            one_line(fork(project, command, limit))
+            assert contents(project.root) == undisturbed, (command, limit)
+
+            for path in command.outs:
+                remove(project.root / path)
+            one_line(fork(project, command, limit))
+            assert contents(project.root).items() <= undisturbed.items(), (command, limit)
+            assert fork(project, command) == {"code": 0, "said": ""}
+            assert contents(project.root) == undisturbed, (command, limit)
+
+
+def limits(project, command):
+    """Sizes in bytes that some file of a stage is too large for."""
+    sizes = [size for path in command.outs for size in sizes_of(project.root / path)]
+    if command.module == "stages.track":
+        return [0, 100_000]  # of a database of some 900 kB
+    return sorted({0, 1, max(sizes) - 1, *(size // 2 for size in sizes)})
+
+
+def sizes_of(path):
+    return [file.stat().st_size for file in path.iterdir()] if path.is_dir() else [path.stat().st_size]
+
+
+def remove(path):
+    if path.is_dir():
+        shutil.rmtree(path)
+    else:
+        path.unlink(missing_ok=True)
+
+
+def test_an_output_that_cannot_be_written_for_another_reason_is_one_line_too(whole, fork, tmp_path):
+    project = whole.copy(tmp_path / "a project")
+    check = next(commands(project.root))
+    (path,) = (project.root / out for out in check.outs)
+
+    path.mkdir()
+    assert "data/checked: cannot be written (Is a directory)" in one_line(fork(project, check))
+    assert [*path.parent.glob("checked*")] == [path] and not [*path.iterdir()]
+
+    path.rmdir()
+    in_the_way = replace(check, arguments=["params.yaml/checked"])
+    assert "params.yaml/checked: cannot be written (File exists)" in one_line(fork(project, in_the_way))
+
+
+def test_a_folder_that_may_not_be_written_is_one_line(whole, tmp_path):
+    project = whole.copy(tmp_path / "a project")
+    (project.root / "data").chmod(0o555)
+    powers = "--bounding-set=-dac_override,-dac_read_search"  # root's, to write where it may not
+    drop = ["setpriv", powers] if os.geteuid() == 0 else []
+    done = project.run(*drop, "python", "-m", "stages.check", "data/checked", code=1)
+    line = "data/checked: cannot be written (Permission denied); mend that, then run `dvc repro` again"
+    assert done.stderr == f"gradflow: {line}\n"
+
+
+@pytest.mark.parametrize("step", ["open", "fsync", "rename"])
+@pytest.mark.parametrize("old", [b"old", None])
+def test_whatever_step_of_writing_fails_the_old_file_stays_and_nothing_else(tmp_path, monkeypatch, step, old):
+    path = tmp_path / "folder" / "table"
+    if old:
+        path.parent.mkdir()
+        path.write_bytes(old)
+
+    def fail(*_, **__):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(os, step, fail)
+    with pytest.raises(RunError, match=r"table: cannot be written \(No space left on device\)"):
+        write_text(path, "new")
+    monkeypatch.undo()
+    assert {file.name: file.read_bytes() for file in path.parent.iterdir()} == ({"table": old} if old else {})
+
+
+def test_a_full_disk_behind_standard_output_is_one_line(whole):
+    done = whole.run("sh", "-c", "python -m stages.check --help > /dev/full", code=1)
+    assert done.stderr == "gradflow: [Errno 28] No space left on device; mend that, then run `dvc repro` again\n"
