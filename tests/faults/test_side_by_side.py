@@ -1,0 +1,193 @@
+"""Several at once in one checkout: right results or one clear line, never a mixture.
+
+Flows beside each other and beside DVC: tests/flows/test_flow_reproduce.py. Experiments that track at once:
+tests/tracking/test_runs.py.
+"""
+
+import json
+import os
+import random
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import yaml
+
+CHECKOUT = Path(__file__).parents[2]
+
+# A stage that notes whatever it finds in params.yaml until it is let go; nobody holds it in an experiment's copy.
+STAGE = """
+import time
+from pathlib import Path
+
+def found():
+    try:
+        return Path("params.yaml").read_text()
+    except OSError as error:
+        return repr(error)
+
+seen = {found(): None}
+Path("in.log").touch()
+while Path("hold.log").exists():
+    seen[found()] = None
+    time.sleep(0.002)
+Path("seen.txt").write_text("".join(seen))
+"""
+PIPELINE = {
+    "stages": {"watch": {"cmd": "python -m stages.watch", "params": ["a"], "deps": ["stages"], "outs": ["seen.txt"]}}
+}
+
+
+@pytest.fixture
+def toy(fresh, tmp_path):
+    """A repository of git and DVC with one stage, which runs as stages do; its params.yaml has been edited."""
+    project = replace(fresh, root=tmp_path / "a toy")
+    shutil.copytree(CHECKOUT / "gradflow", project.root / "gradflow")
+    (project.root / "stages").mkdir()
+    shutil.copy(CHECKOUT / "stages/__init__.py", project.root / "stages")
+    (project.root / "stages/watch.py").write_text(STAGE)
+    (project.root / "dvc.yaml").write_text(yaml.safe_dump(PIPELINE))
+    (project.root / "params.yaml").write_text("a: 1\n")
+    (project.root / ".gitignore").write_text("*.log\n/seen.txt\n__pycache__/\n")
+    (project.root / ".dvcignore").write_text("__pycache__/\n")
+    project.run("git", "init", "--quiet", "--initial-branch=main")
+    project.run("dvc", "init", "--quiet")
+    project.run("git", "add", "--all")
+    project.run("git", "commit", "--quiet", "--message", "Toy")
+    (project.root / "params.yaml").write_text("a: 2\n")
+    (project.root / "hold.log").touch()
+    return project
+
+
+@pytest.fixture
+def started(tmp_path):
+    """Start a command in a project without waiting for it; what still runs at the end is killed."""
+    processes = []
+
+    def start(project, *command):
+        log = tmp_path / f"started-{len(processes)}.log"
+        with log.open("w") as output:
+            process = subprocess.Popen(
+                command,
+                cwd=project.root,
+                env=project.env,
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+            )
+        process.log = log
+        processes.append(process)
+        return process
+
+    yield start
+    for process in processes:
+        if process.poll() is None:
+            os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+
+
+def wait_for(condition, seconds=60):
+    patience = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < patience, f"not within {seconds} s"
+        time.sleep(0.05)
+
+
+def test_no_experiment_changes_the_files_beneath_a_running_stage(toy, started, campaign):
+    repro = started(toy, "dvc", "repro")
+    wait_for((toy.root / "in.log").exists)
+    before = toy.run("git", "status", "--porcelain").stdout
+    for where in [["--temp"], ["--queue"], []] if campaign else [["--temp"]]:
+        done = toy.run("dvc", "exp", "run", *where, "-S", "a=7", code=255)
+        assert "ERROR: 'workspace' is busy, it is being blocked by:\n  (PID " in done.stderr
+        assert "): python -m stages.watch\n" in done.stderr
+    assert toy.run("dvc", "repro", code=255).stderr.count("is busy, it is being blocked by:") == 1
+    assert toy.run("git", "status", "--porcelain").stdout == before
+
+    (toy.root / "hold.log").unlink()
+    assert repro.wait() == 0, repro.log.read_text()
+    assert (toy.root / "seen.txt").read_text() == "a: 2\n"
+    assert yaml.safe_load((toy.root / "dvc.lock").read_text())["stages"]["watch"]["params"]["params.yaml"] == {"a": 2}
+    assert not json.loads((toy.root / ".dvc/tmp/exps/rwlock").read_text())["read"], "it is in nobody's way any more"
+
+
+def test_a_stage_waits_until_an_experiment_has_put_the_files_back(toy, started):
+    hold = """if True:
+        import sys
+        from dvc.repo import Repo
+        from dvc.repo.experiments.utils import get_exp_rwlock
+        with get_exp_rwlock(Repo(), writes=["workspace"]):
+            print("held", flush=True)
+            sys.stdin.read()
+    """
+    with subprocess.Popen(
+        [sys.executable, "-c", hold],
+        cwd=toy.root,
+        env=toy.env,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    ) as experiment:
+        assert experiment.stdout.readline() == "held\n"
+        stage = started(toy, "python", "-m", "stages.watch")
+        time.sleep(1.5)
+        assert not (toy.root / "in.log").exists() and stage.poll() is None
+        experiment.stdin.close()
+        wait_for((toy.root / "in.log").exists)
+    stage.send_signal(signal.SIGKILL)
+    stage.wait()
+
+    # One that was killed is in nobody's way.
+    (toy.root / "hold.log").unlink()
+    assert "Ran experiment" in toy.run("dvc", "exp", "run", "--temp", "-S", "a=7").stdout
+
+
+@pytest.mark.campaign
+@pytest.mark.parametrize("number", range(6))
+@pytest.mark.parametrize("other", ["repro", "temp", "queue"])
+def test_beside_another_command_of_dvc_results_are_right_or_a_line_says_why_not(
+    clone, finished, started, number, other
+):
+    """Both start from nothing, the other one at a random moment."""
+    wait = random.Random(f"{other} {number}").uniform(0, 25)
+    commands = {
+        "repro": ["dvc", "repro"],
+        "temp": ["dvc", "exp", "run", "--temp", "-S", "depth=5"],
+        "queue": ["dvc", "exp", "run", "--queue", "-S", "depth=5"],
+    }
+    first = started(clone, "dvc", "repro")
+    time.sleep(wait)
+    second = started(clone, *commands[other])
+    second.wait()
+    if other == "queue" and second.returncode == 0:
+        clone.run("dvc", "queue", "start")
+        wait_for(lambda: not {"Running", "Queued"} & set(clone.run("dvc", "queue", "status").stdout.split()), 300)
+    first.wait()
+    for process in (first, second):
+        said = process.log.read_text()
+        print(f"after {wait:.1f} s: {other}: exit {process.returncode}\n{said[-600:]}")
+        assert "Traceback" not in said
+        if process.returncode:
+            assert "is busy, it is being blocked by:" in said or "Unable to acquire lock" in said
+    assert clone.run("git", "diff", "--stat", "params.yaml").stdout == ""
+    clone.run("dvc", "repro")
+    assert (clone.root / "dvc.lock").read_text() == (finished.root / "dvc.lock").read_text()
+
+
+@pytest.mark.campaign
+def test_the_same_stage_twice_by_hand_leaves_the_results_of_one(project, started):
+    command = yaml.safe_load((project.root / "dvc.lock").read_text())["stages"]["train@plain"]["cmd"].split()
+    outputs = [project.root / path for path in command[6:]]
+    right = [path.read_bytes() for path in outputs]
+    for path in outputs:
+        path.unlink()
+    both = [started(project, *command) for _ in range(2)]
+    assert [process.wait() for process in both] == [0, 0], [process.log.read_text() for process in both]
+    assert [path.read_bytes() for path in outputs] == right
+    assert not [*project.root.rglob("*.part")]
