@@ -84,19 +84,17 @@ def commands(root):
     """Of all stages of all pipelines, each after those that it needs."""
     for pipeline in PIPELINES:
         folder = root / pipeline
-        for name, stage in yaml.safe_load((folder / "dvc.yaml").read_text())["stages"].items():
-            keys = yaml.safe_load((folder / "params.yaml").read_text())["variants"] if "foreach" in stage else [None]
+        for family, written in yaml.safe_load((folder / "dvc.yaml").read_text())["stages"].items():
+            keys = yaml.safe_load((folder / "params.yaml").read_text())["variants"] if "foreach" in written else [None]
             for key in keys:
-                text = json.dumps(stage.get("do", stage)).replace("${key}", str(key))
-                definition = json.loads(text)
-                _, module, *arguments = shlex.split(re.sub(r".*python (?=-m)", "", definition["cmd"]))
-                outs = [out if isinstance(out, str) else next(iter(out)) for out in _outs(definition)]
+                stage = f"{family}@{key}" if key else family
+                definition = json.loads(json.dumps(written.get("do", written)).replace("${key}", str(key)))
+                words = shlex.split(definition["cmd"].replace("$DVC_STAGE", stage))
+                module, *arguments = words[words.index("-m") + 1 :]
+                listed = [*definition.get("outs", []), *definition.get("metrics", [])]
+                outs = [out if isinstance(out, str) else next(iter(out)) for out in listed]
                 paths = [Path(os.path.normpath(Path(pipeline) / out)) for out in outs]
-                yield Command(pipeline, f"{name}@{key}" if key else name, module, arguments, paths)
-
-
-def _outs(definition):
-    return [*definition.get("outs", []), *definition.get("metrics", [])]
+                yield Command(pipeline, stage, module, arguments, paths)
 
 
 @pytest.fixture(scope="session")
@@ -262,3 +260,67 @@ def test_whatever_step_of_writing_fails_the_old_file_stays_and_nothing_else(tmp_
 def test_a_full_disk_behind_standard_output_is_one_line(whole):
     done = whole.run("sh", "-c", "python -m stages.check --help > /dev/full", code=1)
     assert done.stderr == "gradflow: [Errno 28] No space left on device; mend that, then run `dvc repro` again\n"
+
+
+@pytest.fixture
+def small_disk(tmp_path):
+    """Mount a file system in memory at a folder, which only commands that are started through it see; and resize it."""
+    folder, holders = tmp_path / "disk", []
+    folder.mkdir()
+
+    def mount(kilobytes):
+        script = 'mount -t tmpfs -o size="$0"k tmpfs "$1" && echo mounted && exec cat'
+        command = ["unshare", "--map-root-user", "--mount", "sh", "-c", script, str(kilobytes), str(folder)]
+        try:
+            holder = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+        except FileNotFoundError:
+            pytest.skip("needs unshare, of util-linux")
+        holders.append(holder)
+        if holder.stdout.readline() != b"mounted\n":
+            pytest.skip(f"nothing may be mounted here: {holder.stderr.read().decode()}")
+        enter = ["nsenter", f"--target={holder.pid}", "--user", "--mount", "--preserve-credentials"]
+        return folder, [*enter, "sh", "-c", 'cd "$0" && exec "$@"']
+
+    yield mount
+    for holder in holders:
+        holder.communicate()
+
+
+@pytest.mark.campaign
+@pytest.mark.timeout(3600)
+def test_dvc_on_a_disk_that_is_full_again_and_again_gets_to_the_same_results(whole, small_disk, tmp_path):
+    """Project, cache, home, database and temporary files lie on it; after each failure it grows a little."""
+    undisturbed = whole.copy(tmp_path / "undisturbed")
+    before = kilobytes(undisturbed.root)
+    undisturbed.run("dvc", "repro", "--all-pipelines")
+    size, largest = before + 600, 2 * kilobytes(undisturbed.root)
+
+    folder, inside = small_disk(size)
+    root = folder / "project"
+    folders = {name: str(folder / name.lower()) for name in ("HOME", "DVC_SITE_CACHE_DIR", "MPLCONFIGDIR", "TMPDIR")}
+    disk = replace(whole, root=tmp_path, env=whole.env | folders)
+    disk.run(*inside, folder, "mkdir", *folders.values())
+    disk.run(*inside, folder, "cp", "-r", whole.root, root)
+
+    said = []
+    while (done := disk.run(*inside, root, "dvc", "repro", "--all-pipelines", code=None)).returncode:
+        said.append(f"{size} kB: {ending(done)}")
+        print(said[-1])
+        assert size < largest, said
+        size += 300
+        disk.run(*inside, folder, "mount", "-o", f"remount,size={size}k", folder)
+    assert len(said) > 10, said
+    for pipeline in PIPELINES:
+        lock = disk.run(*inside, root / pipeline, "cat", "dvc.lock").stdout
+        assert lock == (undisturbed.root / pipeline / "dvc.lock").read_text(), pipeline
+
+
+def kilobytes(folder):
+    return int(subprocess.run(["du", "-sk", folder], capture_output=True, text=True, check=True).stdout.split()[0])
+
+
+def ending(done):
+    """What a failed command of DVC said at its end."""
+    return [
+        line for line in (done.stdout + done.stderr).splitlines() if line.startswith(("gradflow: ", "ERROR: "))
+    ] or [done.stderr[-500:]]
