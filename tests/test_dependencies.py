@@ -71,7 +71,7 @@ def test_a_stage_depends_on_exactly_the_modules_that_it_imports(pipeline, stage)
 
 
 def test_packages_hold_a_docstring_and_nothing_to_depend_on():
-    for path in ROOT.glob("gradflow/**/__init__.py"):  # stages/__init__.py is about signals and locks, which move no result
+    for path in ROOT.glob("gradflow/**/__init__.py"):  # that of stages is about signals and locks, which move no result
         body = ast.parse(path.read_text(encoding="utf-8")).body
         assert [type(node) for node in body] == [ast.Expr] and ast.get_docstring(ast.Module(body, [])), path
 

@@ -293,7 +293,7 @@ def test_dvc_on_a_disk_that_is_full_again_and_again_gets_to_the_same_results(who
     undisturbed = whole.copy(tmp_path / "undisturbed")
     before = kilobytes(undisturbed.root)
     undisturbed.run("dvc", "repro", "--all-pipelines")
-    size, largest = before + 600, 2 * kilobytes(undisturbed.root)
+    size, largest = before + 200, 2 * kilobytes(undisturbed.root)
 
     folder, inside = small_disk(size)
     root = folder / "project"
@@ -307,12 +307,12 @@ def test_dvc_on_a_disk_that_is_full_again_and_again_gets_to_the_same_results(who
         said.append(f"{size} kB: {ending(done)}")
         print(said[-1])
         assert size < largest, said
-        size += 300
+        size += 1000 if "tracks them" in said[-1] else 30  # what was half logged keeps its place
         disk.run(*inside, folder, "mount", "-o", f"remount,size={size}k", folder)
     assert len(said) > 10, said
     for pipeline in PIPELINES:
-        lock = disk.run(*inside, root / pipeline, "cat", "dvc.lock").stdout
-        assert lock == (undisturbed.root / pipeline / "dvc.lock").read_text(), pipeline
+        lock = yaml.safe_load(disk.run(*inside, root / pipeline, "cat", "dvc.lock").stdout)
+        assert lock == yaml.safe_load((undisturbed.root / pipeline / "dvc.lock").read_text()), pipeline
 
 
 def kilobytes(folder):

@@ -113,7 +113,7 @@ def test_no_experiment_changes_the_files_beneath_a_running_stage(toy, started, c
     (toy.root / "hold.log").unlink()
     assert repro.wait() == 0, repro.log.read_text()
     assert (toy.root / "seen.txt").read_text() == "a: 2\n"
-    assert yaml.safe_load((toy.root / "dvc.lock").read_text())["stages"]["watch"]["params"]["params.yaml"] == {"a": 2}
+    assert locked(toy)["watch"]["params"]["params.yaml"] == {"a": 2}
     assert not json.loads((toy.root / ".dvc/tmp/exps/rwlock").read_text())["read"], "it is in nobody's way any more"
 
 
@@ -168,6 +168,7 @@ def test_beside_another_command_of_dvc_results_are_right_or_a_line_says_why_not(
     if other == "queue" and second.returncode == 0:
         clone.run("dvc", "queue", "start")
         wait_for(lambda: not {"Running", "Queued"} & set(clone.run("dvc", "queue", "status").stdout.split()), 300)
+        clone.run("dvc", "queue", "stop", "--kill")
     first.wait()
     for process in (first, second):
         said = process.log.read_text()
@@ -177,12 +178,17 @@ def test_beside_another_command_of_dvc_results_are_right_or_a_line_says_why_not(
             assert "is busy, it is being blocked by:" in said or "Unable to acquire lock" in said
     assert clone.run("git", "diff", "--stat", "params.yaml").stdout == ""
     clone.run("dvc", "repro")
-    assert (clone.root / "dvc.lock").read_text() == (finished.root / "dvc.lock").read_text()
+    assert locked(clone) == locked(finished)
+
+
+def locked(project):
+    """What dvc.lock says of each stage, in whichever order they ran."""
+    return yaml.safe_load((project.root / "dvc.lock").read_text())["stages"]
 
 
 @pytest.mark.campaign
 def test_the_same_stage_twice_by_hand_leaves_the_results_of_one(project, started):
-    stage = yaml.safe_load((project.root / "dvc.lock").read_text())["stages"]["train@plain"]
+    stage = locked(project)["train@plain"]
     command = ["env", "DVC_STAGE=train@plain", "sh", "-c", stage["cmd"]]
     outputs = [project.root / out["path"] for out in stage["outs"]]
     right = [path.read_bytes() for path in outputs]
