@@ -1,5 +1,7 @@
 """The two ways in which a command ends badly, each with one line on standard error."""
 
+import re
+import reprlib
 import sys
 from typing import IO, Any
 
@@ -10,6 +12,9 @@ class RunError(click.ClickException):
     """The run failed although its input was fine: exit code 1; the message says what to do."""
 
     exit_code = 1
+
+    def __init__(self, message: str) -> None:
+        super().__init__(without_passwords(message))
 
     def show(self, file: IO[Any] | None = None) -> None:
         """Print the message, with control characters escaped so that it stays one line."""
@@ -29,3 +34,17 @@ class InputError(RunError):
 
     def __init__(self, where: str, rule: str) -> None:
         super().__init__(f"{where}: {rule}")
+
+
+def without_passwords(text: str) -> str:
+    """A text whose addresses have lost their user names and passwords."""
+    return re.sub(r"://(?!/)\S*@", "://", text)
+
+
+def shown(value: object) -> str:
+    """A value as an error repeats it, short however large it is."""
+    return _SHORT.repr(value)
+
+
+_SHORT = reprlib.Repr()
+_SHORT.maxlevel = 2

@@ -3,6 +3,7 @@
 import hashlib
 import json
 import math
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,8 +11,8 @@ from typing import Any, NamedTuple
 
 import pandas as pd
 
-from gradflow import dataset, yaml12
-from gradflow.errors import RunError
+from gradflow import dataset, params, yaml12
+from gradflow.errors import RunError, shown
 
 TABLES = ("gradient_norms.csv", "probe.csv", "history.csv")
 EXAMPLE_ROWS = 5
@@ -118,6 +119,9 @@ def read(artefacts: Artefacts) -> Result:
 
 def _read(artefacts: Artefacts, document: Mapping[str, Any]) -> Result:
     reports = artefacts.reports
+    for name in document["variants"]:  # of somebody else's experiment they have not been checked
+        if not re.fullmatch(params.VARIANT_NAME, name):
+            raise ValueError(f"{shown(name)} is no name of a variant")
     tables = {name: pd.read_csv(reports / name) for name in TABLES if name != "probe.csv"}
     numbers = json.loads((reports / "metrics.json").read_text(encoding="utf-8"))
     variants = [
