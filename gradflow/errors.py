@@ -1,6 +1,8 @@
 """The two ways in which a command ends badly, each with one line on standard error."""
 
 import os
+import re
+import reprlib
 import sys
 from types import TracebackType
 from typing import IO, Any
@@ -12,6 +14,9 @@ class RunError(click.ClickException):
     """The run failed although its input was fine: exit code 1; the message says what to do."""
 
     exit_code = 1
+
+    def __init__(self, message: str) -> None:
+        super().__init__(without_passwords(message))
 
     def show(self, file: IO[Any] | None = None) -> None:
         """Print the message, with control characters escaped so that it stays one line."""
@@ -40,3 +45,17 @@ def say_what_the_system_refused(kind: type[BaseException], error: BaseException,
         os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # for what Python would still write at its end
     else:
         sys.__excepthook__(kind, error, trace)
+
+
+def without_passwords(text: str) -> str:
+    """A text whose addresses have lost their user names and passwords."""
+    return re.sub(r"://(?!/)\S*@", "://", text)
+
+
+def shown(value: object) -> str:
+    """A value as an error repeats it, short however large it is."""
+    return _SHORT.repr(value)
+
+
+_SHORT = reprlib.Repr()
+_SHORT.maxlevel = 2

@@ -2,7 +2,6 @@
 
 import difflib
 import math
-import reprlib
 from collections.abc import Mapping
 from decimal import Decimal
 from pathlib import Path
@@ -12,7 +11,7 @@ from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
 from gradflow import catalogue
-from gradflow.errors import InputError
+from gradflow.errors import InputError, shown
 
 # pydantic's types of errors, said in this project's words
 _RULES = {
@@ -34,6 +33,7 @@ _RULES = {
     "string_too_short": "must not be empty",
     "string_too_long": "must be no longer than {max_length} characters",
     "string_type": "must be text",
+    "string_unicode": "must be text",
     "too_short": "must not be empty",
 }
 
@@ -71,7 +71,7 @@ def _explained(path: Path, error: ErrorDetails, document: Mapping[Any, Any], mod
         return InputError(f"{path}: {_dotted(location)}", "is missing")
     else:
         rule = _RULES.get(kind, error["msg"]).format(**context)
-    return InputError(f"{path}: {_dotted(location)}", f"{rule}, got {reprlib.repr(value)}{_written_out(kind, value)}")
+    return InputError(f"{path}: {_dotted(location)}", f"{rule}, got {shown(value)}{_written_out(kind, value)}")
 
 
 def _nearest(key: str, known: list[str], model: type[BaseModel]) -> str | None:
@@ -107,7 +107,7 @@ def _written_out(kind: str, value: object) -> str:
         number = float(value) if kind == "float_type" and isinstance(value, str) else math.nan
     except ValueError:
         number = math.nan
-    return f": write {Decimal(str(value)):f}" if math.isfinite(number) else ""
+    return f": write {Decimal(repr(number)):f}" if math.isfinite(number) else ""
 
 
 def _dotted(location: list[int | str]) -> str:

@@ -2,22 +2,38 @@
 
 import math
 import operator
+import re
+from collections import Counter
 from collections.abc import Collection
 from functools import reduce
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar, overload
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, create_model
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, create_model
+from pydantic_core import PydanticCustomError
 
 from gradflow import catalogue, explain, yaml12
 from gradflow.errors import InputError
 
 # The name of a variant becomes a file name, a DVC stage name and a word in figures.
-VariantName = Annotated[str, Field(pattern=r"^[A-Za-z][A-Za-z0-9_-]{0,39}$")]
+VARIANT_NAME = r"[A-Za-z][A-Za-z0-9_-]{0,39}"
+VariantName = Annotated[str, Field(pattern=f"^{VARIANT_NAME}$")]
 Seed = Annotated[int, Field(ge=0, le=2**31)]
 MOST_WEIGHTS = 10**9  # of all seeds of a variant; a training takes some 20 bytes for each
 Count = Annotated[int, Field(ge=1, le=100_000)]
 Depth = Annotated[int, Field(ge=1, le=10_000)]
+
+
+def _plain(value: object) -> object:
+    """Refuse text that DVC or a terminal would take for something else."""
+    if isinstance(value, yaml12.Unclear):
+        raise PydanticCustomError("unclear", "must be text: put it into quotes")
+    if isinstance(value, str) and re.search(r"[\x00-\x1f\x7f-\x9f]", value):
+        raise PydanticCustomError("control_characters", "must not hold control characters")
+    return value
+
+
+Text = Annotated[str, BeforeValidator(_plain), Field(min_length=1, max_length=1000)]
 
 
 class Section(BaseModel):
@@ -41,8 +57,8 @@ class Data(Section):
     """Where the rows come from."""
 
     source: Literal["sklearn", "hub", "file"]
-    path: Annotated[str, Field(min_length=1, max_length=1000)]
-    revision: str | None
+    path: Text
+    revision: Text | None
     samples: Annotated[int, Field(ge=20, le=10_000_000)]
     noise: Annotated[float, Field(ge=0, le=1000)]
     seed: Seed
@@ -196,8 +212,8 @@ def check_size(variants: Collection[str], weights: int) -> None:
     Raises:
         InputError: They do, or it does not; names the key to change.
     """
-    names = [name.lower() for name in variants]
-    twice = next((name for name in variants if names.count(name.lower()) > 1), None)
+    times = Counter(name.lower() for name in variants)
+    twice = next((name for name in variants if times[name.lower()] > 1), None)
     if twice:  # some file systems do not tell upper from lower case
         raise InputError("params.yaml: variants", f"must differ in more than upper and lower case, got {twice}")
     if weights > MOST_WEIGHTS:

@@ -1,56 +1,107 @@
 """YAML as DVC reads it: version 1.2, or text that is then refused."""
 
 import re
-import reprlib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import yaml
 
-from gradflow.errors import InputError
+from gradflow.errors import InputError, shown
+
+LARGEST = 64_000  # bytes of a file that people write; reading the densest one takes a second
+_MOST_NODES = 64_000  # with what aliases stand for counted each time
+
+
+class Unclear(str):
+    """What is text here and a number or a date to DVC: ``12e4567``, ``0x10``, ``2026-01-31``."""
+
+    __slots__ = ()
 
 
 class _Loader(yaml.SafeLoader):
     """PyYAML's safe loader, brought to agree with DVC, which reads YAML 1.2, or to leave text that is then refused.
 
     PyYAML alone would take 020 for 16, 1:30 for 90 and on for true. DVC writes 0.00001 as 1e-05. No key
-    may stand twice.
+    may stand twice, and what aliases multiply stays small.
     """
 
     yaml_implicit_resolvers = {}  # noqa: RUF012  # a class variable of PyYAML, not declared as one
 
-    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+    def __init__(self, stream: str) -> None:
+        super().__init__(stream)
+        self._nodes = 0
+        self._below: dict[str, int] = {}  # anchor to the nodes that it stands for
+
+    def compose_node(self, parent: yaml.Node | None, index: Any) -> yaml.Node | None:
+        """A node, counted."""
+        event, before = self.peek_event(), self._nodes  # type: ignore[no-untyped-call]  # PyYAML's
+        anchor: str = getattr(event, "anchor", None) or ""
+        if getattr(event, "tag", None):
+            raise _problem(f"{event.tag} may not stand here, types follow from what is written", event)
+        if isinstance(event, yaml.AliasEvent):
+            if anchor in self.anchors and anchor not in self._below:
+                raise _problem(f"*{anchor} stands within itself", event)
+            self._nodes += self._below.get(anchor, 0)
+        else:
+            self._nodes += 1
+        if self._nodes > _MOST_NODES:
+            raise _problem("holds too much, counting what aliases repeat", event)
+        node = super().compose_node(parent, index)
+        if anchor and not isinstance(event, yaml.AliasEvent):
+            self._below[anchor] = self._nodes - before
+        return node
+
+    def compose_mapping_node(self, anchor: Any) -> yaml.MappingNode:
         """A mapping whose keys all differ."""
+        node = super().compose_mapping_node(anchor)
         seen = set()
         for key, _ in node.value:
             if (key.tag, str(key.value)) in seen:
-                raise yaml.constructor.ConstructorError(
-                    problem=f"{key.value} stands twice", problem_mark=key.start_mark
-                )
+                raise _problem(f"{key.value} stands twice", key)
             seen.add((key.tag, str(key.value)))
-        return super().construct_mapping(node, deep)
+        return node
+
+
+def _problem(said: str, at: Any) -> yaml.MarkedYAMLError:
+    return yaml.composer.ComposerError(problem=said, problem_mark=at.start_mark)
 
 
 for _tag, _pattern, _first in (
     ("null", r"~|null|Null|NULL|", ["~", "n", "N", ""]),
     ("bool", r"true|True|TRUE|false|False|FALSE", list("tTfF")),
     ("int", r"[-+]?(0|[1-9][0-9]*)", list("-+0123456789")),
-    ("float", r"[-+]?([0-9]+\.[0-9]*|\.[0-9]+)([eE][-+]?[0-9]+)?|-?[1-9]e[-+][0-9]{2,3}", list("-+.0123456789")),
+    ("float", r"[-+]?([0-9]+\.[0-9]*([eE][-+]?[0-9]+)?|\.[0-9]+)|-?[1-9]e[-+][0-9]{2,3}", list("-+.0123456789")),
     ("float", r"[-+]?\.(inf|Inf|INF)|\.(nan|NaN|NAN)", list("-+.")),
     ("merge", r"<<", ["<"]),
+    # whatever else DVC takes for a number or a date
+    (
+        "unclear",
+        r"[-+]?([0-9_]+|0b[01_]+|0o[0-7_]+|0x[0-9a-fA-F_]+|[0-9][0-9_]*(\.[0-9_]*)?([eE][-+]?[0-9]+)?"
+        r"|\.[0-9_]+([eE][-+][0-9]+)?)|[0-9]{4}-[0-9]{1,2}-[0-9]{1,2}([Tt\s].*)?",
+        list("-+.0123456789"),
+    ),
 ):
     _Loader.add_implicit_resolver(f"tag:yaml.org,2002:{_tag}", re.compile(f"^(?:{_pattern})$"), _first)
+_Loader.add_constructor("tag:yaml.org,2002:unclear", lambda _, node: Unclear(node.value))
 
 
-def read(path: Path) -> Mapping[str, Any]:
+def read(path: Path, largest: int = LARGEST) -> Mapping[str, Any]:
     """Read the parameters as they are written, whichever rules they obey.
 
+    Args:
+        path: The file.
+        largest: Bytes that it may have.
+
     Raises:
-        InputError: The file is missing or is no YAML of keys and values.
+        InputError: The file is missing, too large, or is no YAML of keys and values.
     """
     try:
-        document = yaml.load(path.read_text(encoding="utf-8"), _Loader)  # noqa: S506  # a SafeLoader
+        with path.open("rb") as file:
+            content = file.read(largest + 1)
+        if len(content) > largest:
+            raise InputError(str(path), f"must have at most {largest:,} bytes")
+        document = yaml.load(content.decode(), _Loader)  # noqa: S506  # a SafeLoader
     except FileNotFoundError:
         raise InputError(str(path), "no such file; run this where params.yaml lies") from None
     except OSError as error:
@@ -64,5 +115,5 @@ def read(path: Path) -> Mapping[str, Any]:
             f"{path}{place}", f"is not readable YAML: {getattr(error, 'problem', None) or error}"
         ) from None
     if not isinstance(document, Mapping):
-        raise InputError(str(path), f"must hold keys and values, got {reprlib.repr(document)}")
+        raise InputError(str(path), f"must hold keys and values, got {shown(document)}")
     return document

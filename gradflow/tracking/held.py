@@ -19,6 +19,7 @@ from gradflow.tracking.store import Store, StoreError
 
 _STAGE = "track"
 _CODE = ("gradflow", "stages")
+_LARGEST_LOCK = 10_000_000  # bytes; DVC writes it, and some 3,000 for each variant
 
 
 class Experiment(NamedTuple):
@@ -63,7 +64,7 @@ def track(where: Store, experiment: str) -> None:
                 failed.append(f"{one.name}: {error.message}")
             except (DvcException, OSError) as error:
                 failed.append(f"{one.name}: is not whole in DVC's cache, `dvc fetch` may bring it ({error})")
-    lock = yaml12.read(Path("dvc.lock")) if Path("dvc.lock").is_file() else {}
+    lock = yaml12.read(Path("dvc.lock"), _LARGEST_LOCK) if Path("dvc.lock").is_file() else {}
     if _STAGE in lock.get("stages", {}) and not _outdated(where.root):
         _tell("workspace", runs.track(result.read(artefacts(lock)), origin.current(), where, experiment))
     else:
@@ -84,8 +85,12 @@ def experiments(root: Path) -> list[Experiment]:
 
 
 def artefacts(lock: Mapping[str, Any]) -> result.Artefacts:
-    """Where the outputs lie: what the command of the stage names."""
-    folders = [Path(word) for word in shlex.split(lock["stages"][_STAGE]["cmd"])[3:7]]
+    """Where the outputs lie: what the command of the stage names.
+
+    Raises:
+        RunError: Not below the current folder.
+    """
+    folders = [_below(Path(), word) for word in shlex.split(lock["stages"][_STAGE]["cmd"])[3:7]]
     return result.Artefacts(Path("params.yaml"), Path("dvc.lock"), *folders)
 
 
@@ -94,20 +99,28 @@ def _fetch(root: Path, commit: str, pipeline: Path, folder: Path) -> Mapping[str
     files = DVCFileSystem(str(root), rev=commit)
 
     def fetch(path: str) -> Path:
-        (folder / path).parent.mkdir(parents=True, exist_ok=True)
-        files.get((pipeline / path).as_posix(), str(folder / path), recursive=True)
-        return folder / path
+        target = _below(folder, path)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        files.get((pipeline / path).as_posix(), str(target), recursive=True)
+        return target
 
     if not files.exists((pipeline / "dvc.lock").as_posix()):
         return None
     # Both as parameters are read: DVC writes 0.000001 as 1e-06, which YAML takes for text.
-    lock, written = yaml12.read(fetch("dvc.lock")), yaml12.read(fetch("params.yaml"))
+    lock, written = yaml12.read(fetch("dvc.lock"), _LARGEST_LOCK), yaml12.read(fetch("params.yaml"))
     if _STAGE not in lock["stages"] or not _consistent(lock, written):
         return None
     for path in (dep["path"] for dep in lock["stages"][_STAGE]["deps"]):
         if Path(path).parts[0] not in _CODE:
             fetch(path)
     return lock
+
+
+def _below(folder: Path, path: str) -> Path:
+    """A path in a folder: an experiment may come from somebody else, and so may what its dvc.lock says."""
+    if not (folder / path).resolve().is_relative_to(folder.resolve()):
+        raise RunError(f"its dvc.lock names {path}, which lies outside the pipeline")
+    return folder / path
 
 
 def _consistent(lock: Mapping[str, Any], written: Mapping[str, Any]) -> bool:

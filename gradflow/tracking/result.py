@@ -3,6 +3,7 @@
 import hashlib
 import json
 import math
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,9 +12,9 @@ from typing import Any, NamedTuple
 import pandas as pd
 
 from gradflow import artefacts as tables
-from gradflow import dataset, documents, gradients, logs, manifest, yaml12
+from gradflow import dataset, documents, gradients, logs, manifest, params, yaml12
 from gradflow.columns import by_variant
-from gradflow.errors import RunError
+from gradflow.errors import RunError, shown
 
 TABLES = ("gradient_norms.csv", "probe.csv", "history.csv")
 EXAMPLE_ROWS = 5
@@ -120,6 +121,9 @@ def read(artefacts: Artefacts) -> Result:
 
 def _read(artefacts: Artefacts, document: Mapping[str, Any]) -> Result:
     reports = artefacts.reports
+    for name in document["variants"]:  # of somebody else's experiment they have not been checked
+        if not re.fullmatch(params.VARIANT_NAME, name):
+            raise ValueError(f"{shown(name)} is no name of a variant")
     history = tables.read_table(reports / "history.csv", by_variant(logs.HISTORY))
     norms = tables.read_table(reports / "gradient_norms.csv", by_variant(gradients.NORMS))
     numbers = documents.read_by_variant(reports / "metrics.json", gradients.Summary, document["variants"])

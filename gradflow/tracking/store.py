@@ -1,7 +1,6 @@
 """Where results are tracked: what MLFLOW_TRACKING_URI names, else a SQLite database in the main checkout."""
 
 import os
-import re
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
@@ -16,7 +15,7 @@ from mlflow.store.tracking.sqlalchemy_store import SqlAlchemyStore
 from sqlalchemy.exc import SQLAlchemyError
 
 from gradflow import checkout
-from gradflow.errors import InputError, RunError
+from gradflow.errors import InputError, RunError, without_passwords
 
 _SQLITE = "sqlite:///"
 _LOCK_SECONDS = 900
@@ -44,7 +43,7 @@ class Store:
 
     def __str__(self) -> str:
         """The address without any password."""
-        return re.sub(r"//[^/]*@", "//", self.uri)
+        return without_passwords(self.uri).partition("?")[0]
 
     def page(self, experiment: str, run: str) -> str:
         """Where to look at a run: its page on a server, else the run in the database."""
@@ -125,9 +124,10 @@ class Store:
         return f"{self._clean(first)[:200]}; all results are kept, `dvc repro` tracks them"
 
     def _clean(self, text: str) -> str:
-        for secret in (os.environ.get("MLFLOW_TRACKING_PASSWORD"), urlsplit(self.uri).password):
+        password = urlsplit(self.uri).password or ""
+        for secret in (os.environ.get("MLFLOW_TRACKING_PASSWORD"), password, unquote(password)):
             text = text.replace(secret, "***") if secret else text
-        return re.sub(r"//[^/\s]*@", "//", text)
+        return without_passwords(text)
 
 
 def find() -> Store:
