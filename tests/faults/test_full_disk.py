@@ -257,6 +257,12 @@ def test_whatever_step_of_writing_fails_the_old_file_stays_and_nothing_else(tmp_
     assert {file.name: file.read_bytes() for file in path.parent.iterdir()} == ({"table": old} if old else {})
 
 
+def test_a_part_that_another_process_moves_to_its_place_meanwhile_is_in_nobodys_way(tmp_path):
+    (tmp_path / "table.0.part").symlink_to("gone")  # listed, and not there when it is looked at
+    write_text(tmp_path / "table", "new")
+    assert (tmp_path / "table").read_text() == "new"
+
+
 def test_a_full_disk_behind_standard_output_is_one_line(whole):
     done = whole.run("sh", "-c", "python -m stages.check --help > /dev/full", code=1)
     assert done.stderr == "gradflow: [Errno 28] No space left on device; mend that, then run `dvc repro` again\n"
