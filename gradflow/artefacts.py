@@ -1,6 +1,7 @@
 """Artefacts: tables written in one form, and read with one line for what is missing or damaged."""
 
 from collections.abc import Mapping
+from io import BytesIO
 from pathlib import Path
 
 import pandas as pd
@@ -48,5 +49,8 @@ def write_csv(path: Path, table: pd.DataFrame) -> None:
 
 def _read_csv(path: Path, holds: Columns) -> pd.DataFrame:
     manifest.check(path)
+    content = path.read_bytes()
+    if not content.endswith(b"\n"):
+        raise ValueError("its last line is cut off")
     kinds = {name: column.kind for name, column in holds.items()}
-    return pd.read_csv(path, dtype=kinds, keep_default_na=False, na_values=[""])  # null is a name like any other
+    return pd.read_csv(BytesIO(content), dtype=kinds, keep_default_na=False, na_values=[""])  # null may be a name

@@ -37,7 +37,7 @@ def read(path: Path, form: Any) -> Any:
     except ValidationError as errors:
         first = errors.errors(include_url=False, include_input=False)[0]
         where = ".".join(str(part) for part in first["loc"])
-        raise manifest.unusable(path, f"{where}: {first['msg'].lower()}") from None
+        raise manifest.unusable(path, f"{where}: " * bool(where) + first["msg"].lower()) from None
     return document
 
 

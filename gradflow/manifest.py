@@ -34,18 +34,22 @@ def check(path: Path) -> None:
     except OSError as error:
         raise unusable(path, error) from None
     while True:
-        settled = all(not 0 <= time.time() - lock.stat().st_mtime < _SETTLED_SECONDS for lock in locks)
+        fault = None
         try:
             recorded = {md5 for lock in locks for md5 in _recorded(path, lock)}
-        except RunError:
-            if settled:
-                raise
+        except RunError as error:
+            fault = error
         else:
-            if found in recorded or (settled and not recorded):
+            if found in recorded:
                 return
-            if settled:
-                raise unusable(path, f"is not what `dvc repro` made, its MD5 is {found}, not {' or '.join(recorded)}")
+            if recorded:
+                made = " or ".join(sorted(recorded))
+                fault = unusable(path, f"is not what `dvc repro` made, its MD5 is {found}, not {made}")
+        if not any(0 <= time.time() - lock.stat().st_mtime < _SETTLED_SECONDS for lock in locks):
+            break
         time.sleep(0.1)
+    if fault:
+        raise fault
 
 
 def unusable(path: Path, why: Exception | str) -> RunError:
@@ -83,5 +87,5 @@ def _outputs(lock: bytes) -> dict[str, frozenset[str]]:
     found: dict[str, frozenset[str]] = {}
     for stage in yaml.load(lock, _LOADER)["stages"].values():  # noqa: S506  # a SafeLoader
         for out in stage.get("outs", ()):
-            found[out["path"]] = found.get(out["path"], frozenset()) | {out["md5"]}
+            found[out["path"]] = found.get(out["path"], frozenset()) | {str(out["md5"])}
     return found

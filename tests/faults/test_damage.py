@@ -1,0 +1,254 @@
+"""Damaged files: each artefact cut short or with a bit flipped, before the stage that reads it.
+
+Where dvc.lock names the file, whatever differs from what the stage made is refused: one line, which names the file and
+what makes it anew. Where there is no dvc.lock, a Parquet table or a checkpoint is refused or gives the same results to
+the byte, by checksums of its own. CSV and JSON have none: what is no longer of their form is refused, a digit that
+became another one is not noticed, and nothing ends in a traceback.
+"""
+
+import hashlib
+import json
+import os
+import random
+import shlex
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import yaml
+
+CHECKOUT = Path(__file__).parents[2]
+SEED = 11
+MEGABYTES = 2048
+
+# Folder of a pipeline to its stages to the files that each reads and those that it writes.
+READ = {
+    ".": {
+        "scale": (["data/raw/moons.parquet"], ["data/scaled/*"]),
+        "train": (["data/scaled/train.parquet", "data/scaled/val.parquet"], ["models/residual*", "logs/residual*"]),
+        "gradients": (
+            [f"logs/plain{ending}" for ending in (".parquet", ".probe.parquet", ".history.parquet", ".json")],
+            ["reports/*.csv", "reports/metrics.json"],
+        ),
+        "plot": (
+            [
+                *("models/plain.safetensors", "data/raw/source.json", "reports/metrics.json"),
+                *("reports/gradient_norms.csv", "reports/probe.csv", "reports/history.csv"),
+            ],
+            ["reports/figures/*"],
+        ),
+    },
+    "studies/identity": {
+        "tables": (
+            ["logs/residual.history.parquet", "logs/residual.probe.parquet"],
+            ["../../reports/identity/*.csv", "../../reports/identity/*.json"],
+        ),
+        "plot": (
+            [f"../../reports/identity/{name}" for name in ("history.csv", "probe.csv", "metrics.json")],
+            ["../../reports/identity/figures/*"],
+        ),
+    },
+    "studies/initialisation": {
+        "plot": (
+            [f"../../reports/initialisation/{name}" for name in ("layers.csv", "shattering.csv")],
+            ["../../reports/initialisation/figures/*"],
+        ),
+    },
+    "ledger": {
+        "claims": (["../reports/recipe/metrics.json"], []),
+        "report": (["../reports/claims.json"], []),
+    },
+}
+SMALL = {
+    "identity": {"depth": 3, "width": 8, "seeds": 2, "train.steps": 4, "train.batch_size": 16, "probe.steps": [2]},
+    "initialisation": {"depth": 3, "width": 8, "seeds": 2, "inputs.rows": 8, "line.points": 5},
+}
+BEFORE = {"identity": ["train", "tables", "plot"], "initialisation": ["measure", "plot"]}
+
+
+class Reading:
+    """A process in which stages run."""
+
+    def __init__(self, project):
+        self.root = project.root
+        self.process = subprocess.Popen(
+            [sys.executable, "-B", Path(__file__).with_name("reading.py")],
+            cwd=self.root,
+            env=project.env | {"PYTHONPATH": str(self.root), "GRADFLOW_SAVE_SECONDS": "0"},
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+
+    def __call__(self, folder, stage, file="", outputs=(), root=None, **damage):
+        """Run a stage of a pipeline on a file, damaged or not."""
+        pipeline = (root or self.root) / folder
+        definition = yaml.safe_load((pipeline / "dvc.yaml").read_text())["stages"][stage]
+        words = shlex.split(definition.get("do", definition)["cmd"].replace("$DVC_STAGE", "residual"))
+        module = words.index("-m") + 1
+        case = {
+            "folder": str(pipeline),
+            "file": file,
+            "stage": words[module].removeprefix("stages."),
+            "arguments": words[module + 1 :],
+            "outputs": list(outputs),
+            "damage": damage,
+        }
+        self.process.stdin.write(json.dumps(case) + "\n")
+        self.process.stdin.flush()
+        line = self.process.stdout.readline()
+        assert line, f"the process ended with {self.process.wait()} at {case}"
+        answer = json.loads(line)
+        assert answer["crash"] is None, (case, answer)
+        assert answer["megabytes"] < MEGABYTES, (case, answer)
+        return answer
+
+    def end(self):
+        """Close its input, at which it ends."""
+        self.process.stdin.close()
+        assert self.process.wait() == 0
+
+
+@pytest.fixture(scope="module")
+def reading(finished, tmp_path_factory):
+    """A process, and in its root a finished project, with results of studies and claims, all named by lock files."""
+    project = finished.copy(tmp_path_factory.mktemp("damage") / "a project")
+    reading = Reading(project)
+    for study, values in SMALL.items():
+        folder = f"studies/{study}"
+        variants = {"residual": {"block": "residual", "init": "he"}}
+        type(project)(project.root / folder, project.env).change(values | {"variants": variants})
+        for stage in BEFORE[study]:
+            answer = reading(folder, stage)
+            assert answer["code"] == 0, answer["said"]
+    shutil.copytree(CHECKOUT / "reports/recipe", project.root / "reports/recipe", dirs_exist_ok=True)
+    shutil.copy2(CHECKOUT / "reports/claims.json", project.root / "reports")
+    for folder in ("studies/identity", "studies/initialisation", "ledger"):
+        lock(project.root / folder, [file for files, _ in READ[folder].values() for file in files])
+    yield reading
+    reading.end()
+
+
+def lock(folder, files):
+    """Write a lock file as DVC does that has the files as outputs."""
+    outs = [{"path": file, "hash": "md5", "md5": md5(folder / file)} for file in files]
+    document = {"schema": "2.0", "stages": {"made": {"cmd": "make", "outs": outs}}}
+    (folder / "dvc.lock").write_text(yaml.safe_dump(document, sort_keys=False))
+
+
+def md5(path):
+    return hashlib.md5(path.read_bytes(), usedforsecurity=False).hexdigest()
+
+
+def cases(root, cuts, flips, kinds=""):
+    """Files whose names end so, each cut and flipped as often: (folder, stage, file, outputs, damage)."""
+    moments = random.Random(SEED)
+    for folder, stages in READ.items():
+        for stage, (files, outputs) in stages.items():
+            for file in files:
+                size = (root / folder / file).stat().st_size
+                damages = [{"cut": moments.randrange(size)} for _ in range(cuts)]
+                damages += [{"bit": moments.randrange(8 * size)} for _ in range(flips)]
+                if file.endswith(kinds):
+                    yield from ((folder, stage, file, outputs, damage) for damage in damages)
+
+
+def refused(answer, file):
+    """Whether the stage has refused the file, with one line and nothing changed."""
+    if answer["code"] == 0:
+        return False
+    said = answer["said"]
+    assert answer["code"] == 1 and answer["same"], answer
+    assert said.startswith(f"gradflow: {file}: ") and "run `dvc repro`" in said and said.count("\n") == 1, answer
+    return True
+
+
+def test_what_differs_from_the_lock_is_refused(reading, campaign):
+    for folder, stage, file, outputs, damage in cases(reading.root, *((3, 10) if campaign else (1, 1))):
+        answer = reading(folder, stage, file, outputs, **damage)
+
+        assert refused(answer, file) and "is not what `dvc repro` made" in answer["said"], (file, damage, answer)
+
+
+@pytest.fixture(scope="module")
+def unlocked(reading, tmp_path_factory):
+    """The same project without lock files."""
+    root = tmp_path_factory.mktemp("unlocked") / "a project"
+    shutil.copytree(reading.root, root)
+    for path in root.glob("**/dvc.lock"):
+        path.unlink()
+    return root
+
+
+def test_without_a_lock_tables_and_checkpoints_prove_themselves(reading, unlocked, campaign):
+    some = cases(unlocked, *((5, 40) if campaign else (1, 3)), (".parquet", ".safetensors"))
+    for folder, stage, file, outputs, damage in some:
+        answer = reading(folder, stage, file, outputs, unlocked, **damage)
+
+        assert refused(answer, file) or answer["same"], (file, damage, answer)
+
+
+def test_without_a_lock_what_has_lost_its_form_is_refused(reading, unlocked, campaign):
+    flips = 10 if campaign else 0
+    for folder, stage, file, outputs, damage in cases(unlocked, 1, flips, (".csv", ".json")):
+        if stage == "claims":  # it reads metrics of more studies than there are here
+            continue
+        answer = reading(folder, stage, file, outputs, unlocked, **damage)
+
+        assert refused(answer, file) or "bit" in damage, (file, damage, answer)
+
+
+@pytest.mark.parametrize(("stage", "file"), [("gradients", "logs/plain.json"), ("plot", "models/plain.safetensors")])
+def test_what_was_trained_with_other_parameters_is_refused(reading, unlocked, stage, file):
+    params = unlocked / "params.yaml"
+    written = params.read_text()
+    params.write_text(written.replace("momentum: 0.9", "momentum: 0.5"))
+    try:
+        answer = reading(".", stage, root=unlocked)
+    finally:
+        params.write_text(written)
+
+    assert answer["code"] == 1
+    assert answer["said"] == (
+        f"gradflow: {file}: was trained with train.momentum 0.9, params.yaml says 0.5; run `dvc repro`\n"
+    )
+
+
+@pytest.mark.parametrize(
+    ("stage", "file"),
+    [
+        ("plot", "reports/history.csv"),
+        *(
+            pytest.param(stage, file, marks=pytest.mark.campaign)
+            for stage, file in (
+                ("scale", "data/raw/moons.parquet"),
+                ("train@residual", "data/scaled/train.parquet"),
+                ("gradients", "logs/plain.probe.parquet"),
+                ("plot", "models/residual.safetensors"),
+                ("plot", "reports/metrics.json"),
+                ("track", "reports/metrics.json"),
+            )
+        ),
+    ],
+)
+def test_a_bit_that_flips_on_the_disk_unseen_by_dvc_is_seen_and_mended_as_told(project, stage, file):
+    path = project.root / file
+    before, facts, content = hashes(project), path.stat(), bytearray(path.read_bytes())
+    content[len(content) // 2] ^= 1
+    path.write_bytes(content)
+    os.utime(path, ns=(facts.st_atime_ns, facts.st_mtime_ns))  # DVC looks at time and size before it looks inside
+
+    failed = project.run("dvc", "repro", "--force", "--single-item", stage, code=255).stderr.splitlines()
+    assert [line for line in failed if line.startswith(f"gradflow: {file}: is not what `dvc repro` made")], failed
+
+    path.unlink()
+    project.run("dvc", "repro")
+    assert hashes(project) == before
+
+
+def hashes(project):
+    """Stage to its outputs, as dvc.lock has them."""
+    stages = yaml.safe_load((project.root / "dvc.lock").read_text(encoding="utf-8"))["stages"]
+    return {name: stage["outs"] for name, stage in stages.items()}
