@@ -71,7 +71,8 @@ def train(
     probe_batch = next(_uniform(config, width, _PROBE)).to(where)
     record = Record(losses=torch.empty(config.steps + 1, seeds, dtype=torch.float64), probes={})
     first = 0
-    if unfinished and (saved := unfinished.read()):
+    if unfinished and (arrays := unfinished.read()):
+        saved = {name: torch.from_numpy(array) for name, array in arrays.items()}
         first = _go_on(saved, parameters, optimizer, record)
     batches = _uniform(config, width, _BATCHES, after=first)
     for step in range(first, config.steps + 1):
@@ -87,6 +88,9 @@ def train(
             losses.sum().backward()  # type: ignore[no-untyped-call]  # PyTorch's
             optimizer.step()
             report()
+    if unfinished:
+        state = _unfinished(config.steps + 1, parameters, optimizer, record)
+        unfinished.save(state, "the end of the training")
     return record
 
 

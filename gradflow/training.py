@@ -105,7 +105,8 @@ def train(
     probe = Probe(network, step.gradients, points[: probes.samples], labels[: probes.samples])
     order = torch.Generator().manual_seed(config.seed)
     first = 1
-    if unfinished and (saved := unfinished.read()):
+    if unfinished and (arrays := unfinished.read()):
+        saved = {name: torch.from_numpy(array) for name, array in arrays.items()}
         first = int(saved["epoch"])
         step.go_on(saved)
         record.go_on(saved)
@@ -114,13 +115,17 @@ def train(
     else:
         _probe_into(record, 0, probe, step.alive)
 
+    def save(epoch: int, order: Tensor) -> None:
+        """What is needed to go on with the rest of an epoch, whose order of rows was drawn from that state."""
+        if unfinished:
+            state = step.unfinished() | record.unfinished(epoch - 1)
+            numbers = {"epoch": torch.tensor(epoch), "probe_in_float64": torch.tensor(probe.in_float64)}
+            reached = f"epoch {epoch} of {config.epochs}" if epoch <= config.epochs else "the end of the training"
+            unfinished.save(state | numbers | {"order": order}, reached)
+
     def save_when_due() -> None:
         if unfinished and unfinished.due():
-            here = {"epoch": epoch, "probe_in_float64": probe.in_float64}
-            state = step.unfinished() | record.unfinished(epoch - 1) | {"order": order_before}
-            unfinished.save(
-                state | {name: torch.tensor(value) for name, value in here.items()}, f"epoch {epoch} of {config.epochs}"
-            )
+            save(epoch, order_before)
 
     for epoch in range(first, config.epochs + 1):
         order_before = order.get_state()
@@ -140,6 +145,7 @@ def train(
         report(Epoch(epoch, means[0], means[2], seeds - len(record.diverged), seeds))
         if len(record.diverged) == seeds:
             break
+    save(config.epochs + 1, order.get_state())
     return record
 
 

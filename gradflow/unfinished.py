@@ -1,7 +1,9 @@
 """Unfinished trainings: a training that is stopped or killed leaves its state, and the same work goes on from it.
 
 The state lies in ``.unfinished/`` of the checkout, beside whatever DVC keeps. Its name is a fingerprint of all that
-the result depends on, so no other work ever sees it, and experiments in copies of the checkout find it too.
+the result depends on, so no other work ever sees it, and experiments in copies of the checkout find it too. That of a
+training that is done stays until DVC, too, is done with it: a full disk or a kill while DVC takes the outputs into its
+cache, and deletes them before the next try, must not cost the training.
 """
 
 import hashlib
@@ -12,19 +14,21 @@ import sys
 import time
 from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 import numpy as np
-import torch
-from torch import Tensor
+from numpy.typing import NDArray
 
 from gradflow import checkout
 from gradflow.errors import InputError, RunError
 from gradflow.interrupts import Interrupt, StoppedError, noticed
 from gradflow.writing import replacing
+
+if TYPE_CHECKING:  # who only forgets states needs no PyTorch
+    from torch import Tensor
 
 FOLDER = ".unfinished"
 _REACHED = "reached"
@@ -52,11 +56,13 @@ class Unfinished:
         self._writing: Future[None] | None = None
         self._warned = False
 
-    def read(self) -> dict[str, Tensor] | None:
+    def read(self) -> dict[str, NDArray[Any]] | None:
         """What an earlier process saved, by name, and a line that says so; None where there is nothing.
 
         A damaged file is set aside with a warning.
         """
+        with suppress(FileNotFoundError):
+            _done(self.path).replace(self.path)
         try:
             content = self.path.read_bytes()
         except FileNotFoundError:
@@ -69,7 +75,7 @@ class Unfinished:
             return None
         with np.load(io.BytesIO(body), allow_pickle=False) as held:
             click.echo(f"going on from {held[_REACHED]}, which an earlier run saved")
-            return {name: torch.from_numpy(held[name]) for name in held if name != _REACHED}
+            return {name: held[name] for name in held if name != _REACHED}
 
     def due(self) -> bool:
         """Whether to save now."""
@@ -77,7 +83,7 @@ class Unfinished:
             return True
         return time.monotonic() >= self._next and (self._writing is None or self._writing.done())
 
-    def save(self, state: Mapping[str, Tensor], reached: str) -> None:
+    def save(self, state: "Mapping[str, Tensor]", reached: str) -> None:
         """Save copies of tensors; when a signal has come, end.
 
         Where they cannot be saved, e.g. on a full disk, a warning says so and the training goes on.
@@ -115,7 +121,7 @@ class Unfinished:
 
 @contextmanager
 def kept(fingerprint: str) -> Iterator[Unfinished]:
-    """The state of the training of that fingerprint, deleted when the block ends without an error.
+    """The state of the training of that fingerprint; when the block ends without an error it is done.
 
     Raises:
         InputError: GRADFLOW_SAVE_SECONDS has no usable value.
@@ -130,7 +136,14 @@ def kept(fingerprint: str) -> Iterator[Unfinished]:
     _prune(folder, path)
     with noticed() as interrupt, ThreadPoolExecutor(1) as pool:
         yield Unfinished(path, int(seconds), interrupt, pool)
-    path.unlink(missing_ok=True)
+    with suppress(FileNotFoundError):  # there was no room to save it
+        path.replace(_done(path))
+
+
+def forget() -> None:
+    """Delete the states of trainings that are done: for a stage that runs once DVC has their outputs."""
+    for path in (checkout.root() / FOLDER).glob(_done(Path("*")).name):
+        path.unlink(missing_ok=True)
 
 
 def fingerprint(work: Mapping[str, object], inputs: Iterable[Path]) -> str:
@@ -149,6 +162,10 @@ def fingerprint(work: Mapping[str, object], inputs: Iterable[Path]) -> str:
         "code": {name: _digest(Path(file)) for name, file in code.items()},
     }
     return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:32]
+
+
+def _done(path: Path) -> Path:
+    return path.with_suffix(".done")
 
 
 def _digest(path: Path) -> str:

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import click
 
-from gradflow import artefacts, configuration, documents, gradients, params
+from gradflow import artefacts, configuration, documents, gradients, params, unfinished
 from gradflow.logs import Facts, tables
 from gradflow.writing import write_json
 
@@ -39,6 +39,7 @@ def main(logs: Path, norms: Path, probes: Path, history: Path, metrics: Path) ->
         for variant in variants
     }
     write_json(metrics, numbers)
+    unfinished.forget()
 
 
 if __name__ == "__main__":

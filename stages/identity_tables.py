@@ -4,7 +4,7 @@ from pathlib import Path
 
 import click
 
-from gradflow import artefacts, params, studies
+from gradflow import artefacts, params, studies, unfinished
 from gradflow.identity_summary import summary, tables
 from gradflow.writing import write_json
 
@@ -34,6 +34,7 @@ def main(logs: Path, history: Path, probe: Path, metrics: Path) -> None:
         for variant in config.variants
     }
     write_json(metrics, numbers)
+    unfinished.forget()
 
 
 if __name__ == "__main__":

@@ -31,6 +31,12 @@ class Stopping(Unfinished):
         return super().due()
 
 
+def stopping(train, path, after):
+    """Train, with a signal after so many steps; 0: with none."""
+    with ThreadPoolExecutor(1) as pool:
+        return train(Stopping(path, after, pool))
+
+
 def moons(rows=50):
     random = torch.Generator().manual_seed(3)
     points = torch.randn(rows, 2, generator=random)
@@ -88,45 +94,42 @@ def test_a_training_stopped_after_any_step_ends_with_the_same_bytes(name, tmp_pa
     undisturbed = train(None)
     path = tmp_path / "state.npz"
 
-    with ThreadPoolExecutor(1) as pool:
-        for after in range(1, steps + 1):
-            with pytest.raises(
-                StoppedError, match=r"stopped by SIGTERM: (epoch|step) \d of \d saved, `dvc repro` goes"
-            ):
-                train(Stopping(path, after, pool))
-            assert train(Stopping(path, 0, pool)) == undisturbed
-            assert "going on from" in capsys.readouterr().out
-            path.unlink()
-        assert train(Stopping(path, steps + 1, pool)) == undisturbed  # there is no further step
+    for after in range(1, steps + 1):
+        with pytest.raises(StoppedError, match=r"SIGTERM: (epoch|step) \d of \d saved, `dvc repro` goes on"):
+            stopping(train, path, after)
+        assert stopping(train, path, 0) == undisturbed
+        assert "going on from" in capsys.readouterr().out
+        path.unlink()
+    assert stopping(train, path, steps + 1) == undisturbed  # there is no further step
+    assert stopping(train, path, 1) == undisturbed
+    assert capsys.readouterr().out == "going on from the end of the training, which an earlier run saved\n"
 
 
 def test_a_training_stopped_after_each_of_its_steps_in_turn_ends_with_the_same_bytes(tmp_path):
     undisturbed = recipe(None)
     path = tmp_path / "state.npz"
 
-    with ThreadPoolExecutor(1) as pool:
-        for _ in range(9):
-            with pytest.raises(StoppedError):
-                recipe(Stopping(path, 1, pool))
-        assert recipe(Stopping(path, 1, pool)) == undisturbed
+    for _ in range(9):
+        with pytest.raises(StoppedError):
+            stopping(recipe, path, 1)
+    assert stopping(recipe, path, 1) == undisturbed
 
 
 @pytest.mark.parametrize("damage", ["empty", "cut", "a bit"])
 def test_a_damaged_state_is_set_aside_with_a_warning_and_the_training_starts_over(damage, tmp_path, capsys):
     path = tmp_path / "state.npz"
-    with ThreadPoolExecutor(1) as pool:
-        with pytest.raises(StoppedError):
-            recipe(Stopping(path, 5, pool))
-        content = bytearray(path.read_bytes())
-        content[len(content) // 3] ^= 4
-        path.write_bytes({"empty": b"", "cut": content[: len(content) // 2], "a bit": content}[damage])
+    with pytest.raises(StoppedError):
+        stopping(recipe, path, 5)
+    content = bytearray(path.read_bytes())
+    content[len(content) // 3] ^= 4
+    path.write_bytes({"empty": b"", "cut": content[: len(content) // 2], "a bit": content}[damage])
 
-        assert recipe(Stopping(path, 0, pool)) == recipe(None)
+    assert stopping(recipe, path, 0) == recipe(None)
 
     said = capsys.readouterr()
     assert said.err == f"gradflow: warning: {path}: is damaged, now called state.damaged; the training starts over\n"
     assert said.out == ""
-    assert [file.name for file in tmp_path.iterdir()] == ["state.damaged"]
+    assert sorted(file.name for file in tmp_path.iterdir()) == ["state.damaged", "state.npz"]
 
 
 def test_a_state_is_saved_each_time_the_interval_is_over_and_no_oftener(tmp_path):
@@ -188,6 +191,8 @@ def test_what_nobody_came_back_for_is_deleted(tmp_path, monkeypatch):
 
     with unfinished.kept("own"):
         assert {file.stem for file in folder.iterdir()} == {"own", "new", "newer", "fine"}
+    assert (folder / "own.done").exists()
+    unfinished.forget()
     assert {file.stem for file in folder.iterdir()} == {"new", "newer", "fine"}
 
 
@@ -204,6 +209,8 @@ def test_a_state_stays_when_the_work_ends_with_an_error(tmp_path, monkeypatch):
     with unfinished.kept("own") as state:
         assert np.array_equal(state.read()["number"], [0, 1, 2])
     assert not state.path.exists()
+    with unfinished.kept("own") as state:  # as long as it is not forgotten
+        assert np.array_equal(state.read()["number"], [0, 1, 2])
 
 
 @pytest.mark.parametrize("seconds", ["-1", "1.5", "often", "86401", "٣"])

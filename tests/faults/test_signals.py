@@ -2,6 +2,7 @@
 
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -61,6 +62,7 @@ def finished(folder):
 def test_a_signal_in_training_saves_ends_within_three_seconds_and_the_next_run_goes_on(folder, name):
     number = signal.Signals[name]
     undisturbed, _ = finished(folder)
+    shutil.rmtree(folder / ".unfinished")
     process = start(folder)
     assert "epoch 40/400" in process.stdout.readline()
 
@@ -75,7 +77,9 @@ def test_a_signal_in_training_saves_ends_within_three_seconds_and_the_next_run_g
     again, out = finished(folder)
     assert again == undisturbed
     assert out.startswith("going on from epoch ") and "epoch 40/400" not in out
-    assert not any((folder / ".unfinished").iterdir())
+    assert [path.suffix for path in (folder / ".unfinished").iterdir()] == [".done"]
+    outputs, out = finished(folder)  # as if DVC had been killed before it took them
+    assert out.startswith("going on from the end of the training") and outputs == undisturbed
 
 
 def test_a_second_signal_ends_a_training_at_once(tmp_path):
