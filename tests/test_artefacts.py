@@ -112,6 +112,13 @@ def test_a_variant_may_be_called_null(tmp_path):
     assert found["variant"].tolist() == ["null", "plain"]
 
 
+@pytest.mark.parametrize("number", ["NaN", "-Infinity", "1e999", '"1"', "[Infinity]"])
+def test_what_is_no_finite_number_is_no_metric(tmp_path, number):
+    (tmp_path / "metrics.json").write_text(f'{{"a": {{"loss": {number}}}}}')
+
+    assert refusal(documents.read, tmp_path / "metrics.json", Metrics).startswith("a.loss.")
+
+
 SPREAD = {"mean": 1.5, "std": 0.5, "min": 1, "max": 2, "seeds": 2}
 
 
