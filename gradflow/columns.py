@@ -72,9 +72,10 @@ def check(path: Path, table: "pd.DataFrame", columns: Columns) -> None:
 
 def _fault(values: "pd.Series[float]", column: Column) -> str:
     """What is wrong with a column, in words."""
+    if column.words is not None and not set(values) <= set(column.words):
+        return f"must hold {', '.join(column.words)}"
     if column.kind is str:
-        strange = set(values) - set(column.words) if column.words is not None else None
-        return f"must hold {', '.join(column.words or ())}" if strange else ""
+        return ""
     if values.dtype.kind != np.dtype(column.kind).kind:
         return f"must hold {column.kind.__name__}s"
     numbers = values.dropna() if column.gaps else values

@@ -2,7 +2,6 @@
 
 import json
 from collections.abc import Iterable
-from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +13,7 @@ from gradflow import manifest
 class Document(BaseModel):
     """The keys that somebody reads, with their types; others may stand there too."""
 
-    model_config = ConfigDict(strict=True, frozen=True, allow_inf_nan=False)
+    model_config = ConfigDict(frozen=True, allow_inf_nan=False)
 
 
 def read(path: Path, form: Any) -> Any:
@@ -33,7 +32,7 @@ def read(path: Path, form: Any) -> Any:
     except (OSError, ValueError) as error:
         raise manifest.unusable(path, error) from None
     try:
-        _adapter(form).validate_python(document)
+        TypeAdapter(form).validate_python(document, strict=True)
     except ValidationError as errors:
         first = errors.errors(include_url=False, include_input=False)[0]
         where = ".".join(str(part) for part in first["loc"])
@@ -47,11 +46,3 @@ def read_by_variant(path: Path, form: Any, variants: Iterable[str]) -> dict[str,
     if set(document) != set(variants):
         raise manifest.unusable(path, f"must hold {', '.join(variants)}, got {', '.join(document)}")
     return document
-
-
-@cache
-def _adapter(form: Any) -> TypeAdapter[Any]:
-    return TypeAdapter(form, config=None if isinstance(form, type) and issubclass(form, BaseModel) else _CONFIG)
-
-
-_CONFIG = ConfigDict(strict=True, allow_inf_nan=False)

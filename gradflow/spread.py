@@ -3,6 +3,7 @@
 from collections.abc import Iterable
 
 import numpy as np
+from pydantic import FiniteFloat
 
 from gradflow.documents import Document
 
@@ -18,7 +19,9 @@ class Spread(Document):
 
 
 # What a metrics file holds of a variant, by name: a number, its spread, or either by layer; and lists of lost seeds.
-Metrics = dict[str, dict[str, Spread | float | list[Spread] | list[float | None] | list[dict[str, int]] | None]]
+Metrics = dict[
+    str, dict[str, Spread | FiniteFloat | list[Spread] | list[FiniteFloat | None] | list[dict[str, int]] | None]
+]
 
 
 def over_seeds(values: Iterable[float]) -> dict[str, float | int | None]:

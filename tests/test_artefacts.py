@@ -60,6 +60,21 @@ def test_a_table_that_holds_something_else_is_refused(tmp_path, ending, changes,
     assert refusal(artefacts.read_table, path.with_suffix(f".{ending}"), COLUMNS) == said
 
 
+def test_a_table_with_any_bit_flipped_is_refused_or_the_same(tmp_path):
+    path = table(tmp_path / "a.parquet")
+    content, whole = path.read_bytes(), artefacts.read_table(path, COLUMNS)
+    refused = 0
+    for bit in range(0, 8 * len(content), 61):
+        damaged = bytearray(content)
+        damaged[bit // 8] ^= 1 << bit % 8
+        path.write_bytes(damaged)
+        try:
+            assert artefacts.read_table(path, COLUMNS).equals(whole), bit
+        except RunError:
+            refused += 1
+    assert refused > len(content) * 8 // 61 / 3  # some bits of the footer mean nothing to a reader
+
+
 @pytest.mark.parametrize("kind", [pa.string(), pa.float64()])
 def test_a_column_of_another_kind_is_refused(tmp_path, kind):
     path = table(tmp_path / "a.parquet", seed=pa.array([1, 2, 3]).cast(kind))
@@ -95,6 +110,13 @@ def test_a_variant_may_be_called_null(tmp_path):
 
     found = artefacts.read_table(tmp_path / "a.csv", by_variant({"seed": FROM_1}, ["plain", "null"]))
     assert found["variant"].tolist() == ["null", "plain"]
+
+
+@pytest.mark.parametrize("number", ["NaN", "-Infinity", "1e999", '"1"', "[Infinity]"])
+def test_what_is_no_finite_number_is_no_metric(tmp_path, number):
+    (tmp_path / "metrics.json").write_text(f'{{"a": {{"loss": {number}}}}}')
+
+    assert refusal(documents.read, tmp_path / "metrics.json", Metrics).startswith("a.loss.")
 
 
 SPREAD = {"mean": 1.5, "std": 0.5, "min": 1, "max": 2, "seeds": 2}

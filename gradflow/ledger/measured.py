@@ -1,7 +1,7 @@
 """Numbers out of a metrics.json by their paths, with one line for what is not there."""
 
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -44,18 +44,24 @@ def file_of(study: str, reports: Path) -> Path:
     return (reports if study == "root" else reports / study) / "metrics.json"
 
 
-def read(claim: Claim, reports: Path) -> list[Measured]:
+def metrics(file: Path) -> Any:
+    """What a metrics file holds; for errors see :func:`gradflow.documents.read`."""
+    return documents.read(file, Metrics)
+
+
+def read(claim: Claim, reports: Path, metrics: Callable[[Path], Any] = metrics) -> list[Measured]:
     """The numbers that a claim is about, in the order of its metrics.
 
     Args:
         claim: The claim.
         reports: The folder of all reports.
+        metrics: Reads a metrics file; many claims share one.
 
     Raises:
         RunError: The metrics file or a number is missing; names file and key.
     """
     file = file_of(claim.measure.study, reports)
-    document = documents.read(file, Metrics)
+    document = metrics(file)
     found = []
     for name, path in claim.measure.paths().items():
         numbers = _ratio(document, file, path) if " / " in path else list(_numbers(document, file, path))

@@ -2,7 +2,8 @@
 
 import re
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -23,19 +24,22 @@ def evaluate(ledger: Ledger, root: Path) -> list[dict[str, Any]]:
     Raises:
         RunError: A metrics file, a number or a figure is missing; names file and key.
     """
+    metrics = cache(measured.metrics)
     return [
-        _evaluate(key, claim, chapter, ledger, root)
+        _evaluate(key, claim, chapter, ledger, root, metrics)
         for chapter in ledger.chapters.values()
         for key, claim in chapter.claims.items()
     ]
 
 
-def _evaluate(key: str, claim: Claim, chapter: Chapter, ledger: Ledger, root: Path) -> dict[str, Any]:
+def _evaluate(
+    key: str, claim: Claim, chapter: Chapter, ledger: Ledger, root: Path, metrics: Callable[[Path], Any]
+) -> dict[str, Any]:
     reports = root / "reports"
     if claim.figure and not (reports / claim.figure).is_file():
         raise RunError(f"{reports / claim.figure}: no such figure, which claim {key} shows; run `dvc repro` to draw it")
     try:
-        numbers = measured.read(claim, reports)
+        numbers = measured.read(claim, reports, metrics)
         definition = _with_parameters(claim.measure, root)
     except RunError as error:
         raise RunError(f"{error.message} (claim {key})") from None
