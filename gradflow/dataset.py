@@ -102,7 +102,7 @@ def _first(mask: pa.ChunkedArray) -> int:
 
 def _first_text(column: pa.ChunkedArray) -> str:
     """Where the first text stands in a column that should be numbers."""
-    for row, value in enumerate(map(pa.Scalar.as_py, column), start=1):  # a large one is not unpacked as a whole
+    for row, value in enumerate((scalar.as_py() for scalar in column), start=1):  # not all of a packed one at once
         try:
             float(value)
         except (TypeError, ValueError):
