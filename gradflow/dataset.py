@@ -16,6 +16,8 @@ Points = NDArray[np.float64]
 Labels = NDArray[np.int64]
 
 LARGEST = 1e30  # so that squares can be summed, and float32 holds what is scaled
+MOST_ROWS = 10_000_000
+_LONGEST_LABEL = 200
 _LABEL_NAMES = ("label", "target", "class", "y")  # the first of them that there is
 _SCHEMA = pa.schema({"x1": pa.float64(), "x2": pa.float64(), "label": pa.int64()})
 
@@ -67,7 +69,8 @@ def _numbers(column: pa.ChunkedArray, where: str) -> Points:
     if column.null_count:
         raise InputError(where, f"must have no gaps, got one in row {_first(pc.is_null(column))}")
     if not (pa.types.is_integer(column.type) or pa.types.is_floating(column.type)):
-        raise InputError(where, f"must hold numbers, got {column.type}{_first_text(column)}")
+        kind = column.type.value_type if pa.types.is_dictionary(column.type) else column.type
+        raise InputError(where, f"must hold numbers, got {kind}{_first_text(column)}")
     numbers = column.cast(pa.float64(), safe=False).to_numpy()
     finite = np.isfinite(numbers)
     if not finite.all():
@@ -87,6 +90,9 @@ def _classes(column: pa.ChunkedArray, where: str) -> tuple[Labels, list[str]]:
     values = sorted(pc.unique(column).to_pylist(), key=lambda value: (str(type(value)), value))
     if len(values) != 2:
         raise InputError(where, f"must hold two classes, got {len(values)}: {_listed(values)}")
+    longest = max(len(str(value)) for value in values)
+    if longest > _LONGEST_LABEL:
+        raise InputError(where, f"must hold labels of up to {_LONGEST_LABEL} characters, got one of {longest}")
     return pc.equal(column, pa.scalar(values[1], column.type)).to_numpy().astype(np.int64), [str(v) for v in values]
 
 
@@ -96,7 +102,7 @@ def _first(mask: pa.ChunkedArray) -> int:
 
 def _first_text(column: pa.ChunkedArray) -> str:
     """Where the first text stands in a column that should be numbers."""
-    for row, value in enumerate(column.to_pylist(), start=1):
+    for row, value in enumerate((scalar.as_py() for scalar in column), start=1):  # not all of a packed one at once
         try:
             float(value)
         except (TypeError, ValueError):

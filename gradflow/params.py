@@ -33,7 +33,7 @@ def _plain(value: object) -> object:
     return value
 
 
-Text = Annotated[str, BeforeValidator(_plain), Field(min_length=1, max_length=1000)]
+Text = Annotated[str, Field(min_length=1, max_length=1000), BeforeValidator(_plain)]
 
 
 class Section(BaseModel):

@@ -71,6 +71,7 @@ def hub(data: Data) -> pa.Table:
         raise InputError(where, f"{data.path!r} cannot be read: {_first_line(error)}; {others}") from None
     except (OSError, huggingface_hub.errors.HTTPError) as error:
         raise RunError(f"data set {data.path!r} was not got: {_first_line(error)}; try again later; {others}") from None
+    _check_rows(sum(part.num_rows for part in splits.values()), f"{where}: {data.path}")
     return pa.concat_tables(part.with_format("arrow")[:] for part in splits.values())
 
 
@@ -97,11 +98,22 @@ def file(data: Data) -> pa.Table:
             case ".parquet":
                 import pyarrow.parquet
 
-                with pyarrow.parquet.ParquetFile(path) as parquet:
+                schema = pyarrow.parquet.read_schema(path)
+                if len(schema) != 3:
+                    return schema.empty_table()  # which will be refused
+                # Text stays packed: a small file can hold a long one for each of many rows.
+                packed = [field.name for field in schema if pa.types.is_string(field.type)]
+                with pyarrow.parquet.ParquetFile(path, read_dictionary=packed) as parquet:
+                    _check_rows(parquet.metadata.num_rows, str(path))
                     return parquet.read()
     except (OSError, ValueError, pa.ArrowException) as error:
         raise InputError(str(path), f"cannot be read: {_first_line(error)}") from None
     raise InputError("params.yaml: data.path", f"must end in .csv or .parquet, got {data.path!r}")
+
+
+def _check_rows(rows: int, where: str) -> None:
+    if rows > dataset.MOST_ROWS:
+        raise InputError(where, f"must have at most {dataset.MOST_ROWS:,} rows, got {rows:,}")
 
 
 def _is_number(text: str) -> bool:

@@ -15,7 +15,7 @@ from dvc.utils.cli_parse import to_path_overrides
 from dvc.utils.hydra import get_hydra_sweeps
 from hydra.errors import HydraException
 
-from gradflow.errors import InputError
+from gradflow.errors import InputError, shown
 from pipelines import dag
 from pipelines.outcome import Outcome
 from pipelines.report import flat
@@ -55,8 +55,13 @@ def points(folder: Path, grid: Sequence[str]) -> list[Point]:
     for override in grid:
         if not re.match(r"[^=]*[^=:]=", override):
             raise InputError("grid", f"must be KEY=VALUE,VALUE..., got {override!r}")
+    root = dag.root(folder).resolve()
     try:
-        combinations = get_hydra_sweeps(to_path_overrides(grid))
+        by_file = to_path_overrides(grid)
+        for file in by_file:  # DVC would write into it
+            if not (folder / file).resolve().is_relative_to(root):
+                raise InputError("grid", f"must name files in {root}, got {shown(file)}")
+        combinations = get_hydra_sweeps(by_file)
     except (DvcException, HydraException) as error:
         reason = " ".join(str(error).split())
         raise InputError("grid", f"must be KEY=VALUE,VALUE..., got {' '.join(grid)!r}: {reason}") from None
@@ -78,7 +83,7 @@ def points(folder: Path, grid: Sequence[str]) -> list[Point]:
 def title(root: Path, folder: Path, grid: Sequence[str]) -> str:
     """What a sweep is about as the name of a file: ``depth-scale``, ``studies-init-depth``."""
     keys = (override.partition("=")[0].rpartition(":")[2].rpartition(".")[2] for override in grid)
-    return "-".join(map(_words, (*folder.resolve().relative_to(root.resolve()).parts, *keys)))
+    return "-".join(map(_words, (*folder.resolve().relative_to(root.resolve()).parts, *keys)))[:100]
 
 
 def table(folder: Path, points: Sequence[Point], outcomes: Mapping[str, Outcome]) -> list[dict[str, Any]]:

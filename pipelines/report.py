@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import Mapping
+from html import escape
 from pathlib import Path
 from typing import Any
 
@@ -50,7 +51,8 @@ def summary(plan: Dag, outcomes: Mapping[str, Outcome], metrics: list[dict[str, 
         for node in plan.nodes
     ]
     parts = [f"# {counts(outcomes, len(plan.nodes))}", markdown_table(stages)]
-    parts += [f"**{address}**: `{result.line}`" for address, result in outcomes.items() if result.kind.failed]
+    failed = {address: result.line.replace("`", "'") for address, result in outcomes.items() if result.kind.failed}
+    parts += [f"**{_cell(address)}**: `{line}`" for address, line in failed.items()]
     parts += [f"Tracked: {result.tracked}" for result in outcomes.values() if result.tracked]
     if metrics:
         parts += ["## Metrics", markdown_table(metrics)]
@@ -97,4 +99,5 @@ def markdown_table(rows: list[dict[str, Any]]) -> str:
 
 
 def _cell(value: object) -> str:
-    return f"{value:.4g}" if isinstance(value, float) else str(value)
+    """A number in short, or text without what Markdown or HTML would take for its own."""
+    return f"{value:.4g}" if isinstance(value, float) else escape(str(value), quote=False).replace("|", "&#124;")

@@ -39,8 +39,7 @@ def experiment(point: Point, run: Run) -> State[None]:
     if point.present:
         return run.end(point.label, Outcome(Kind.PRESENT))
     arguments = ["exp", "run", "--temp", "--name", point.name]
-    for override in point.overrides:
-        arguments += ["--set-param", override]
+    arguments += [f"--set-param={override}" for override in point.overrides]
     follow = Progress(point.name).follow
     try:
         result = run.dvc(arguments, run.folder, follow, outcome.of_experiment)

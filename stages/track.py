@@ -4,8 +4,11 @@ from pathlib import Path
 
 import click
 
+from gradflow.errors import InputError, shown
 from gradflow.tracking import environment, origin, result
 from gradflow.writing import write_text
+
+_LONGEST_NAME = 500  # that MLflow takes
 
 
 @click.command()
@@ -26,6 +29,8 @@ def main(
     everything: bool,
 ) -> None:
     """Log the result in the folders DATA, MODELS, LOGS and REPORTS, unless it is logged; then write TRACKED."""
+    if not (experiment.isprintable() and experiment.strip() and len(experiment) <= _LONGEST_NAME):
+        raise InputError("--experiment", f"must be 1 to {_LONGEST_NAME} printable characters, got {shown(experiment)}")
     environment.prepare()
     from gradflow.tracking import runs, store  # they import MLflow
 

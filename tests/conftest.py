@@ -185,6 +185,19 @@ def _project_files() -> list[str]:
     ]
 
 
+@pytest.fixture(scope="session")
+def reachable():
+    """The addresses at which somebody listens on a port, as Linux tells them: only 127.0.0.1 is this machine's own."""
+
+    def addresses(port):
+        lines = [line for name in ("tcp", "tcp6") for line in Path("/proc/net", name).read_text().splitlines()[1:]]
+        local = [line.split()[1].split(":") for line in lines if line.split()[3] == "0A"]  # those that listen
+        found = {bytes.fromhex(address)[::-1] for address, number in local if int(number, 16) == int(port)}
+        return {".".join(map(str, address)) for address in found}
+
+    return addresses
+
+
 @pytest.fixture(scope="module")
 def browser():
     """Debian's Chromium."""

@@ -27,6 +27,7 @@ from gradflow.tracking.store import Store
 # What MLflow takes at once.
 _METRICS = 1000
 _PARAMS = 100
+_LONGEST_NAME = 500  # characters, of a data set
 
 
 class Tracked(NamedTuple):
@@ -153,7 +154,7 @@ def _input(split: DataSet) -> DatasetInput:
     columns = {"x1": "double", "x2": "double", "label": "long"}
     schema = {"mlflow_colspec": [{"name": name, "type": kind, "required": True} for name, kind in columns.items()]}
     entity = Dataset(
-        name=split.name,
+        name=split.name[-_LONGEST_NAME:],
         digest=split.digest,
         source_type="local",
         source=json.dumps({"uri": split.path.as_posix()} | split.source),

@@ -65,6 +65,8 @@ class Store:
                 self._make_database()
                 mlflow.set_tracking_uri(self.uri)
                 yield mlflow.MlflowClient()
+        except ModuleNotFoundError as error:
+            raise StoreError(f"{self}: needs the Python package {error.name}, install it, then `dvc repro`") from None
         except Timeout:
             raise StoreError(f"another process has been tracking here for {_LOCK_SECONDS // 60} minutes") from None
         except (MlflowException, requests.RequestException, SQLAlchemyError, OSError) as error:
@@ -143,6 +145,8 @@ def find() -> Store:
     uri = os.environ.get("MLFLOW_TRACKING_URI") or f"{_SQLITE}{root / 'mlflow.db'}"
     if uri.startswith(_SQLITE):
         database = root / uri.removeprefix(_SQLITE)  # the root of an experiment's copy is lost with it
+        if database.is_dir():
+            raise InputError("environment: MLFLOW_TRACKING_URI", f"must name a file, {database} is a folder")
         return Store(f"{_SQLITE}{database}", root, artifacts=database.parent / "mlartifacts", database=database)
     try:
         parts = urlsplit(uri)

@@ -65,7 +65,7 @@ def page():
 
 
 def test_a_schedule_fires_can_be_seen_and_cancelled_and_stays_on_after_a_restart(
-    scheduled, started, free_port, connect, eventually, page, alive, tmp_path
+    scheduled, started, free_port, connect, eventually, page, alive, reachable, tmp_path
 ):
     from prefect.client.schemas.filters import ArtifactFilter, FlowRunFilter
     from prefect.states import Cancelling
@@ -76,6 +76,7 @@ def test_a_schedule_fires_can_be_seen_and_cancelled_and_stays_on_after_a_restart
     site = f"http://127.0.0.1:{port}"
     schedule = started(scheduled, *SCHEDULE, "--port", port)
     eventually(lambda: f"{site}/api" in schedule.log.read_text(), seconds=150)
+    assert reachable(port) == {"127.0.0.1"}
     with connect(port) as api:
         deployments = eventually(lambda: served(api) if len(served(api)) == 2 else None)
         assert set(deployments) == {"nightly-reproduce", "weekly-depth-sweep"}

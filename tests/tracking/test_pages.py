@@ -3,6 +3,7 @@
 import signal
 import socket
 from contextlib import contextmanager
+from pathlib import Path
 
 import pytest
 from playwright.sync_api import expect
@@ -51,6 +52,13 @@ def row(page, run):
 
 def test_the_address_is_printed(ui):
     assert f"on {ui.url} " in (ui.folder / "log").read_text(encoding="utf-8")
+
+
+def test_other_machines_cannot_reach_the_pages_and_no_process_shows_the_database(ui, reachable):
+    assert reachable(ui.port) == {"127.0.0.1"}
+    shown = [path.read_bytes() for path in Path("/proc").glob("[0-9]*/cmdline") if path.parent.exists()]
+    assert any(str(ui.port).encode() in command for command in shown)
+    assert not [command for command in shown if b"sqlite://" in command and str(ui.port).encode() in command]
 
 
 def test_two_experiments_are_listed_and_compared_in_their_parameters_and_layer_curves(ui, page, tmp_path):
