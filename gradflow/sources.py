@@ -102,7 +102,7 @@ def file(data: Data) -> pa.Table:
                 if len(schema) != 3:
                     return schema.empty_table()  # which will be refused
                 # Text stays packed: a small file can hold a long one for each of many rows.
-                packed = [field.name for field in schema if pa.types.is_string(field.type)]
+                packed = [field.name for field in schema if field.type in _TEXT]
                 with pyarrow.parquet.ParquetFile(path, read_dictionary=packed) as parquet:
                     _check_rows(parquet.metadata.num_rows, str(path))
                     return parquet.read()
@@ -128,4 +128,5 @@ def _first_line(error: Exception) -> str:
     return str(error).split("\n", 1)[0][:120]
 
 
+_TEXT = (pa.string(), pa.large_string(), pa.binary(), pa.large_binary())
 SOURCES: dict[str, Callable[[Data], pa.Table]] = {"sklearn": sklearn, "hub": hub, "file": file}

@@ -37,18 +37,14 @@ class _Loader(yaml.SafeLoader):
         """A node, counted."""
         event, before = self.peek_event(), self._nodes  # type: ignore[no-untyped-call]  # PyYAML's
         anchor: str = getattr(event, "anchor", None) or ""
-        if getattr(event, "tag", None):
+        if getattr(event, "tag", None):  # PyYAML takes !!int "020" for 16
             raise _problem(f"{event.tag} may not stand here, types follow from what is written", event)
-        if isinstance(event, yaml.AliasEvent):
-            if anchor in self.anchors and anchor not in self._below:
-                raise _problem(f"*{anchor} stands within itself", event)
-            self._nodes += self._below.get(anchor, 0)
-        else:
-            self._nodes += 1
+        alias = isinstance(event, yaml.AliasEvent)
+        self._nodes += self._below.get(anchor, 0) if alias else 1
         if self._nodes > _MOST_NODES:
             raise _problem("holds too much, counting what aliases repeat", event)
         node = super().compose_node(parent, index)
-        if anchor and not isinstance(event, yaml.AliasEvent):
+        if anchor and not alias:
             self._below[anchor] = self._nodes - before
         return node
 

@@ -108,7 +108,7 @@ def test_a_small_file_of_many_rows_or_long_labels_is_refused_before_it_is_unpack
         path = tmp_path / "own.parquet"
         packed = pa.DictionaryArray.from_arrays(pa.array(np.arange(rows, dtype=np.int32) % 2), pa.array([label, "b"]))
         zeros = np.zeros(rows, dtype=np.int8)
-        pq.write_table(pa.table({"a": zeros, "b": zeros, "label": packed}), path)
+        pq.write_table(pa.table({"a": zeros, "b": zeros, "label": packed}), path, store_schema=False)
         (tmp_path / "params.yaml").write_text(
             (ROOT / "params.yaml").read_text().replace("sklearn  ", "file").replace("openml/two_moons", str(path))
         )

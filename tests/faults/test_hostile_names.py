@@ -86,6 +86,13 @@ def test_a_hostile_name_of_a_variant_or_a_block_is_refused(refused, name):
     assert "unknown key" in refused(lambda document: document["variants"]["plain"].update({name: 1}))
 
 
+@pytest.mark.parametrize("key", ["path", "revision"])
+def test_what_a_terminal_would_obey_is_refused_where_dvc_shows_it(refused, key):
+    for text in ("\x1b[2J", "a\nb", "\0"):
+        line = refused(lambda document, text=text: document["data"].update({key: text}))
+        assert f"params.yaml: data.{key}: must not hold control characters" in line
+
+
 @pytest.mark.parametrize("name", HOSTILE, ids=names)
 def test_a_hostile_path_is_no_data_set(refused, small, monkeypatch, tmp_path, name):
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
