@@ -67,15 +67,15 @@ class Unfinished:
             content = self.path.read_bytes()
         except FileNotFoundError:
             return None
-        body, digest = content[:-_DIGEST], content[-_DIGEST:]
-        if hashlib.sha256(body).digest() != digest:
+        try:
+            state = _read(content)
+        except ValueError:
             aside = self.path.with_suffix(".damaged")
             self.path.replace(aside)
             _warn(f"{self.path}: is damaged, now called {aside.name}; the training starts over")
             return None
-        with np.load(io.BytesIO(body), allow_pickle=False) as held:
-            click.echo(f"going on from {held[_REACHED]}, which an earlier run saved")
-            return {name: held[name] for name in held if name != _REACHED}
+        click.echo(f"going on from {state.pop(_REACHED)}, which an earlier run saved")
+        return state
 
     def due(self) -> bool:
         """Whether to save now."""
@@ -171,6 +171,19 @@ def _done(path: Path) -> Path:
 def _digest(path: Path) -> str:
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _read(content: bytes) -> dict[str, NDArray[Any]]:
+    """The arrays of a file.
+
+    Raises:
+        ValueError: It is not as it was written, or holds objects.
+    """
+    body, digest = content[:-_DIGEST], content[-_DIGEST:]
+    if hashlib.sha256(body).digest() != digest:
+        raise ValueError
+    with np.load(io.BytesIO(body), allow_pickle=False) as held:
+        return dict(held)
 
 
 def _write(path: Path, arrays: dict[str, Any]) -> None:
