@@ -107,8 +107,8 @@ class Reading:
 
     def end(self):
         """Close its input, at which it ends."""
-        self.process.stdin.close()
-        assert self.process.wait() == 0
+        self.process.communicate()
+        assert self.process.returncode == 0
 
 
 @pytest.fixture(scope="module")
