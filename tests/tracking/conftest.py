@@ -36,7 +36,17 @@ def tracked(shared, finished):
             finished.copy(project.root)
             at_once = [
                 subprocess.Popen(
-                    ["dvc", "exp", "run", "--temp", "--name", f"depth-{depth}", "--set-param", f"depth={depth}"],
+                    [
+                        "dvc",
+                        "--wait-for-lock",
+                        "exp",
+                        "run",
+                        "--temp",
+                        "--name",
+                        f"depth-{depth}",
+                        "-S",
+                        f"depth={depth}",
+                    ],
                     cwd=project.root,
                     env=project.env,
                     stdout=subprocess.PIPE,
