@@ -34,7 +34,8 @@ FOLDER = ".unfinished"
 _REACHED = "reached"
 _DIGEST = hashlib.sha256().digest_size  # bytes at the end of a file
 # What nobody came back for.
-_KEPT_SECONDS = 14 * 24 * 3600
+_DAY = 24 * 3600  # seconds, in which size does not count
+_KEPT_SECONDS = 14 * _DAY
 _KEPT_BYTES = 4 * 2**30
 _SHARE = 1 / 50  # of its time, at most, that a training spends on copying its state
 
@@ -195,11 +196,14 @@ def _write(path: Path, arrays: dict[str, Any]) -> None:
 
 def _prune(folder: Path, path: Path) -> None:
     """Delete what nobody came back for: old states, and the oldest of too many."""
+    others = []
+    for other in folder.glob("*"):
+        with suppress(FileNotFoundError):  # a training beside this one has moved it
+            others += [(other.stat(), other)] * (other != path)
     total = 0
-    others = [(other.stat(), other) for other in folder.glob("*") if other != path]
     for facts, other in sorted(others, key=lambda pair: -pair[0].st_mtime):
-        total += facts.st_size
-        if total > _KEPT_BYTES or time.time() - facts.st_mtime > _KEPT_SECONDS:
+        total, age = total + facts.st_size, time.time() - facts.st_mtime
+        if age > _KEPT_SECONDS or (age > _DAY and total > _KEPT_BYTES):
             other.unlink(missing_ok=True)
 
 

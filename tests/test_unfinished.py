@@ -184,16 +184,28 @@ def test_what_nobody_came_back_for_is_deleted(tmp_path, monkeypatch):
     folder = tmp_path / unfinished.FOLDER
     folder.mkdir()
     now = time.time()
-    for name, days in {"own": 20, "new": 0, "newer": 0, "fine": 1, "too many": 2, "old": 15}.items():
+    for name, days in {"own": 20, "small": 0, "yesterday's": 1.5, "too many": 2, "old": 15}.items():
         (folder / f"{name}.npz").write_bytes(bytes(100))
         unfinished.os.utime(folder / f"{name}.npz", (now - days * 86_400,) * 2)
-    (folder / "new.npz").write_bytes(b"")
+    (folder / "moved.part").symlink_to(tmp_path / "nowhere")  # as if it vanished after it was listed
 
     with unfinished.kept("own"):
-        assert {file.stem for file in folder.iterdir()} == {"own", "new", "newer", "fine"}
+        assert {file.stem for file in folder.iterdir()} == {"own", "small", "yesterday's", "moved"}
     assert (folder / "own.done").exists()
     unfinished.forget()
-    assert {file.stem for file in folder.iterdir()} == {"new", "newer", "fine"}
+    assert {file.stem for file in folder.iterdir()} == {"small", "yesterday's", "moved"}
+
+
+def test_what_is_left_of_today_is_kept_however_large(tmp_path, monkeypatch):
+    monkeypatch.setenv("DVC_ROOT", str(tmp_path))
+    monkeypatch.setattr(unfinished, "_KEPT_BYTES", 250)
+    folder = tmp_path / unfinished.FOLDER
+    folder.mkdir()
+    for name in ("large", "larger"):
+        (folder / f"{name}.npz").write_bytes(bytes(1000))
+
+    with unfinished.kept("own"):
+        assert {file.stem for file in folder.iterdir()} == {"large", "larger"}
 
 
 def test_a_state_stays_when_the_work_ends_with_an_error(tmp_path, monkeypatch):
