@@ -170,6 +170,58 @@ def project(finished, tmp_path):
     return finished.copy(tmp_path / "a project")
 
 
+@pytest.fixture
+def started(tmp_path):
+    """Start a command in a project without waiting for it; what still runs at the end is killed."""
+    processes = []
+
+    def start(project, *command, **env):
+        log = tmp_path / f"started-{len(processes)}.log"
+        with log.open("w") as output:
+            process = subprocess.Popen(
+                [str(part) for part in command],
+                cwd=project.root,
+                env=project.env | env,
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+            )
+        process.log = log
+        processes.append(process)
+        return process
+
+    yield start
+    for process in processes:
+        if process.poll() is None:
+            os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+
+
+@pytest.fixture(scope="session")
+def small_studies():
+    """Parameters of the studies, by the name of each, small enough that a run is mostly start-up."""
+    return {
+        "identity": {
+            "depth": 3,
+            "width": 8,
+            "seeds": 2,
+            "train.steps": 6,
+            "train.batch_size": 16,
+            "probe.steps": [2, 4],
+        },
+        "recipe": SMALL
+        | {
+            "probe.every": 1,
+            "variants": {
+                "plain": {"block": "plain"},
+                "own": {"block": "residual", "depth": 5, "train": {"init": "he", "lr": 0.05, "clip_norm": 1.0}},
+            },
+        },
+        "initialisation": {"depth": 3, "width": 8, "seeds": 3, "inputs.rows": 8, "line.points": 5},
+    }
+
+
 def _project_files() -> list[str]:
     """Files that git tracks or would track, without the results that lie among them."""
     listed = subprocess.run(

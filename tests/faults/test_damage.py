@@ -61,10 +61,6 @@ READ = {
         "report": (["../reports/claims.json"], []),
     },
 }
-SMALL = {
-    "identity": {"depth": 3, "width": 8, "seeds": 2, "train.steps": 4, "train.batch_size": 16, "probe.steps": [2]},
-    "initialisation": {"depth": 3, "width": 8, "seeds": 2, "inputs.rows": 8, "line.points": 5},
-}
 BEFORE = {"identity": ["train", "tables", "plot"], "initialisation": ["measure", "plot"]}
 
 
@@ -112,15 +108,15 @@ class Reading:
 
 
 @pytest.fixture(scope="module")
-def reading(finished, tmp_path_factory):
+def reading(finished, small_studies, tmp_path_factory):
     """A process, and in its root a finished project, with results of studies and claims, all named by lock files."""
     project = finished.copy(tmp_path_factory.mktemp("damage") / "a project")
     reading = Reading(project)
-    for study, values in SMALL.items():
+    for study, stages in BEFORE.items():
         folder = f"studies/{study}"
         variants = {"residual": {"block": "residual", "init": "he"}}
-        type(project)(project.root / folder, project.env).change(values | {"variants": variants})
-        for stage in BEFORE[study]:
+        type(project)(project.root / folder, project.env).change(small_studies[study] | {"variants": variants})
+        for stage in stages:
             answer = reading(folder, stage)
             assert answer["code"] == 0, answer["said"]
     shutil.copytree(CHECKOUT / "reports/recipe", project.root / "reports/recipe", dirs_exist_ok=True)

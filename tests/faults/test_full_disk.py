@@ -24,29 +24,10 @@ PIPELINES = (".", "studies/identity", "studies/initialisation", "studies/recipe"
 UNLIMITED = 2**40
 LAST = ("plot", "track", "report")  # nothing depends on them
 
-STUDIES = {
-    "identity": {
-        "depth": 3,
-        "width": 8,
-        "seeds": 2,
-        "train.steps": 6,
-        "train.batch_size": 16,
-        "probe.steps": [2, 4],
-        "variants": {"residual": {"block": "residual", "scale": 1.0, "init": "he"}},
-    },
-    "initialisation": {"depth": 3, "width": 8, "seeds": 3, "inputs.rows": 8, "line.points": 5},
-    "recipe": {
-        "depth": 3,
-        "width": 8,
-        "seeds": 2,
-        "data.samples": 120,
-        "train.epochs": 2,
-        "train.batch_size": 32,
-        "probe.samples": 32,
-        "probe.every": 1,
-        "plot.dpi": 50,
-        "variants": {"plain": {"block": "plain"}, "residual": {"block": "residual", "scale": 0.5}},
-    },
+# Of studies, fewer or others than they have.
+VARIANTS = {
+    "identity": {"variants": {"residual": {"block": "residual", "scale": 1.0, "init": "he"}}},
+    "recipe": {"variants": {"plain": {"block": "plain"}, "residual": {"block": "residual", "scale": 0.5}}},
 }
 # Those of git ask for studies of full size.
 CLAIMS = {
@@ -98,14 +79,14 @@ def commands(root):
 
 
 @pytest.fixture(scope="session")
-def whole(shared, fresh):
+def whole(shared, fresh, small_studies):
     """A project with all pipelines small, not run."""
     project = replace(fresh, root=shared / "whole project", env=fresh.env | {"MLFLOW_TRACKING_URI": ""})
     with FileLock(shared / "whole.lock"):
         if not project.root.exists():
             draft = fresh.copy(shared / "draft whole")
-            for name, values in STUDIES.items():
-                replace(draft, root=draft.root / "studies" / name).change(values)
+            for name, values in small_studies.items():
+                replace(draft, root=draft.root / "studies" / name).change(values | VARIANTS.get(name, {}))
             (draft.root / "ledger" / "claims.yaml").write_text(yaml.safe_dump(CLAIMS, sort_keys=False))
             draft.run("git", "commit", "--quiet", "--all", "--message", "Small")
             draft.root.rename(project.root)

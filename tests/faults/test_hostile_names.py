@@ -114,7 +114,9 @@ def test_dvc_runs_nothing_that_stands_in_the_name_of_a_variant(project):
     assert not list(project.root.rglob("executed"))
 
 
-@pytest.mark.parametrize("name", HOSTILE, ids=names)
+@pytest.mark.parametrize(
+    "name", [ALL_AT_ONCE, *(pytest.param(name, marks=pytest.mark.campaign) for name in HOSTILE)], ids=names
+)
 def test_a_label_is_only_drawn(tmp_path, monkeypatch, name):
     """Labels come from the user's own file; a figure shows them as outlines, cut to what fits."""
     monkeypatch.chdir(tmp_path)

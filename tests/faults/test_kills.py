@@ -87,7 +87,8 @@ main()
 """
 
 
-def test_a_kill_while_a_state_is_written_never_leaves_a_damaged_one(long_run, tmp_path, campaign):
+@pytest.mark.campaign
+def test_a_kill_while_a_state_is_written_never_leaves_a_damaged_one(long_run, tmp_path):
     project = long_run.untouched(tmp_path / "a project")
     project.change({"depth": 12, "width": 128, "train.epochs": 60, "probe.every": 30})  # a state of some megabytes
     project.run("dvc", "repro", "scale")
@@ -99,7 +100,7 @@ def test_a_kill_while_a_state_is_written_never_leaves_a_damaged_one(long_run, tm
     results = {name: (project.root / name).read_bytes() for name in outputs}
 
     folder, caught, went_on = project.root / ".unfinished", 0, 0
-    while caught < (20 if campaign else 1):
+    while caught < 20:
         process = subprocess.Popen(
             command, cwd=project.root, env=project.env, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
         )

@@ -5,7 +5,6 @@ tests/tracking/test_runs.py.
 """
 
 import json
-import os
 import random
 import shutil
 import signal
@@ -62,34 +61,6 @@ def toy(fresh, tmp_path):
     (project.root / "params.yaml").write_text("a: 2\n")
     (project.root / "hold.log").touch()
     return project
-
-
-@pytest.fixture
-def started(tmp_path):
-    """Start a command in a project without waiting for it; what still runs at the end is killed."""
-    processes = []
-
-    def start(project, *command):
-        log = tmp_path / f"started-{len(processes)}.log"
-        with log.open("w") as output:
-            process = subprocess.Popen(
-                command,
-                cwd=project.root,
-                env=project.env,
-                stdin=subprocess.DEVNULL,
-                stdout=output,
-                stderr=subprocess.STDOUT,
-                start_new_session=True,
-            )
-        process.log = log
-        processes.append(process)
-        return process
-
-    yield start
-    for process in processes:
-        if process.poll() is None:
-            os.killpg(process.pid, signal.SIGKILL)
-        process.wait()
 
 
 def wait_for(condition, seconds=60):

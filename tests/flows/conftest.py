@@ -8,7 +8,6 @@ import sys
 import textwrap
 import time
 import urllib.request
-from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
@@ -148,36 +147,3 @@ def pipeline(toy):
         toy.run("git", "commit", "--quiet", "--message", "Pipeline")
 
     return write
-
-
-@pytest.fixture
-def started():
-    """Start a command in a project without waiting for it; what still runs at the end is killed."""
-    processes = []
-
-    @contextmanager
-    def kill():
-        yield
-        for process in processes:
-            if process.poll() is None:
-                os.killpg(process.pid, signal.SIGKILL)
-                process.wait()
-
-    def start(project, *command, **env):
-        log = project.root / f"started-{len(processes)}.log"
-        with log.open("w") as output:
-            process = subprocess.Popen(
-                [str(part) for part in command],
-                cwd=project.root,
-                env=project.env | env,
-                stdin=subprocess.DEVNULL,
-                stdout=output,
-                stderr=subprocess.STDOUT,
-                start_new_session=True,
-            )
-        process.log = log
-        processes.append(process)
-        return process
-
-    with kill():
-        yield start
