@@ -107,8 +107,9 @@ def test_a_schedule_fires_can_be_seen_and_cancelled_and_stays_on_after_a_restart
             artifact_filter=ArtifactFilter(key={"any_": ["summary"]}),
             flow_run_filter=FlowRunFilter(id={"any_": [run.id]}),
         )
-        tasks = api.read_task_runs(flow_run_filter=FlowRunFilter(id={"any_": [run.id]}))
-        assert {task.name.split()[0] for task in tasks} == set(yaml.safe_load(finished)["stages"])
+        # Prefect's server writes down what became of tasks a moment after their run has ended.
+        stages = set(yaml.safe_load(finished)["stages"])
+        tasks = eventually(lambda: complete(tasks_of(api, run.id), stages))
         look_at(page, site, run.id, summary.id, [task.name for task in tasks], tmp_path)
 
     os.killpg(schedule.pid, signal.SIGINT)
@@ -126,6 +127,17 @@ def test_a_schedule_fires_can_be_seen_and_cancelled_and_stays_on_after_a_restart
     os.kill(again.pid, signal.SIGTERM)  # as a service manager does
     again.wait(timeout=60)
     eventually(lambda: not answers(port))
+
+
+def tasks_of(api, run):
+    from prefect.client.schemas.filters import FlowRunFilter
+
+    return api.read_task_runs(flow_run_filter=FlowRunFilter(id={"any_": [run]}))
+
+
+def complete(tasks, stages):
+    """The tasks, once each has the name of its stage."""
+    return tasks if {task.name.split()[0] for task in tasks} == stages else None
 
 
 def look_at(page, site, run, summary, tasks, folder):
