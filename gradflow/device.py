@@ -34,3 +34,8 @@ def circumstances(where: torch.device, threads: int) -> dict[str, object]:
     """What may move the last digits of a result and is no parameter: device, threads, versions of libraries."""
     versions = {"python": platform.python_version(), "numpy": np.__version__, "torch": torch.__version__}
     return {"device": where.type, "threads": threads, "versions": versions}
+
+
+def processor(where: torch.device) -> str:
+    """The kind of processor: on another one sums may round differently."""
+    return torch.cuda.get_device_name(where) if where.type == "cuda" else torch.backends.cpu.get_cpu_capability()

@@ -46,7 +46,7 @@ def train(
     width: int,
     probe_at: Sequence[int],
     instruments: Sequence[str],
-    report: Callable[[], object],
+    report: Callable[[int], object],
     unfinished: Unfinished | None = None,
 ) -> Record:
     """Train a stacked network in place with Adam (arXiv 1412.6980), each seed on its own; all see the same batches.
@@ -59,7 +59,7 @@ def train(
         width: Units of the stream.
         probe_at: Numbers of steps after which to measure, beside before the first and after the last.
         instruments: Names of the instruments to measure with, on one batch that is never trained on.
-        report: Called after each step.
+        report: Called after each step with its number.
         unfinished: Where to save what is needed to go on, and to look for it; nothing is saved without.
 
     Raises:
@@ -87,7 +87,7 @@ def train(
             optimizer.zero_grad()
             losses.sum().backward()  # type: ignore[no-untyped-call]  # PyTorch's
             optimizer.step()
-            report()
+            report(step + 1)
     if unfinished:
         state = _unfinished(config.steps + 1, parameters, optimizer, record)
         unfinished.save(state, "the end of the training")

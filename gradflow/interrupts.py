@@ -2,7 +2,6 @@
 
 import os
 import signal
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
@@ -65,5 +64,7 @@ def noticed() -> Iterator[Interrupt]:
 
 def _end(number: int, _: FrameType | None) -> None:
     ended = StoppedError(number, "nothing was left half-done, `dvc repro` goes on from here")
-    print(f"gradflow: {ended.message}", file=sys.stderr, flush=True)
-    os._exit(ended.exit_code)
+    try:  # past sys.stderr, which may be in the middle of a line; a terminal may be gone
+        os.write(2, f"gradflow: {ended.message}\n".encode())
+    finally:
+        os._exit(ended.exit_code)

@@ -9,6 +9,7 @@ from typing import Any
 
 import yaml
 
+from gradflow import checkout
 from gradflow.errors import RunError
 
 _LOCKS = ("dvc.lock", "*/dvc.lock", "studies/*/dvc.lock")  # seen from the folder with .dvc
@@ -62,10 +63,10 @@ def unusable(path: Path, why: Exception | str) -> RunError:
 
 def _locks(path: Path) -> list[Path]:
     """The lock files that may name a file: those of the innermost checkout around it."""
-    folders = Path(os.path.abspath(path)).parents  # noqa: PTH100  # links stay: DVC may have put one into its cache
-    root = next((folder for folder in folders if (folder / ".dvc").is_dir()), None)
+    file = Path(os.path.abspath(path))  # noqa: PTH100  # links stay: DVC may have put one into its cache
+    root = checkout.nearest(file.parent)
     if root is None:  # results that were taken out of a checkout, with their lock file
-        return [lock for folder in folders if (lock := folder / "dvc.lock").is_file()]
+        return [lock for folder in file.parents if (lock := folder / "dvc.lock").is_file()]
     return [lock for pattern in _LOCKS for lock in root.glob(pattern)]
 
 

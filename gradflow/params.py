@@ -19,7 +19,7 @@ from gradflow.errors import InputError
 VARIANT_NAME = r"[A-Za-z][A-Za-z0-9_-]{0,39}"
 VariantName = Annotated[str, Field(pattern=f"^{VARIANT_NAME}$")]
 Seed = Annotated[int, Field(ge=0, le=2**31)]
-MOST_WEIGHTS = 10**9  # of all seeds of a variant; a training takes some 20 bytes for each
+MOST_WEIGHTS = 10**9  # of all seeds of a variant; a training takes some 20 bytes for each, saving its state as many
 Count = Annotated[int, Field(ge=1, le=100_000)]
 Depth = Annotated[int, Field(ge=1, le=10_000)]
 

@@ -7,7 +7,6 @@ cache, and deletes them before the next try, must not cost the training.
 """
 
 import hashlib
-import io
 import json
 import os
 import sys
@@ -32,7 +31,7 @@ if TYPE_CHECKING:  # who only forgets states needs no PyTorch
 
 FOLDER = ".unfinished"
 _REACHED = "reached"
-_DIGEST = hashlib.sha256().digest_size  # bytes at the end of a file
+_DIGEST = hashlib.sha256().digest_size  # bytes at the start of a file
 # What nobody came back for.
 _DAY = 24 * 3600  # seconds, in which size does not count
 _KEPT_SECONDS = 14 * _DAY
@@ -62,14 +61,13 @@ class Unfinished:
 
         A damaged file is set aside with a warning.
         """
-        with suppress(FileNotFoundError):
-            _done(self.path).replace(self.path)
+        for done in _done(self.path.parent, self.path.stem):
+            with suppress(FileNotFoundError):  # the same work beside this one took it
+                done.replace(self.path)
         try:
-            content = self.path.read_bytes()
+            state = _read(self.path)
         except FileNotFoundError:
             return None
-        try:
-            state = _read(content)
         except ValueError:
             aside = self.path.with_suffix(".damaged")
             self.path.replace(aside)
@@ -106,6 +104,8 @@ class Unfinished:
             saved = self._written()
             done = f"{reached} saved" if saved else f"{reached} could not be saved"
             go_on = "goes on from there" if saved else "starts it over"
+            if not saved and self.path.is_file():
+                go_on = "goes on from what was saved before"
             raise StoppedError(self._interrupt.number, f"{done}, `dvc repro` {go_on}")
 
     def _written(self) -> bool:
@@ -126,6 +126,7 @@ def kept(fingerprint: str) -> Iterator[Unfinished]:
 
     Raises:
         InputError: GRADFLOW_SAVE_SECONDS has no usable value.
+        StoppedError: A signal came when there was no further state to save; everything is done.
     """
     seconds = os.environ.get("GRADFLOW_SAVE_SECONDS") or "5"
     if not (seconds.isascii() and seconds.isdigit() and int(seconds) <= 86_400):
@@ -134,16 +135,19 @@ def kept(fingerprint: str) -> Iterator[Unfinished]:
         )
     folder = checkout.root() / FOLDER
     path = folder / f"{fingerprint}.npz"
-    _prune(folder, path)
-    with noticed() as interrupt, ThreadPoolExecutor(1) as pool:
-        yield Unfinished(path, int(seconds), interrupt, pool)
-    with suppress(FileNotFoundError):  # there was no room to save it
-        path.replace(_done(path))
+    _prune(folder, fingerprint)
+    with noticed() as interrupt:
+        with ThreadPoolExecutor(1) as pool:
+            yield Unfinished(path, int(seconds), interrupt, pool)
+        with suppress(FileNotFoundError):  # there was no room to save it
+            path.replace(path.with_suffix(_done_here()))
+    if interrupt.number is not None:
+        raise StoppedError(interrupt.number, "the training is done, `dvc repro` goes on from there")
 
 
 def forget() -> None:
-    """Delete the states of trainings that are done: for a stage that runs once DVC has their outputs."""
-    for path in (checkout.root() / FOLDER).glob(_done(Path("*")).name):
+    """Delete the states of what was trained here and is done: for a stage that runs once DVC has the outputs."""
+    for path in (checkout.root() / FOLDER).glob(f"*{_done_here()}"):
         path.unlink(missing_ok=True)
 
 
@@ -165,8 +169,13 @@ def fingerprint(work: Mapping[str, object], inputs: Iterable[Path]) -> str:
     return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:32]
 
 
-def _done(path: Path) -> Path:
-    return path.with_suffix(".done")
+def _done_here() -> str:
+    """The ending of what is done in this folder: DVC is done with it at another time than in an experiment's copy."""
+    return f".{hashlib.sha256(str(Path.cwd()).encode()).hexdigest()[:8]}.done"
+
+
+def _done(folder: Path, fingerprint: str) -> Iterable[Path]:
+    return folder.glob(f"{fingerprint}.*.done")
 
 
 def _digest(path: Path) -> str:
@@ -174,32 +183,38 @@ def _digest(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def _read(content: bytes) -> dict[str, NDArray[Any]]:
+def _read(path: Path) -> dict[str, NDArray[Any]]:
     """The arrays of a file.
 
     Raises:
+        FileNotFoundError: There is none.
         ValueError: It is not as it was written, or holds objects.
     """
-    body, digest = content[:-_DIGEST], content[-_DIGEST:]
-    if hashlib.sha256(body).digest() != digest:
-        raise ValueError
-    with np.load(io.BytesIO(body), allow_pickle=False) as held:
-        return dict(held)
+    with path.open("rb") as file:
+        digest = file.read(_DIGEST)
+        if hashlib.file_digest(file, "sha256").digest() != digest:
+            raise ValueError
+        file.seek(_DIGEST)
+        with np.load(file, allow_pickle=False) as held:
+            return dict(held)
 
 
 def _write(path: Path, arrays: dict[str, Any]) -> None:
     with replacing(path) as file:
+        file.seek(_DIGEST)
         np.savez(file, allow_pickle=False, **arrays)
+        file.seek(_DIGEST)
+        digest = hashlib.file_digest(file, "sha256").digest()
         file.seek(0)
-        file.write(hashlib.file_digest(file, "sha256").digest())
+        file.write(digest)
 
 
-def _prune(folder: Path, path: Path) -> None:
+def _prune(folder: Path, fingerprint: str) -> None:
     """Delete what nobody came back for: old states, and the oldest of too many."""
     others = []
     for other in folder.glob("*"):
         with suppress(FileNotFoundError):  # a training beside this one has moved it
-            others += [(other.stat(), other)] * (other != path)
+            others += [(other.stat(), other)] * (not other.name.startswith(fingerprint))
     total = 0
     for facts, other in sorted(others, key=lambda pair: -pair[0].st_mtime):
         total, age = total + facts.st_size, time.time() - facts.st_mtime

@@ -8,6 +8,7 @@ parameters or the outputs of another run, and nobody notices. DVC keeps its own 
 
 import atexit
 import fcntl
+import itertools
 import json
 import os
 import sys
@@ -17,8 +18,11 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
+from gradflow import checkout
+
 _NAME = "workspace"
 _PAUSE_SECONDS = 0.05
+_LONG_PAUSES = 200  # an experiment takes some 2 seconds
 
 
 def hold() -> None:
@@ -26,28 +30,32 @@ def hold() -> None:
 
     Nothing happens outside a DVC repository, or where the lock cannot be written.
     """
-    here = Path.cwd()
-    root = next((folder for folder in (here, *here.parents) if (folder / ".dvc").is_dir()), None)
+    root = checkout.nearest(Path.cwd())
     if root is None:
         return
     folder = root / ".dvc" / "tmp" / "exps"
     with suppress(OSError):  # on a full disk DVC cannot put anything aside either
         folder.mkdir(parents=True, exist_ok=True)
-        while not _entered(folder):
+        for pause in itertools.count():
+            if not (writer := _entered(folder)):
+                break
+            if pause == _LONG_PAUSES:  # it was killed, and something else has got its number
+                held = f"process {writer['pid']}: {writer['cmd']}"
+                print(f"gradflow: waiting for {held}; if that is no more: rm {folder / 'rwlock'}", file=sys.stderr)
             time.sleep(_PAUSE_SECONDS)
         atexit.register(_leave, folder, os.getpid())
 
 
-def _entered(folder: Path) -> bool:
-    """Whether this process could become a reader: when there is no living writer."""
+def _entered(folder: Path) -> dict[str, Any] | None:
+    """Become a reader, unless there is a living writer; returns that."""
     with _edited(folder) as lock:
-        writer = lock.get("write", {}).get(_NAME)
+        writer: dict[str, Any] | None = lock.get("write", {}).get(_NAME)
         if writer and _lives(writer):
-            return False
+            return writer
         readers = lock.setdefault("read", {}).setdefault(_NAME, [])
         readers[:] = [reader for reader in readers if _lives(reader)]
         readers.append({"pid": os.getpid(), "cmd": f"python -m {' '.join(sys.orig_argv[2:])}"})
-    return True
+    return None
 
 
 def _leave(folder: Path, pid: int) -> None:

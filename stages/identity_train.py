@@ -35,9 +35,9 @@ def main(variant: str, logs: Path) -> None:
         seed=config.train.seed,
     ).to(where)
     work = config.model_dump(include={"depth", "width", "seeds", "train", "probe"}) | chosen.model_dump()
-    name = unfinished.fingerprint(work | device.circumstances(where, threads), [])
+    work |= device.circumstances(where, threads) | {"processor": device.processor(where)}
     with (
-        unfinished.kept(name) as state,
+        unfinished.kept(unfinished.fingerprint(work, [])) as state,
         tqdm(total=config.train.steps, desc=variant, unit="step", disable=not sys.stderr.isatty()) as bar,
     ):
         record = identity.train(
@@ -46,7 +46,7 @@ def main(variant: str, logs: Path) -> None:
             width=config.width,
             probe_at=config.probe.steps,
             instruments=config.probe.instruments,
-            report=bar.update,
+            report=lambda step: bar.update(step - bar.n),  # the first one may go on from where another process was
             unfinished=state,
         )
         paths = (logs / f"{variant}.{kind}.parquet" for kind in ("history", "probe"))

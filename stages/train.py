@@ -47,7 +47,7 @@ def main(variant: str, train: Path, validation: Path, models: Path, measured: Pa
     ).to(where)
     about = configuration.of(config, variant)
     circumstances = device.circumstances(where, threads)
-    work = about | circumstances | {"probe": config.probe.model_dump()}
+    work = about | circumstances | {"probe": config.probe.model_dump(), "processor": device.processor(where)}
     with (
         unfinished.kept(unfinished.fingerprint(work, [train, validation])) as state,
         tqdm(total=own.train.epochs, desc=variant, unit="epoch", disable=not sys.stderr.isatty()) as bar,

@@ -10,6 +10,7 @@ import pytest
 import torch
 
 from gradflow import identity, params, studies, training, unfinished
+from gradflow.errors import RunError
 from gradflow.initialisation import initialised, stack
 from gradflow.interrupts import Interrupt, StoppedError
 from gradflow.network import Trunk
@@ -69,7 +70,7 @@ def distant_identity(state):
     )
     instruments = ["gradient_norms", "dead_units"]
     record = identity.train(
-        network, config, width=4, probe_at=[3], instruments=instruments, report=lambda: None, unfinished=state
+        network, config, width=4, probe_at=[3], instruments=instruments, report=lambda _: None, unfinished=state
     )
     tensors = [*network.parameters(), record.losses, *record.probes.values()]
     return [tensor.detach().numpy().tobytes() for tensor in tensors], list(record.probes)
@@ -165,6 +166,20 @@ def test_a_state_that_cannot_be_saved_is_a_warning_once_and_a_lost_one_is_admitt
     assert stopped.value.exit_code == 130
 
 
+def test_a_signal_on_a_full_disk_tells_of_an_earlier_state(tmp_path, monkeypatch):
+    interrupt = Interrupt()
+    with ThreadPoolExecutor(1) as pool:
+        kept = Unfinished(tmp_path / "state.npz", 1, interrupt, pool)
+        kept.save({"number": torch.arange(3)}, "epoch 1 of 9")
+        kept.save({"number": torch.arange(3)}, "epoch 1 of 9")  # waits for the first
+        monkeypatch.setattr(unfinished, "_write", lambda *_: (_ for _ in ()).throw(RunError("no space")))
+        interrupt.number = signal.SIGINT
+        with pytest.raises(
+            StoppedError, match="epoch 2 of 9 could not be saved, `dvc repro` goes on from what was saved"
+        ):
+            kept.save({"number": torch.arange(3)}, "epoch 2 of 9")
+
+
 @pytest.mark.parametrize("changed", ["work", "rows", "code"])
 def test_other_work_has_another_fingerprint(changed, tmp_path, monkeypatch):
     rows, code = tmp_path / "rows", tmp_path / "code.py"
@@ -191,9 +206,49 @@ def test_what_nobody_came_back_for_is_deleted(tmp_path, monkeypatch):
 
     with unfinished.kept("own"):
         assert {file.stem for file in folder.iterdir()} == {"own", "small", "yesterday's", "moved"}
-    assert (folder / "own.done").exists()
+    [done] = folder.glob("own.*.done")
+    unfinished.os.utime(done, (now - 20 * 86_400,) * 2)
+    with unfinished.kept("own"):
+        assert done.exists(), "its own is what it came back for"
     unfinished.forget()
     assert {file.stem for file in folder.iterdir()} == {"small", "yesterday's", "moved"}
+
+
+def test_what_was_trained_in_the_copy_of_an_experiment_is_forgotten_there_and_found_from_everywhere(
+    tmp_path, monkeypatch
+):
+    """Its DVC may not have taken the outputs yet."""
+    monkeypatch.setenv("DVC_ROOT", str(tmp_path))
+    copy, another = tmp_path / "copy", tmp_path / "another copy"
+    for folder in (copy, another):
+        folder.mkdir()
+    monkeypatch.chdir(copy)
+    with unfinished.kept("own") as state:
+        state.save({"number": torch.arange(3)}, "the end")
+
+    monkeypatch.chdir(tmp_path)
+    unfinished.forget()
+    monkeypatch.chdir(another)
+    with unfinished.kept("own") as state:
+        assert np.array_equal(state.read()["number"], [0, 1, 2])
+    unfinished.forget()
+    assert not any((tmp_path / unfinished.FOLDER).iterdir())
+
+
+def test_a_signal_after_the_last_state_ends_the_stage_too(tmp_path, monkeypatch):
+    monkeypatch.setenv("DVC_ROOT", str(tmp_path))
+
+    def train():
+        with unfinished.kept("own") as state:
+            state.save({"number": torch.arange(3)}, "the end of the training")
+            signal.raise_signal(signal.SIGTERM)
+            (tmp_path / "output").touch()
+
+    with pytest.raises(StoppedError) as stopped:
+        train()
+    assert (tmp_path / "output").exists()
+    assert stopped.value.message == "stopped by SIGTERM: the training is done, `dvc repro` goes on from there"
+    assert [path.suffix for path in (tmp_path / unfinished.FOLDER).iterdir()] == [".done"]
 
 
 def test_what_is_left_of_today_is_kept_however_large(tmp_path, monkeypatch):
