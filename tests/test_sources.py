@@ -150,18 +150,20 @@ def test_a_folder_in_the_layout_of_the_hub_is_read_with_all_its_splits(clone, fi
 
 
 def test_folders_that_hold_no_table_are_refused_in_one_line(clone):
-    for folder in ("nothing", "damaged", "different"):
+    for folder in ("nothing", "damaged", "different", "scripted"):
         (clone.root / folder).mkdir()
+    (clone.root / "scripted" / "scripted.py").write_text(f"open({str(clone.root / 'executed')!r}, 'w')\n")
     (clone.root / "damaged" / "train.parquet").write_bytes(b"PAR1 and no more")
     table().to_csv(clone.root / "different" / "train.csv", index=False)
     table().rename(columns={"a": "c"}).to_csv(clone.root / "different" / "test.csv", index=False)
 
-    for path in ("nothing", "damaged", "different", "no such name!", "deep/er/folder"):
+    for path in ("nothing", "damaged", "different", "scripted", "no such name!", "deep/er/folder"):
         clone.change({"data.source": "hub", "data.path": path})
         done = clone.run(*FETCH, code=2)
         assert done.stdout == ""
         assert done.stderr.startswith(f"gradflow: params.yaml: data.path: {path!r} cannot be read: ")
         assert done.stderr.endswith(f"; {OTHERS}\n") and done.stderr.count("\n") == 1
+    assert not (clone.root / "executed").exists()
 
 
 def test_the_hub_offline_is_one_line_and_leaves_the_former_rows(project):

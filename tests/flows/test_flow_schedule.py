@@ -9,6 +9,7 @@ import sys
 from dataclasses import replace
 from pathlib import Path
 
+import httpx
 import pytest
 import yaml
 
@@ -138,6 +139,25 @@ def tasks_of(api, run):
 def complete(tasks, stages):
     """The tasks, once each has the name of its stage."""
     return tasks if {task.name.split()[0] for task in tasks} == stages else None
+
+
+def test_a_password_of_the_schedules_server_is_asked_for_and_repeated_nowhere(
+    scheduled, started, free_port, eventually
+):
+    port, secret = free_port(), "somebody:hush-hush"
+    site = f"http://127.0.0.1:{port}"
+    auth = {"PREFECT_SERVER_API_AUTH_STRING": secret, "PREFECT_API_AUTH_STRING": secret}
+    schedule = started(scheduled, *SCHEDULE, "--port", port, **auth)
+    eventually(lambda: f"{site}/api" in schedule.log.read_text(), seconds=150)
+
+    def deployments(*auth):
+        return httpx.post(f"{site}/api/deployments/count", json={}, auth=auth or None)
+
+    assert deployments().status_code == 401
+    assert deployments("somebody", "guessed").status_code == 401
+    eventually(lambda: deployments("somebody", "hush-hush").json() == 2)  # it could register them itself
+    assert "hush" not in schedule.log.read_text()
+    assert not [command for command in descendants(schedule.pid).values() if "hush" in command]
 
 
 def look_at(page, site, run, summary, tasks, folder):
