@@ -6,6 +6,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import time
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -71,6 +72,10 @@ class Project:
     def params(self) -> dict:
         """What params.yaml holds."""
         return yaml.safe_load((self.root / "params.yaml").read_text(encoding="utf-8"))
+
+    def lock(self) -> dict:
+        """What dvc.lock holds; the order of its stages is that in which they happened to run."""
+        return yaml.safe_load((self.root / "dvc.lock").read_text(encoding="utf-8"))
 
     def change(self, values: dict[str, object]) -> None:
         """Write values under dotted keys into params.yaml."""
@@ -196,6 +201,32 @@ def started(tmp_path):
         if process.poll() is None:
             os.killpg(process.pid, signal.SIGKILL)
         process.wait()
+
+
+@pytest.fixture(scope="session")
+def eventually():
+    """Wait until a condition holds and return what it returned."""
+
+    def wait(condition, seconds=60, pause=0.2):
+        patience = time.monotonic() + seconds
+        while not (value := condition()):
+            assert time.monotonic() < patience, f"not within {seconds} s: {condition}"
+            time.sleep(pause)
+        return value
+
+    return wait
+
+
+@pytest.fixture(scope="session")
+def catches():
+    """Whether a process has a handler for a signal, as Python itself has none for SIGTERM."""
+
+    def look(pid, number):
+        status = Path(f"/proc/{pid}/status").read_text(encoding="ascii")
+        mask = int(re.search(r"^SigCgt:\s*([0-9a-f]+)", status, re.MULTILINE)[1], 16)
+        return bool(mask >> (number - 1) & 1)
+
+    return look
 
 
 @pytest.fixture(scope="session")

@@ -6,7 +6,6 @@ import socket
 import subprocess
 import sys
 import textwrap
-import time
 import urllib.request
 from dataclasses import replace
 from pathlib import Path
@@ -14,20 +13,6 @@ from pathlib import Path
 import pytest
 
 CHECKOUT = Path(__file__).parents[2]
-
-
-def wait_for(condition, seconds=60):
-    """Wait until a condition holds and return what it returned."""
-    patience = time.monotonic() + seconds
-    while not (value := condition()):
-        assert time.monotonic() < patience, f"not within {seconds} s: {condition}"
-        time.sleep(0.2)
-    return value
-
-
-@pytest.fixture(scope="session")
-def eventually():
-    return wait_for
 
 
 @pytest.fixture(scope="session")
@@ -64,7 +49,7 @@ def prefect_env(clean_env, tmp_path_factory):
 
 
 @pytest.fixture(scope="session")
-def server(prefect_env, free_port, tmp_path_factory):
+def server(prefect_env, free_port, eventually, tmp_path_factory):
     """The address of a real Prefect server."""
     port = free_port()
     log = tmp_path_factory.mktemp("server") / "log"
@@ -82,7 +67,7 @@ def server(prefect_env, free_port, tmp_path_factory):
             return False
 
     try:
-        wait_for(answers, seconds=120)
+        eventually(answers, seconds=120)
         yield f"http://127.0.0.1:{port}/api"
     finally:
         os.killpg(process.pid, signal.SIGINT)

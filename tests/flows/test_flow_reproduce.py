@@ -8,7 +8,6 @@ import time
 from importlib import import_module
 
 import pytest
-import yaml
 from click.testing import CliRunner
 
 REPRODUCE = (sys.executable, "-m", "pipelines.reproduce")
@@ -21,8 +20,8 @@ WAIT = "echo in >> in.log; until [ -e go.log ]; do sleep 0.1; done;"
 
 def outputs(project):
     """Stage and path of each output to its hash, from dvc.lock."""
-    lock = yaml.safe_load((project.root / "dvc.lock").read_text())
-    return {(name, out["path"]): out["md5"] for name, stage in lock["stages"].items() for out in stage.get("outs", [])}
+    stages = project.lock()["stages"]
+    return {(name, out["path"]): out["md5"] for name, stage in stages.items() for out in stage.get("outs", [])}
 
 
 def said(text):
@@ -45,7 +44,7 @@ def test_makes_what_dvc_makes_and_tells_what_ran_was_cached_or_is_unchanged(
     clone = replace(clone, env=prefect_env | {"PREFECT_API_URL": server})
     clone.run(*REPRODUCE)
     run, tasks = last_run()
-    stages = set(yaml.safe_load((finished.root / "dvc.lock").read_text())["stages"])
+    stages = set(finished.lock()["stages"])
     assert run.state.name == "Completed"
     assert states(tasks) == {f"{stage} (ran)": "Ran" for stage in stages}
     assert outputs(clone) == outputs(finished)

@@ -15,7 +15,6 @@ import yaml
 
 CHECKOUT = Path(__file__).parents[2]
 SCHEDULE = (sys.executable, "-m", "pipelines.schedule")
-CHROMIUM = "/usr/bin/chromium"
 
 
 def answers(port):
@@ -51,18 +50,11 @@ def connect():
 
 
 @pytest.fixture
-def page():
-    from playwright.sync_api import sync_playwright
-
-    quiet = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking"]
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(
-            executable_path=CHROMIUM, args=[*quiet, "--disable-component-update", "--disable-sync"]
-        )
-        page = browser.new_page(viewport={"width": 1400, "height": 1000})
-        page.set_default_timeout(60_000)
-        yield page
-        browser.close()
+def page(browser):
+    page = browser.new_page(viewport={"width": 1400, "height": 1000})
+    page.set_default_timeout(60_000)
+    yield page
+    page.close()
 
 
 def test_a_schedule_fires_can_be_seen_and_cancelled_and_stays_on_after_a_restart(
