@@ -4,6 +4,8 @@ import signal
 import time
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
+from threading import Event
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -133,19 +135,76 @@ def test_a_damaged_state_is_set_aside_with_a_warning_and_the_training_starts_ove
     assert sorted(file.name for file in tmp_path.iterdir()) == ["state.damaged", "state.npz"]
 
 
-def test_a_state_is_saved_each_time_the_interval_is_over_and_no_oftener(tmp_path):
+@pytest.fixture
+def clock(monkeypatch):
+    """What trainings take for the time, in ``now``."""
+    fake = SimpleNamespace(now=0.0)
+    fake.monotonic = lambda: fake.now
+    monkeypatch.setattr(unfinished, "time", fake)
+    return fake
+
+
+class Slow(dict):
+    """A state whose copying takes a second."""
+
+    def __init__(self, clock, **tensors):
+        super().__init__(tensors)
+        self.clock = clock
+
+    def items(self):
+        self.clock.now += 1
+        return super().items()
+
+
+def test_a_state_with_any_bit_flipped_is_refused(tmp_path):
+    path = tmp_path / "state.npz"
+    with pytest.raises(StoppedError):
+        stopping(recipe, path, 5)
+    content = path.read_bytes()
+    for bit in range(0, 8 * len(content), 61):
+        damaged = bytearray(content)
+        damaged[bit // 8] ^= 1 << bit % 8
+        with pytest.raises(ValueError, match=r"^$"):
+            unfinished._read(damaged)
+
+
+def test_a_state_is_saved_each_time_the_interval_is_over_and_no_oftener(tmp_path, clock):
     path, state = tmp_path / "state.npz", {"number": torch.arange(3)}
     with ThreadPoolExecutor(1) as pool:
-        kept = Unfinished(path, 0.2, Interrupt(), pool)
+        kept = Unfinished(path, 5, Interrupt(), pool)
+        for saving in (5, 10):
+            clock.now = saving - 0.1
+            assert not kept.due()
+            clock.now = saving
+            assert kept.due()
+            kept.save(state, "epoch 1 of 2")
+            assert not kept.due()
+            state["number"] += 1  # the thread writes copies
+            pool.submit(int).result()  # after the one before
+    assert Unfinished(path, 0, Interrupt(), pool).read()["number"].tolist() == [1, 2, 3]
+
+
+def test_a_state_is_not_saved_again_while_it_is_written(tmp_path, clock):
+    with ThreadPoolExecutor(1) as pool:
+        kept, disk = Unfinished(tmp_path / "state.npz", 5, Interrupt(), pool), Event()
+        pool.submit(disk.wait)
+        kept.save({"number": torch.arange(3)}, "epoch 1 of 2")
+        clock.now = 5
         assert not kept.due()
-        time.sleep(0.21)
+        disk.set()
+        pool.submit(int).result()
         assert kept.due()
-        kept.save(state, "epoch 1 of 2")
+
+
+def test_saving_takes_a_fiftieth_of_a_training_at_most(tmp_path, clock):
+    with ThreadPoolExecutor(1) as pool:
+        kept = Unfinished(tmp_path / "state.npz", 5, Interrupt(), pool)
+        kept.save(Slow(clock, number=torch.arange(3)), "epoch 1 of 2")
+        pool.submit(int).result()
+        clock.now = 1 + 49.9
         assert not kept.due()
-        state["number"] += 1  # the thread writes copies
-        time.sleep(0.21)
+        clock.now = 1 + 50
         assert kept.due()
-    assert Unfinished(path, 0, Interrupt(), pool).read()["number"].tolist() == [0, 1, 2]
 
 
 def test_a_state_that_cannot_be_saved_is_a_warning_once_and_a_lost_one_is_admitted(tmp_path, capsys):

@@ -9,6 +9,7 @@ import shlex
 import shutil
 import subprocess
 import sys
+import time
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -242,6 +243,15 @@ def test_a_part_that_another_process_moves_to_its_place_meanwhile_is_in_nobodys_
     (tmp_path / "table.0.part").symlink_to("gone")  # listed, and not there when it is looked at
     write_text(tmp_path / "table", "new")
     assert (tmp_path / "table").read_text() == "new"
+
+
+def test_what_a_killed_writer_left_goes_after_an_hour(tmp_path):
+    for minutes in (59, 61):
+        left = tmp_path / f"table.{minutes}.part"
+        left.touch()
+        os.utime(left, (time.time() - minutes * 60,) * 2)
+    write_text(tmp_path / "table", "new")
+    assert {path.name for path in tmp_path.iterdir()} == {"table", "table.59.part"}
 
 
 def test_a_full_disk_behind_standard_output_is_one_line(whole):
