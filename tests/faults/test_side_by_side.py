@@ -63,16 +63,9 @@ def toy(fresh, tmp_path):
     return project
 
 
-def wait_for(condition, seconds=60):
-    patience = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < patience, f"not within {seconds} s"
-        time.sleep(0.05)
-
-
-def test_no_experiment_changes_the_files_beneath_a_running_stage(toy, started, campaign):
+def test_no_experiment_changes_the_files_beneath_a_running_stage(toy, started, eventually, campaign):
     repro = started(toy, "dvc", "repro")
-    wait_for((toy.root / "in.log").exists)
+    eventually((toy.root / "in.log").exists)
     before = toy.run("git", "status", "--porcelain").stdout
     for where in [["--temp"], ["--queue"], []] if campaign else [["--temp"]]:
         done = toy.run("dvc", "exp", "run", *where, "-S", "a=7", code=255)
@@ -84,11 +77,11 @@ def test_no_experiment_changes_the_files_beneath_a_running_stage(toy, started, c
     (toy.root / "hold.log").unlink()
     assert repro.wait() == 0, repro.log.read_text()
     assert (toy.root / "seen.txt").read_text() == "a: 2\n"
-    assert locked(toy)["watch"]["params"]["params.yaml"] == {"a": 2}
+    assert toy.lock()["stages"]["watch"]["params"]["params.yaml"] == {"a": 2}
     assert not json.loads((toy.root / ".dvc/tmp/exps/rwlock").read_text())["read"], "it is in nobody's way any more"
 
 
-def test_a_stage_waits_until_an_experiment_has_put_the_files_back(toy, started):
+def test_a_stage_waits_until_an_experiment_has_put_the_files_back(toy, started, eventually, catches):
     hold = """if True:
         import sys
         from dvc.repo import Repo
@@ -107,10 +100,11 @@ def test_a_stage_waits_until_an_experiment_has_put_the_files_back(toy, started):
     ) as experiment:
         assert experiment.stdout.readline() == "held\n"
         stage = started(toy, "python", "-m", "stages.watch")
-        time.sleep(1.5)
+        eventually(lambda: catches(stage.pid, signal.SIGTERM))  # the next that it does is to wait
+        time.sleep(0.5)
         assert not (toy.root / "in.log").exists() and stage.poll() is None
         experiment.stdin.close()
-        wait_for((toy.root / "in.log").exists)
+        eventually((toy.root / "in.log").exists)
     stage.send_signal(signal.SIGKILL)
     stage.wait()
 
@@ -119,26 +113,53 @@ def test_a_stage_waits_until_an_experiment_has_put_the_files_back(toy, started):
     assert "Ran experiment" in toy.run("dvc", "exp", "run", "--temp", "-S", "a=7").stdout
 
 
+@pytest.fixture(scope="module")
+def seconds(fresh, tmp_path_factory):
+    """How long ``dvc repro`` takes alone."""
+    project = fresh.copy(tmp_path_factory.mktemp("alone") / "a project")
+    before = time.monotonic()
+    project.run("dvc", "repro")
+    return time.monotonic() - before
+
+
+DEEPER = ("-S", "depth=5")
+
+
+@pytest.fixture(scope="module")
+def deeper(fresh, tmp_path_factory):
+    """What an experiment gives alone."""
+    project = fresh.copy(tmp_path_factory.mktemp("alone") / "an experiment")
+    project.run("dvc", "exp", "run", "--temp", *DEEPER)
+    return experiment(project)
+
+
+def experiment(project):
+    """The dvc.lock of the only experiment of a project."""
+    (commit,) = project.run("git", "for-each-ref", "--format=%(objectname)", "refs/exps/*/*/*").stdout.split()
+    return yaml.safe_load(project.run("git", "show", f"{commit}:dvc.lock").stdout)
+
+
 @pytest.mark.campaign
 @pytest.mark.parametrize("number", range(6))
 @pytest.mark.parametrize("other", ["repro", "temp", "queue"])
 def test_beside_another_command_of_dvc_results_are_right_or_a_line_says_why_not(
-    clone, finished, started, number, other
+    clone, finished, started, eventually, seconds, deeper, number, other
 ):
-    """Both start from nothing, the other one at a random moment."""
-    wait = random.Random(f"{other} {number}").uniform(0, 25)
+    """Both start from nothing, the other one at a random moment of each sixth of the time that one takes."""
+    wait = random.Random(f"{other} {number}").uniform(number, number + 1) / 6 * seconds
     commands = {
         "repro": ["dvc", "repro"],
-        "temp": ["dvc", "exp", "run", "--temp", "-S", "depth=5"],
-        "queue": ["dvc", "exp", "run", "--queue", "-S", "depth=5"],
+        "temp": ["dvc", "exp", "run", "--temp", *DEEPER],
+        "queue": ["dvc", "exp", "run", "--queue", *DEEPER],
     }
     first = started(clone, "dvc", "repro")
     time.sleep(wait)
+    assert first.poll() is None
     second = started(clone, *commands[other])
     second.wait()
     if other == "queue" and second.returncode == 0:
         clone.run("dvc", "queue", "start")
-        wait_for(lambda: not {"Running", "Queued"} & set(clone.run("dvc", "queue", "status").stdout.split()), 300)
+        eventually(lambda: not {"Running", "Queued"} & set(clone.run("dvc", "queue", "status").stdout.split()), 300)
         clone.run("dvc", "queue", "stop", "--kill")
     first.wait()
     for process in (first, second):
@@ -147,19 +168,16 @@ def test_beside_another_command_of_dvc_results_are_right_or_a_line_says_why_not(
         assert "Traceback" not in said
         if process.returncode:
             assert "is busy, it is being blocked by:" in said or "Unable to acquire lock" in said
+    if other != "repro" and second.returncode == 0:
+        assert experiment(clone) == deeper
     assert clone.run("git", "diff", "--stat", "params.yaml").stdout == ""
     clone.run("dvc", "repro")
-    assert locked(clone) == locked(finished)
-
-
-def locked(project):
-    """What dvc.lock says of each stage, in whichever order they ran."""
-    return yaml.safe_load((project.root / "dvc.lock").read_text())["stages"]
+    assert clone.lock() == finished.lock()
 
 
 @pytest.mark.campaign
 def test_the_same_stage_twice_by_hand_leaves_the_results_of_one(project, started):
-    stage = locked(project)["train@plain"]
+    stage = project.lock()["stages"]["train@plain"]
     command = ["env", "DVC_STAGE=train@plain", "sh", "-c", stage["cmd"]]
     outputs = [project.root / out["path"] for out in stage["outs"]]
     right = [path.read_bytes() for path in outputs]
