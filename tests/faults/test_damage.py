@@ -2,8 +2,9 @@
 
 Where dvc.lock names the file, whatever differs from what the stage made is refused: one line, which names the file and
 what makes it anew. Where there is no dvc.lock, a Parquet table or a checkpoint is refused or gives the same results to
-the byte, by checksums of its own. CSV and JSON have none: what is no longer of their form is refused, a digit that
-became another one is not noticed, and nothing ends in a traceback.
+the byte, by checksums of its own. CSV and JSON have none: what is no longer of their form is refused; a digit that
+became another one is not noticed, nor that rows are missing where a CSV was cut at the end of a line; and nothing ends
+in a traceback.
 """
 
 import hashlib
@@ -57,8 +58,8 @@ READ = {
         ),
     },
     "ledger": {
-        "claims": (["../reports/recipe/metrics.json"], []),
-        "report": (["../reports/claims.json"], []),
+        "claims": (["../reports/recipe/metrics.json"], ["../reports/claims.*"]),
+        "report": (["../reports/claims.json"], ["../reports/index.html"]),
     },
 }
 BEFORE = {"identity": ["train", "tables", "plot"], "initialisation": ["measure", "plot"]}
@@ -120,7 +121,9 @@ def reading(finished, small_studies, tmp_path_factory):
             answer = reading(folder, stage)
             assert answer["code"] == 0, answer["said"]
     shutil.copytree(CHECKOUT / "reports/recipe", project.root / "reports/recipe", dirs_exist_ok=True)
-    shutil.copy2(CHECKOUT / "reports/claims.json", project.root / "reports")
+    for name in ("claims.json", "claims.md"):
+        shutil.copy2(CHECKOUT / "reports" / name, project.root / "reports")
+    (project.root / "reports/index.html").write_text("a page")  # must stay
     for folder in ("studies/identity", "studies/initialisation", "ledger"):
         lock(project.root / folder, [file for files, _ in READ[folder].values() for file in files])
     yield reading
@@ -213,38 +216,55 @@ def test_what_was_trained_with_other_parameters_is_refused(reading, unlocked, st
 
 
 @pytest.mark.parametrize(
-    ("stage", "file"),
+    ("where", "stage", "file"),
     [
-        ("plot", "reports/history.csv"),
+        ("workspace", "plot", "reports/history.csv"),
         *(
-            pytest.param(stage, file, marks=pytest.mark.campaign)
-            for stage, file in (
-                ("scale", "data/raw/moons.parquet"),
-                ("train@residual", "data/scaled/train.parquet"),
-                ("gradients", "logs/plain.probe.parquet"),
-                ("plot", "models/residual.safetensors"),
-                ("plot", "reports/metrics.json"),
-                ("track", "reports/metrics.json"),
+            pytest.param(where, stage, file, marks=pytest.mark.campaign)
+            for where, stage, file in (
+                ("workspace", "scale", "data/raw/moons.parquet"),
+                ("workspace", "train@residual", "data/scaled/train.parquet"),
+                ("workspace", "gradients", "logs/plain.probe.parquet"),
+                ("workspace", "plot", "models/residual.safetensors"),
+                ("workspace", "plot", "reports/metrics.json"),
+                ("workspace", "track", "reports/metrics.json"),
+                ("cache", "scale", "data/raw/moons.parquet"),
+                ("cache", "gradients", "logs/plain.probe.parquet"),
+                ("cache", "plot", "models/residual.safetensors"),
+                ("cache", "plot", "reports/history.csv"),
             )
         ),
     ],
 )
-def test_a_bit_that_flips_on_the_disk_unseen_by_dvc_is_seen_and_mended_as_told(project, stage, file):
+def test_a_bit_that_flips_on_the_disk_unseen_by_dvc_is_seen_and_mended_as_told(project, where, stage, file):
     path = project.root / file
-    before, facts, content = hashes(project), path.stat(), bytearray(path.read_bytes())
-    content[len(content) // 2] ^= 1
-    path.write_bytes(content)
-    os.utime(path, ns=(facts.st_atime_ns, facts.st_mtime_ns))  # DVC looks at time and size before it looks inside
+    before, content, name = project.lock(), path.read_bytes(), md5(path)
+    cached = project.root / ".dvc/cache/files/md5" / name[:2] / name[2:]
+    flip(path if where == "workspace" else cached)
 
-    failed = project.run("dvc", "repro", "--force", "--single-item", stage, code=255).stderr.splitlines()
-    assert [line for line in failed if line.startswith(f"gradflow: {file}: is not what `dvc repro` made")], failed
+    def refused():
+        failed = project.run("dvc", "repro", "--force", "--single-item", stage, code=255).stderr.splitlines()
+        return [line for line in failed if line.startswith(f"gradflow: {file}: is not what `dvc repro` made")]
 
+    if where == "cache":
+        path.unlink()
+        project.run("dvc", "checkout", file)
+    assert refused()
     path.unlink()
+    if where == "cache":
+        project.run("dvc", "checkout", file)
+        assert refused(), "the line comes again"
+        path.unlink()
+        cached.unlink()
     project.run("dvc", "repro")
-    assert hashes(project) == before
+    assert project.lock() == before and path.read_bytes() == content
 
 
-def hashes(project):
-    """Stage to its outputs, as dvc.lock has them."""
-    stages = yaml.safe_load((project.root / "dvc.lock").read_text(encoding="utf-8"))["stages"]
-    return {name: stage["outs"] for name, stage in stages.items()}
+def flip(path):
+    """Flip a bit where DVC, which looks at mode, time and size before it looks inside, sees no change."""
+    facts, content = path.stat(), bytearray(path.read_bytes())
+    content[len(content) // 2] ^= 1
+    path.chmod(0o644)
+    path.write_bytes(content)
+    path.chmod(facts.st_mode)
+    os.utime(path, ns=(facts.st_atime_ns, facts.st_mtime_ns))
