@@ -7,6 +7,7 @@ cache, and deletes them before the next try, must not cost the training.
 """
 
 import hashlib
+import io
 import json
 import os
 import sys
@@ -65,7 +66,8 @@ class Unfinished:
             with suppress(FileNotFoundError):  # the same work beside this one took it
                 done.replace(self.path)
         try:
-            state = _read(self.path)
+            with self.path.open("rb") as file:
+                state = _read(file)
         except FileNotFoundError:
             return None
         except ValueError:
@@ -183,20 +185,18 @@ def _digest(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def _read(path: Path) -> dict[str, NDArray[Any]]:
+def _read(file: io.BufferedReader) -> dict[str, NDArray[Any]]:
     """The arrays of a file.
 
     Raises:
-        FileNotFoundError: There is none.
         ValueError: It is not as it was written, or holds objects.
     """
-    with path.open("rb") as file:
-        digest = file.read(_DIGEST)
-        if hashlib.file_digest(file, "sha256").digest() != digest:
-            raise ValueError
-        file.seek(_DIGEST)
-        with np.load(file, allow_pickle=False) as held:
-            return dict(held)
+    digest = file.read(_DIGEST)
+    if hashlib.file_digest(file, "sha256").digest() != digest:
+        raise ValueError
+    file.seek(_DIGEST)
+    with np.load(file, allow_pickle=False) as held:
+        return dict(held)
 
 
 def _write(path: Path, arrays: dict[str, Any]) -> None:

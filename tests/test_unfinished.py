@@ -1,5 +1,6 @@
 """A training that is stopped after any of its steps and goes on ends with the same bytes."""
 
+import io
 import signal
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -165,7 +166,7 @@ def test_a_state_with_any_bit_flipped_is_refused(tmp_path):
         damaged = bytearray(content)
         damaged[bit // 8] ^= 1 << bit % 8
         with pytest.raises(ValueError, match=r"^$"):
-            unfinished._read(damaged)
+            unfinished._read(io.BufferedReader(io.BytesIO(damaged)))
 
 
 def test_a_state_is_saved_each_time_the_interval_is_over_and_no_oftener(tmp_path, clock):
