@@ -29,7 +29,7 @@ _RULES = {
     "literal_error": "must be {expected}",
     "model_attributes_type": "must hold keys and values",
     "model_type": "must hold keys and values",
-    "string_pattern_mismatch": "must be a letter followed by up to 39 letters, digits, _ or -",
+    "string_pattern_mismatch": "must match {pattern}",
     "string_too_short": "must not be empty",
     "string_too_long": "must be no longer than {max_length} characters",
     "string_type": "must be text",
@@ -53,11 +53,13 @@ def refusal(path: Path, errors: ValidationError, document: Mapping[Any, Any], mo
 
 
 def _explained(path: Path, error: ErrorDetails, document: Mapping[Any, Any], model: type[BaseModel]) -> InputError:
-    # A key's own error ends in [key]; within a variant the location also names the block it was checked as.
-    location = [part for part in error["loc"] if part != "[key]"]
+    location, kind, context, value = [*error["loc"]], error["type"], error.get("ctx", {}), error["input"]
+    # The error of a key, which is text, ends in that key and [key]; a key may also be spelt so.
+    if kind.startswith("string_") and location[-1] == "[key]" and location[-2] in (value, str(value)):
+        del location[-1]
+    # Within a variant the location also names the block it was checked as.
     if location[:1] == ["variants"] and len(location) > 3:
         del location[2]
-    kind, context, value = error["type"], error.get("ctx", {}), error["input"]
     if kind == "extra_forbidden":
         known = _known_keys(location[:-1], document, model)
         nearest = _nearest(str(location[-1]), known, model)
@@ -85,7 +87,7 @@ def _known_keys(section: list[int | str], document: Mapping[Any, Any], model: ty
     """The keys that may stand in a section."""
     match section:
         case ["variants", name, *section]:
-            block = document["variants"][name]["block"]
+            block = next(held for key, held in document["variants"].items() if name in (key, str(key)))["block"]
             choices = _models(model.model_fields["variants"].annotation)
             model = next(m for m in choices if get_args(m.model_fields["block"].annotation) == (block,))
     for key in section:  # one that is no field is a name that the user chose, in a section of such names

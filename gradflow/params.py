@@ -9,7 +9,7 @@ from functools import reduce
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar, overload
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, create_model
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, create_model
 from pydantic_core import PydanticCustomError
 
 from gradflow import catalogue, explain, yaml12
@@ -17,7 +17,6 @@ from gradflow.errors import InputError
 
 # The name of a variant becomes a file name, a DVC stage name and a word in figures.
 VARIANT_NAME = r"[A-Za-z][A-Za-z0-9_-]{0,39}"
-VariantName = Annotated[str, Field(pattern=f"^{VARIANT_NAME}$")]
 Seed = Annotated[int, Field(ge=0, le=2**31)]
 MOST_WEIGHTS = 10**9  # of all seeds of a variant; a training takes some 20 bytes for each, saving its state as many
 Count = Annotated[int, Field(ge=1, le=100_000)]
@@ -33,6 +32,16 @@ def _plain(value: object) -> object:
     return value
 
 
+def _named(name: str) -> str:
+    """Refuse what is no name of a variant, in words instead of the pattern."""
+    if not re.fullmatch(VARIANT_NAME, name):
+        raise PydanticCustomError(
+            "string_variant_name", "must be a letter followed by up to 39 letters, digits, _ or -"
+        )
+    return name
+
+
+VariantName = Annotated[str, AfterValidator(_named)]
 Text = Annotated[str, Field(min_length=1, max_length=1000), BeforeValidator(_plain)]
 
 

@@ -112,6 +112,8 @@ UNKNOWN = [
     ("data.sample", 9, "unknown key; did you mean samples? Known: source, path, revision, samples, noise, seed"),
     ("variants.residual.scal", 1.0, "unknown key; did you mean scale? Known: block, depth, train, scale"),
     ("variants.plain.scale", 1.0, "unknown key. Known: block, depth, train"),
+    ("[key]", 1, f"unknown key. {WHOLE}"),
+    ("train.[key]", "train", "unknown key. Known: epochs, batch_size, optimizer, lr, momentum, clip_norm, init, seed"),
 ]
 
 
@@ -160,13 +162,20 @@ def test_a_variant_takes_its_own_values_and_else_the_common_ones(folder):
     assert config.variants["residual"].settings() == {"scale": pytest.approx(0.5**0.5)}
 
 
-@pytest.mark.parametrize("name", ["a/b", "..", "../up", "", "1st", "a b", "x" * 41])
+@pytest.mark.parametrize("name", ["a/b", "..", "../up", "", "1st", "a b", "x" * 41, "[key]"])
 def test_a_variant_is_refused_whose_name_could_not_be_a_file_name(folder, name):
     document = folder.params()
     document["variants"][name] = {"block": "plain"}
     folder.change({"variants": document["variants"]})
 
     assert refusal("check", "data/checked") == f"params.yaml: variants.{name}: {NAME_RULE}, got {reprlib.repr(name)}"
+
+
+def test_an_unknown_key_of_a_variant_is_named_whatever_the_variant_is_called(folder):
+    for name in (5.5, True, None):
+        folder.change({"variants": {name: {"block": "plain", "x": 1}}})
+
+        assert "x: unknown key. Known: block, depth, train" in refusal("check", "data/checked")
 
 
 def test_a_missing_key_is_refused_and_a_misspelt_one_is_named(folder):

@@ -310,6 +310,11 @@ TESTS = "within, at_most, at_least, exactly, near"
             {"text": "hearsay"},
             f"{CLAIM}.source.text: must be one of {', '.join(LEDGER.sources)}, got 'hearsay'",
         ),
+        (
+            "source",
+            {"text": "build recipe", "arxiv": ["1512"]},
+            rf"{CLAIM}.source.arxiv.0: must match ^\d{{4}}\.\d{{4,5}}$, got '1512'",
+        ),
     ],
 )
 def test_a_bad_entry_is_refused_with_one_line(folder, key, value, line):
