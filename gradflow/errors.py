@@ -9,6 +9,8 @@ from typing import IO, Any
 
 import click
 
+_LONGEST = 5_000  # characters: who lists a hundred variants is not cut, what a file of somebody else repeats is
+
 
 class RunError(click.ClickException):
     """The run failed although its input was fine: exit code 1; the message says what to do."""
@@ -16,7 +18,8 @@ class RunError(click.ClickException):
     exit_code = 1
 
     def __init__(self, message: str) -> None:
-        super().__init__(without_passwords(message))
+        text = without_passwords(message)  # before it is cut, which could leave half of a password
+        super().__init__(text if len(text) <= _LONGEST else f"{text[: _LONGEST // 2]} ... {text[-_LONGEST // 2 :]}")
 
     def show(self, file: IO[Any] | None = None) -> None:
         """Print the message, with control characters escaped so that it stays one line."""
@@ -49,7 +52,13 @@ def say_what_the_system_refused(kind: type[BaseException], error: BaseException,
 
 def without_passwords(text: str) -> str:
     """A text whose addresses have lost their user names and passwords."""
-    return re.sub(r"://(?!/)\S*@", "://", text)
+    return re.sub(r"\S+", _without_password, text)  # by word: one pattern would take the square of a long one's time
+
+
+def _without_password(word: re.Match[str]) -> str:
+    before, at, after = word[0].rpartition("@")
+    address = re.search(r"://(?!/)", before) if at else None
+    return before[: address.end()] + after if address else word[0]
 
 
 def shown(value: object) -> str:

@@ -38,7 +38,8 @@ class _Loader(yaml.SafeLoader):
         event, before = self.peek_event(), self._nodes  # type: ignore[no-untyped-call]  # PyYAML's
         anchor: str = getattr(event, "anchor", None) or ""
         if getattr(event, "tag", None):  # PyYAML takes !!int "020" for 16
-            raise _problem(f"{event.tag} may not stand here, types follow from what is written", event)
+            tag = shown(event.tag.replace("tag:yaml.org,2002:", "!!"))
+            raise _problem(f"{tag} may not stand here, types follow from what is written", event)
         alias = isinstance(event, yaml.AliasEvent)
         self._nodes += self._below.get(anchor, 0) if alias else 1
         if self._nodes > _MOST_NODES:
@@ -54,7 +55,7 @@ class _Loader(yaml.SafeLoader):
         seen = set()
         for key, _ in node.value:
             if (key.tag, str(key.value)) in seen:
-                raise _problem(f"{key.value} stands twice", key)
+                raise _problem(f"{shown(key.value)} stands twice", key)
             seen.add((key.tag, str(key.value)))
         return node
 
@@ -107,9 +108,8 @@ def read(path: Path, largest: int = LARGEST) -> Mapping[str, Any]:
     except (yaml.YAMLError, UnicodeDecodeError, ValueError) as error:
         mark = getattr(error, "problem_mark", None)
         place = f", line {mark.line + 1}" if mark else ""
-        raise InputError(
-            f"{path}{place}", f"is not readable YAML: {getattr(error, 'problem', None) or error}"
-        ) from None
+        problem = str(getattr(error, "problem", None) or error)[:200]  # PyYAML's own may repeat a name of any length
+        raise InputError(f"{path}{place}", f"is not readable YAML: {problem}") from None
     if not isinstance(document, Mapping):
         raise InputError(str(path), f"must hold keys and values, got {shown(document)}")
     return document

@@ -13,6 +13,7 @@ import yaml
 from click.testing import CliRunner
 
 from gradflow import catalogue, params
+from gradflow.errors import RunError
 
 BLOCKS = ", ".join(catalogue.names())
 OUTPUTS = ("data", "models", "logs", "reports", "dvc.lock")
@@ -192,13 +193,13 @@ def test_a_missing_key_is_refused_and_a_misspelt_one_is_named(folder):
     ("text", "line"),
     [
         ("depth: [4\n", "params.yaml, line 2: is not readable YAML: expected ',' or ']', but got '<stream end>'"),
-        ("depth: 4\ndepth: 5\n", "params.yaml, line 2: is not readable YAML: depth stands twice"),
-        ("train:\n  lr: 1\n  lr: 2\n", "params.yaml, line 3: is not readable YAML: lr stands twice"),
+        ("depth: 4\ndepth: 5\n", "params.yaml, line 2: is not readable YAML: 'depth' stands twice"),
+        ("train:\n  lr: 1\n  lr: 2\n", "params.yaml, line 3: is not readable YAML: 'lr' stands twice"),
         ("- depth\n", "params.yaml: must hold keys and values, got ['depth']"),
         ("", "params.yaml: must hold keys and values, got None"),
         (
             "!!python/name:os.system x",
-            "params.yaml, line 1: is not readable YAML: tag:yaml.org,2002:python/name:os.system may not stand here",
+            "params.yaml, line 1: is not readable YAML: '!!python/name:os.system' may not stand here",
         ),
     ],
 )
@@ -217,6 +218,12 @@ def test_a_missing_or_unreadable_file_of_parameters_is_refused(folder):
 
     Path("params.yaml").mkdir()
     assert refusal("check", "data/checked") == "params.yaml: cannot be read: Is a directory"
+
+
+def test_a_message_of_any_length_is_soon_one_line_that_can_be_read():
+    said = RunError(f"a.yaml: {'://' * 300_000} is wrong").message
+
+    assert len(said) < 5_010 and said.startswith("a.yaml: ") and said.endswith(" is wrong")
 
 
 @pytest.mark.parametrize(("text", "number"), [("1e-05", 1e-05), ("1e-10", 1e-10), ("0.00001", 1e-05), ("5", 5.0)])

@@ -138,6 +138,7 @@ def test_a_small_file_of_many_rows_or_long_labels_is_refused_before_it_is_unpack
         ("https://secret@host and https://secret@other", "https://host and https://other"),
         ("sqlite:////data/a@b/mlflow.db", "sqlite:////data/a@b/mlflow.db"),
         ("mail anna@host", "mail anna@host"),
+        (f"http://anna:{'s' * 9000}@host", "http://host"),
     ],
 )
 def test_no_message_repeats_a_password_of_an_address(text, shown):
