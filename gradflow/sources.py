@@ -94,6 +94,7 @@ def file(data: Data) -> pa.Table:
                 if all(_is_number(name) for name in table.column_names):  # else the first row would be lost
                     names = ", ".join(table.column_names)[:80]
                     raise InputError(str(path), f"must name the columns in its first line, got {names}")
+                _check_rows(table.num_rows, str(path))
                 return table
             case ".parquet":
                 import pyarrow.parquet
@@ -101,6 +102,8 @@ def file(data: Data) -> pa.Table:
                 schema = pyarrow.parquet.read_schema(path)
                 if len(schema) != 3:
                     return schema.empty_table()  # which will be refused
+                for field in schema:
+                    _check_kind(field, str(path))
                 # Text stays packed: a small file can hold a long one for each of many rows.
                 packed = [field.name for field in schema if field.type in _TEXT]
                 with pyarrow.parquet.ParquetFile(path, read_dictionary=packed) as parquet:
@@ -109,6 +112,13 @@ def file(data: Data) -> pa.Table:
     except (OSError, ValueError, pa.ArrowException) as error:
         raise InputError(str(path), f"cannot be read: {_first_line(error)}") from None
     raise InputError("params.yaml: data.path", f"must end in .csv or .parquet, got {data.path!r}")
+
+
+def _check_kind(field: pa.Field, where: str) -> None:
+    """Refuse a column of which each of many rows may hold much, before it is unpacked."""
+    kind = field.type.value_type if pa.types.is_dictionary(field.type) else field.type
+    if not (pa.types.is_primitive(kind) or pa.types.is_decimal(kind) or kind in (*_TEXT, pa.null())):
+        raise InputError(f"{where}: column {field.name}", f"must hold one value a row, got {field.type}")
 
 
 def _check_rows(rows: int, where: str) -> None:

@@ -2,10 +2,13 @@
 
 import json
 import threading
+from datetime import date
+from decimal import Decimal
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from sklearn.datasets import make_moons
@@ -100,6 +103,44 @@ def test_a_label_that_is_no_plain_value_is_refused(loaded, tmp_path, kept):
 
     with pytest.raises(InputError, match="column label: must hold one value a row, got list"):
         loaded(source="file", path=str(tmp_path / "own.parquet"))
+
+
+@pytest.mark.parametrize(
+    "kind",
+    [
+        pa.binary(1_000_001),
+        pa.struct({"a": pa.string()}),
+        pa.list_(pa.string()),
+        pa.list_(pa.int8(), 2),
+        pa.map_(pa.string(), pa.string()),
+    ],
+    ids=str,
+)
+def test_a_column_of_which_a_row_may_hold_much_is_refused_before_it_is_unpacked(loaded, tmp_path, monkeypatch, kind):
+    path = tmp_path / "own.parquet"
+    pq.write_table(pa.table({"a": [1.0], "b": [2.0], "label": pa.nulls(1, kind)}), path)
+    monkeypatch.setattr(pq.ParquetFile, "read", None)
+
+    with pytest.raises(InputError, match="column label: must hold one value a row, got "):
+        loaded(source="file", path=str(path))
+
+
+@pytest.mark.parametrize("classes", [(date(2026, 1, 1), date(2026, 1, 2)), (Decimal("0.5"), Decimal("1.5"))])
+def test_labels_may_be_of_any_kind_of_which_a_row_holds_one_number(loaded, tmp_path, classes):
+    rows = pa.Table.from_pandas(table()).set_column(2, "label", pa.array(classes * 30))
+    pq.write_table(rows, tmp_path / "own.parquet")
+
+    assert loaded(source="file", path=str(tmp_path / "own.parquet"))[1].tolist() == [0, 1] * 30
+
+
+@pytest.mark.parametrize("ending", ["csv", "parquet"])
+def test_rows_are_counted_whatever_the_file(loaded, tmp_path, monkeypatch, ending):
+    monkeypatch.setattr(sources.dataset, "MOST_ROWS", 59)
+    path = tmp_path / f"own.{ending}"
+    table().to_csv(path, index=False) if ending == "csv" else table().to_parquet(path)
+
+    with pytest.raises(InputError, match="must have at most 59 rows, got 60"):
+        loaded(source="file", path=str(path))
 
 
 def test_each_source_leaves_the_same_columns_and_says_what_it_was(clone):
