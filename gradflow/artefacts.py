@@ -20,7 +20,7 @@ def read_table(path: Path, holds: Columns) -> pd.DataFrame:
     """
     try:
         table = parquet.read(path).to_pandas() if path.suffix == ".parquet" else _read_csv(path, holds)
-    except (OSError, ValueError, pa.ArrowException) as error:
+    except (OSError, ValueError, OverflowError, pa.ArrowException) as error:  # a number of 20 digits overflows
         raise manifest.unusable(path, error) from None
     check(path, table, holds)
     return table

@@ -13,7 +13,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save as serialised
 from torch import Tensor, nn
 
-from gradflow import manifest
+from gradflow import configuration, manifest
 from gradflow.network import Network
 from gradflow.writing import replacing
 
@@ -48,7 +48,7 @@ def read(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118  # no mapping
         config: dict[str, Any] = described["config"]
         intact = described["digest"] == _digest(tensors, config)
-    except (OSError, SafetensorError, KeyError, TypeError, ValueError) as error:
+    except (OSError, SafetensorError, KeyError, TypeError, ValueError, RecursionError) as error:
         raise manifest.unusable(path, error) from None
     if not intact:
         raise manifest.unusable(path, "is damaged, its digest is that of other weights or of another configuration")
@@ -64,16 +64,26 @@ def _digest(tensors: Mapping[str, Tensor], config: Mapping[str, Any]) -> str:
     return digest.hexdigest()
 
 
-def load(path: Path | str, seed: int = 0) -> Network:
+def load(path: Path | str, seed: int = 0, trained: Mapping[str, Any] | None = None) -> Network:
     """One seed's network as an ordinary ``nn.Module`` on x (batch, 2), in evaluation mode.
 
+    Args:
+        path: The file.
+        seed: Which of its seeds.
+        trained: The configuration that it must have; None: its own, whatever that asks for.
+
     Raises:
-        RunError: The file is not usable.
+        RunError: The file is not usable, or of another configuration.
         IndexError: The checkpoint has no such seed.
     """
     tensors, config = read(Path(path))
+    if trained is not None:
+        configuration.check(Path(path), config, trained)
     if not 0 <= seed < config["seeds"]:
         raise IndexError(f"{path}: has seeds 0 to {config['seeds'] - 1}, got {seed}")
     network = Network(config["block"], config["settings"], config["depth"], config["width"])
-    network.load_state_dict({name: tensor[seed] for name, tensor in tensors.items()})
+    try:
+        network.load_state_dict({name: tensor[seed] for name, tensor in tensors.items()})
+    except (IndexError, RuntimeError):
+        raise manifest.unusable(Path(path), "has weights that do not fit its configuration") from None
     return network.eval()

@@ -35,8 +35,8 @@ def check(path: Path, found: Mapping[str, Any], wanted: Mapping[str, Any]) -> No
     """
     carried = dict(_flat(found))
     for key, value in _flat(wanted):
-        if key not in carried or carried[key] != value:
-            was = carried.get(key, "nothing")
+        was = carried.get(key, "nothing")
+        if (type(was), was) != (type(value), value):  # 20.0 and True are no depth, though they equal one
             raise RunError(f"{path}: was trained with {key} {was}, params.yaml says {value}; run `dvc repro`")
 
 

@@ -29,15 +29,22 @@ def read(path: Path, form: Any) -> Any:
     manifest.check(path)
     try:
         document = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise manifest.unusable(path, error) from None
+    if wrong := fault(document, form):
+        raise manifest.unusable(path, wrong)
+    return document
+
+
+def fault(document: object, form: Any) -> str:
+    """What keeps a document from having a form, in words; empty where nothing does."""
     try:
         TypeAdapter(form).validate_python(document, strict=True)
     except ValidationError as errors:
         first = errors.errors(include_url=False, include_input=False)[0]
         where = ".".join(str(part) for part in first["loc"])
-        raise manifest.unusable(path, f"{where}: " * bool(where) + first["msg"].lower()) from None
-    return document
+        return f"{where}: " * bool(where) + first["msg"].lower()
+    return ""
 
 
 def read_by_variant(path: Path, form: Any, variants: Iterable[str]) -> dict[str, Any]:

@@ -10,7 +10,7 @@ import yaml
 from gradflow.errors import InputError, shown
 
 LARGEST = 64_000  # bytes of a file that people write; reading the densest one takes a second
-_MOST_NODES = 64_000  # with what aliases stand for counted each time
+MOST_NODES = 64_000  # with what aliases stand for counted each time
 
 
 class Unclear(str):
@@ -28,9 +28,9 @@ class _Loader(yaml.SafeLoader):
 
     yaml_implicit_resolvers = {}  # noqa: RUF012  # a class variable of PyYAML, not declared as one
 
-    def __init__(self, stream: str) -> None:
+    def __init__(self, stream: str, most: int) -> None:
         super().__init__(stream)
-        self._nodes = 0
+        self._nodes, self._most = 0, most
         self._below: dict[str, int] = {}  # anchor to the nodes that it stands for
 
     def compose_node(self, parent: yaml.Node | None, index: Any) -> yaml.Node | None:
@@ -42,7 +42,7 @@ class _Loader(yaml.SafeLoader):
             raise _problem(f"{tag} may not stand here, types follow from what is written", event)
         alias = isinstance(event, yaml.AliasEvent)
         self._nodes += self._below.get(anchor, 0) if alias else 1
-        if self._nodes > _MOST_NODES:
+        if self._nodes > self._most:
             raise _problem("holds too much, counting what aliases repeat", event)
         node = super().compose_node(parent, index)
         if anchor and not alias:
@@ -83,12 +83,13 @@ for _tag, _pattern, _first in (
 _Loader.add_constructor("tag:yaml.org,2002:unclear", lambda _, node: Unclear(node.value))
 
 
-def read(path: Path, largest: int = LARGEST) -> Mapping[str, Any]:
+def read(path: Path, largest: int = LARGEST, most: int = MOST_NODES) -> Mapping[str, Any]:
     """Read the parameters as they are written, whichever rules they obey.
 
     Args:
         path: The file.
         largest: Bytes that it may have.
+        most: Nodes that it may have.
 
     Raises:
         InputError: The file is missing, too large, or is no YAML of keys and values.
@@ -98,7 +99,7 @@ def read(path: Path, largest: int = LARGEST) -> Mapping[str, Any]:
             content = file.read(largest + 1)
         if len(content) > largest:
             raise InputError(str(path), f"must have at most {largest:,} bytes")
-        document = yaml.load(content.decode(), _Loader)  # noqa: S506  # a SafeLoader
+        document = _Loader(content.decode(), most).get_single_data()
     except FileNotFoundError:
         raise InputError(str(path), "no such file; run this where params.yaml lies") from None
     except OSError as error:

@@ -11,15 +11,39 @@ import click
 from dvc.api import DVCFileSystem
 from dvc.exceptions import DvcException
 from dvc.repo import Repo
+from pydantic import Field
 
-from gradflow import yaml12
-from gradflow.errors import RunError
+from gradflow import documents, yaml12
+from gradflow.documents import Document
+from gradflow.errors import RunError, shown
 from gradflow.tracking import origin, result, runs
 from gradflow.tracking.store import Store, StoreError
 
 _STAGE = "track"
 _CODE = ("gradflow", "stages")
-_LARGEST_LOCK = 10_000_000  # bytes; DVC writes it, and some 3,000 for each variant
+# Of a dvc.lock: DVC writes some 3,000 bytes for each variant, and 380 nodes. It is read as parameters are, with PyYAML
+# in Python: of what somebody else nested without end, the one in C dies, and of 1e-06 it makes text.
+_LARGEST_LOCK = 10_000_000
+_MOST_NODES = 500_000
+_LONGEST_LINE = 500  # characters that are said of one experiment
+
+
+class _File(Document):
+    path: str
+    md5: str = ""
+
+
+class _Ran(Document):
+    cmd: str | list[str]
+    deps: list[_File] = Field(default_factory=list)
+    outs: list[_File] = Field(default_factory=list)
+    params: dict[str, Any] = Field(default_factory=dict)
+
+
+class _Lock(Document):
+    """What is read of a dvc.lock."""
+
+    stages: dict[str, _Ran] = Field(default_factory=dict)
 
 
 class Experiment(NamedTuple):
@@ -61,10 +85,10 @@ def track(where: Store, experiment: str) -> None:
             except StoreError:
                 raise
             except RunError as error:
-                failed.append(f"{one.name}: {error.message}")
+                failed.append(f"{one.name}: {error.message[:_LONGEST_LINE]}")
             except (DvcException, OSError) as error:
                 failed.append(f"{one.name}: is not whole in DVC's cache, `dvc fetch` may bring it ({error})")
-    lock = yaml12.read(Path("dvc.lock"), _LARGEST_LOCK) if Path("dvc.lock").is_file() else {}
+    lock = _read(Path("dvc.lock")) if Path("dvc.lock").is_file() else {}
     if _STAGE in lock.get("stages", {}) and not _outdated(where.root):
         _tell("workspace", runs.track(result.read(artefacts(lock)), origin.current(), where, experiment))
     else:
@@ -88,10 +112,23 @@ def artefacts(lock: Mapping[str, Any]) -> result.Artefacts:
     """Where the outputs lie: what the command of the stage names.
 
     Raises:
-        RunError: Not below the current folder.
+        RunError: It names none, or not below the current folder.
     """
-    folders = [_below(Path(), word) for word in shlex.split(lock["stages"][_STAGE]["cmd"])[3:7]]
+    command = lock["stages"][_STAGE]["cmd"]
+    try:
+        data, models, logs, reports = shlex.split(command)[3:7]
+    except (AttributeError, ValueError):  # several commands, an open quote, too few words
+        raise RunError(f"its dvc.lock names no outputs in the command {shown(command)}") from None
+    folders = [_below(Path(), path) for path in (data, models, logs, reports)]
     return result.Artefacts(Path("params.yaml"), Path("dvc.lock"), *folders)
+
+
+def _read(path: Path) -> Mapping[str, Any]:
+    """A dvc.lock, of which what is used here has its form."""
+    lock = yaml12.read(path, _LARGEST_LOCK, _MOST_NODES)
+    if fault := documents.fault(lock, _Lock):
+        raise RunError(f"its dvc.lock cannot be read: {fault}")
+    return lock
 
 
 def _fetch(root: Path, commit: str, pipeline: Path, folder: Path) -> Mapping[str, Any] | None:
@@ -106,28 +143,31 @@ def _fetch(root: Path, commit: str, pipeline: Path, folder: Path) -> Mapping[str
 
     if not files.exists((pipeline / "dvc.lock").as_posix()):
         return None
-    # Both as parameters are read: DVC writes 0.000001 as 1e-06, which YAML takes for text.
-    lock, written = yaml12.read(fetch("dvc.lock"), _LARGEST_LOCK), yaml12.read(fetch("params.yaml"))
-    if _STAGE not in lock["stages"] or not _consistent(lock, written):
+    lock, written = _read(fetch("dvc.lock")), yaml12.read(fetch("params.yaml"))
+    if _STAGE not in lock.get("stages", {}) or not _consistent(lock, written):
         return None
-    for path in (dep["path"] for dep in lock["stages"][_STAGE]["deps"]):
-        if Path(path).parts[0] not in _CODE:
+    for path in (dep["path"] for dep in lock["stages"][_STAGE].get("deps", [])):
+        if path.partition("/")[0] not in _CODE:
             fetch(path)
     return lock
 
 
 def _below(folder: Path, path: str) -> Path:
     """A path in a folder: an experiment may come from somebody else, and so may what its dvc.lock says."""
-    if not (folder / path).resolve().is_relative_to(folder.resolve()):
-        raise RunError(f"its dvc.lock names {path}, which lies outside the pipeline")
+    try:
+        below = folder.resolve() in (folder / path).resolve().parents
+    except ValueError:  # a NUL
+        below = False
+    if not below:
+        raise RunError(f"its dvc.lock names {shown(path)}, which lies outside the pipeline")
     return folder / path
 
 
 def _consistent(lock: Mapping[str, Any], written: Mapping[str, Any]) -> bool:
     """Whether the stage ran on what the stages before it made, and with the parameters as they stand."""
     stages, stage = lock["stages"].values(), lock["stages"][_STAGE]
-    made = {out["path"]: out["md5"] for other in stages for out in other.get("outs", [])}
-    same = all(made.get(dep["path"], dep["md5"]) == dep["md5"] for dep in stage.get("deps", []))
+    made = {out["path"]: out.get("md5") for other in stages for out in other.get("outs", [])}
+    same = all(made.get(dep["path"], dep.get("md5")) == dep.get("md5") for dep in stage.get("deps", []))
     return same and bool(stage.get("params", {}).get("params.yaml") == written)
 
 

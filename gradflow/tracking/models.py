@@ -12,8 +12,8 @@ from mlflow.entities import LoggedModelOutput
 from mlflow.models import Model, ModelSignature
 from mlflow.types import Schema, TensorSpec
 
-from gradflow import checkpoints
 from gradflow.dataset import Points
+from gradflow.network import Network
 from gradflow.tracking.result import Variant
 
 # Without names: MLflow turns a named input into a dict, which its PyTorch models then refuse.
@@ -21,7 +21,7 @@ _ROWS = Schema([TensorSpec(np.dtype("float32"), (-1, 2))])
 SIGNATURE = ModelSignature(inputs=_ROWS, outputs=_ROWS)  # points to logits
 
 
-def log(client: MlflowClient, experiment: str, run: str, variant: Variant, example: Points) -> str:
+def log(client: MlflowClient, experiment: str, run: str, variant: Variant, network: Network, example: Points) -> str:
     """Log the best seed of a variant as a model of a run.
 
     The steps of ``mlflow.pytorch.log_model`` one by one: that function reads all metrics of the run
@@ -32,13 +32,13 @@ def log(client: MlflowClient, experiment: str, run: str, variant: Variant, examp
         experiment: Identifier of the experiment.
         run: Identifier of the run that the model belongs to.
         variant: With a best seed.
+        network: That of this seed.
         example: Rows (rows, 2) to trace the network with and to show what it takes.
 
     Returns:
         The identifier of the model.
     """
     assert variant.best
-    network = checkpoints.load(variant.checkpoint, variant.best.seed)
     logged = client.create_logged_model(
         experiment, name=variant.name, source_run_id=run, tags={"seed": str(variant.best.seed)}
     )

@@ -3,7 +3,6 @@
 import hashlib
 import json
 import math
-import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,9 +11,9 @@ from typing import Any, NamedTuple
 import pandas as pd
 
 from gradflow import artefacts as tables
-from gradflow import dataset, documents, gradients, logs, manifest, params, yaml12
-from gradflow.columns import by_variant
-from gradflow.errors import RunError, shown
+from gradflow import configuration, dataset, documents, gradients, logs, manifest, params, yaml12
+from gradflow.columns import by_variant, within
+from gradflow.errors import RunError
 
 TABLES = ("gradient_norms.csv", "probe.csv", "history.csv")
 EXAMPLE_ROWS = 5
@@ -70,6 +69,7 @@ class Variant:
         curves: Means over seeds and spreads by epoch, and the gradient norm of each layer.
         tags: Device, threads and library versions of its training, and its diverged seeds.
         checkpoint: The weights of all seeds.
+        trained: The configuration that the checkpoint must have.
         best: None where every seed diverged.
     """
 
@@ -78,6 +78,7 @@ class Variant:
     curves: list[Point]
     tags: dict[str, str]
     checkpoint: Path
+    trained: Mapping[str, Any]
     best: Seed | None
 
 
@@ -109,25 +110,27 @@ def read(artefacts: Artefacts) -> Result:
     """Read a result.
 
     Raises:
-        InputError: params.yaml is missing or not readable.
+        InputError: params.yaml is missing, not readable, or breaks a rule.
         RunError: An artefact is missing or damaged.
     """
     document = yaml12.read(artefacts.params)
     try:
         return _read(artefacts, document)
-    except (OSError, KeyError, ValueError, TypeError) as error:
+    except (OSError, KeyError, ValueError, TypeError, RecursionError) as error:
         raise RunError(f"the results cannot be read, run `dvc repro` to make them anew ({error})") from None
 
 
 def _read(artefacts: Artefacts, document: Mapping[str, Any]) -> Result:
     reports = artefacts.reports
-    for name in document["variants"]:  # of somebody else's experiment they have not been checked
-        if not re.fullmatch(params.VARIANT_NAME, name):
-            raise ValueError(f"{shown(name)} is no name of a variant")
-    history = tables.read_table(reports / "history.csv", by_variant(logs.HISTORY))
+    config = params.load(artefacts.params)  # those of somebody else's experiment have not been checked
+    history = tables.read_table(
+        reports / "history.csv", by_variant(within(logs.HISTORY, seed=config.seeds - 1), config.variants)
+    )
     norms = tables.read_table(reports / "gradient_norms.csv", by_variant(gradients.NORMS))
-    numbers = documents.read_by_variant(reports / "metrics.json", gradients.Summary, document["variants"])
-    variants = [_variant(artefacts, name, history, norms, numbers[name]) for name in document["variants"]]
+    numbers = documents.read_by_variant(reports / "metrics.json", gradients.Summary, config.variants)
+    variants = [
+        _variant(artefacts, configuration.of(config, name), history, norms, numbers[name]) for name in config.variants
+    ]
     files = {
         "": [
             *(reports / name for name in (*TABLES, "metrics.json")),
@@ -149,9 +152,15 @@ def _read(artefacts: Artefacts, document: Mapping[str, Any]) -> Result:
 
 
 def _variant(
-    artefacts: Artefacts, name: str, history: pd.DataFrame, norms: pd.DataFrame, numbers: Mapping[str, Any]
+    artefacts: Artefacts,
+    trained: Mapping[str, Any],
+    history: pd.DataFrame,
+    norms: pd.DataFrame,
+    numbers: Mapping[str, Any],
 ) -> Variant:
+    name = trained["variant"]
     facts = documents.read(artefacts.logs / f"{name}.json", logs.Facts)
+    configuration.check(artefacts.logs / f"{name}.json", facts, trained)
     history = history[history["variant"] == name]
     norms = norms[norms["variant"] == name]
     final = history[history["epoch"] == facts["train"]["epochs"]]
@@ -173,6 +182,7 @@ def _variant(
             "diverged_seeds": ", ".join(str(entry["seed"]) for entry in facts["diverged"]) or "none",
         },
         checkpoint=checkpoint,
+        trained=trained,
         best=None if best is None else Seed(int(best["seed"]), float(best["val_loss"]), float(best["val_accuracy"])),
     )
 

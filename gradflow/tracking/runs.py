@@ -6,7 +6,7 @@ import platform
 import time
 from collections.abc import Iterable, Mapping
 from getpass import getuser
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from mlflow import MlflowClient
 from mlflow.entities import Dataset, DatasetInput, InputTag, Metric, Param, Run
@@ -23,6 +23,9 @@ from gradflow.dataset import Points
 from gradflow.tracking.origin import Origin
 from gradflow.tracking.result import DataSet, Point, Result, Variant, example
 from gradflow.tracking.store import Store
+
+if TYPE_CHECKING:
+    from gradflow.network import Network
 
 # What MLflow takes at once.
 _METRICS = 1000
@@ -68,9 +71,15 @@ def track(result: Result, origin: Origin, store: Store, experiment: str) -> Trac
 
 
 def _log(client: MlflowClient, experiment: str, result: Result, origin: Origin, mark: str) -> str:
-    from gradflow.tracking import models  # PyTorch, which a result that is there does not need
+    from gradflow import checkpoints  # PyTorch, which a result that is there does not need
+    from gradflow.tracking import models
 
     rows = example(result.data)
+    networks = {  # before anything is logged: of one that cannot be loaded no half may be left
+        variant.name: checkpoints.load(variant.checkpoint, variant.best.seed, variant.trained)
+        for variant in result.variants
+        if variant.best
+    }
     name = origin.experiment or result.name
     shared = _system_tags(origin) | origin.tags() | {"checkout": mark}
     tags = shared | _common(result.variants) | {"fingerprint": result.fingerprint}
@@ -82,7 +91,14 @@ def _log(client: MlflowClient, experiment: str, result: Result, origin: Origin, 
             client.log_artifact(run, str(path), folder or None)
     logged = [
         _log_variant(
-            client, experiment, result, variant, rows, f"{name} {variant.name}", shared | {MLFLOW_PARENT_RUN_ID: run}
+            client,
+            experiment,
+            result,
+            variant,
+            networks.get(variant.name),
+            rows,
+            f"{name} {variant.name}",
+            shared | {MLFLOW_PARENT_RUN_ID: run},
         )
         for variant in result.variants
     ]
@@ -98,6 +114,7 @@ def _log_variant(
     experiment: str,
     result: Result,
     variant: Variant,
+    network: "Network | None",
     rows: Points,
     name: str,
     tags: dict[str, str],
@@ -112,7 +129,7 @@ def _log_variant(
         | {"variant": variant.name, "model": f"seed {best.seed}" if best else "none, all seeds diverged"}
     )
     run = client.create_run(experiment, tags=tags, run_name=name).info.run_id
-    model = models.log(client, experiment, run, variant, rows) if best else None
+    model = models.log(client, experiment, run, variant, network, rows) if network else None
     points = [
         Point(name, value, 0) for name, value in variant.numbers.items() if name not in {p.name for p in variant.curves}
     ]

@@ -11,7 +11,7 @@ import yaml
 from click.testing import CliRunner
 
 from gradflow import params, sources
-from gradflow.errors import InputError, RunError
+from gradflow.errors import InputError, RunError, shown
 from gradflow.figures import style
 from pipelines import experiments
 from stages import check, track
@@ -187,10 +187,14 @@ def test_a_hostile_name_in_mlflow_is_only_shown(project, name):
     assert files() == before
 
 
-@pytest.mark.campaign
-@pytest.mark.parametrize("where", ["../../../outside", "/tmp/gradflow-outside"])
+@pytest.mark.parametrize(
+    "where", ["../made/outside", pytest.param("{tmp_path}/made/outside", marks=pytest.mark.campaign)]
+)
 def test_an_experiment_of_somebody_else_writes_nothing_outside(project, where, tmp_path):
     """An experiment can be fetched from anywhere, and its dvc.lock can name any path."""
+    where = where.format(tmp_path=tmp_path)
+    temporary = tmp_path / "temporary"
+    temporary.mkdir()
     lock = yaml.safe_load((project.root / "dvc.lock").read_text(encoding="utf-8"))
     lock["stages"]["track"]["deps"].append({"path": where, "md5": "0" * 32})
     (project.root / "dvc.lock").write_text(yaml.safe_dump(lock), encoding="utf-8")
@@ -198,7 +202,9 @@ def test_an_experiment_of_somebody_else_writes_nothing_outside(project, where, t
     project.run("git", "commit", "--quiet", "--all", "--message", "Experiment")
     project.run("git", "update-ref", f"refs/exps/{base[:2]}/{base[2:]}/theirs", "HEAD")
     project.run("git", "reset", "--quiet", "--hard", base)
+    there = sorted(tmp_path.iterdir())
 
-    done = project.run("python", "-m", "stages.track", "--all", code=1)
+    done = project.run("python", "-m", "stages.track", "--all", code=1, TMPDIR=str(temporary))
 
-    assert f"theirs: its dvc.lock names {where}, which lies outside the pipeline" in line(done.stderr)
+    assert f"theirs: its dvc.lock names {shown(where)}, which lies outside the pipeline" in line(done.stderr)
+    assert sorted(tmp_path.iterdir()) == there and not list(temporary.iterdir())
