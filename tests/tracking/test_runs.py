@@ -110,7 +110,12 @@ def test_a_model_gives_the_predictions_of_the_checkpoint_in_a_fresh_process_with
     points = dataset.read(tracked.root / "data" / "scaled" / "val.parquet")[0].astype("float32")
     pd.DataFrame(points).to_csv(tmp_path / "points.csv", index=False)
     code = """if True:
-        import sys, mlflow, numpy as np, pandas as pd
+        import sys
+        from gradflow.tracking import environment
+        environment.prepare()
+        import mlflow, numpy as np, pandas as pd
+        from mlflow.environment_variables import MLFLOW_ALLOW_PICKLE_DESERIALIZATION
+        assert MLFLOW_ALLOW_PICKLE_DESERIALIZATION.get() is False
         points = pd.read_csv(sys.argv[2]).to_numpy(dtype="float32")
         model = mlflow.pyfunc.load_model(f"models:/gradflow-{sys.argv[1]}@latest")
         assert model.metadata.signature.inputs.inputs[0].shape == (-1, 2)
@@ -120,8 +125,6 @@ def test_a_model_gives_the_predictions_of_the_checkpoint_in_a_fresh_process_with
     """
     tracked.run(
         "python", "-c", code, variant, tmp_path / "points.csv", tmp_path / "logits.csv",
-        MLFLOW_ALLOW_PICKLE_DESERIALIZATION="false",
-        MLFLOW_DISABLE_TELEMETRY="true",
         MLFLOW_TRACKING_URI=f"sqlite:///{tracked.root}/mlflow.db",
     )  # fmt: skip
 
