@@ -63,10 +63,10 @@ class Running:
         begun = ((at, re.match(r"Running stage '(\S+)'", line)) for at, line in self.said[1:])
         return {"start": self.said[0][0]} | {match[1]: at for at, match in begun if match}
 
-    def wait_for(self, stage):
-        """Until a stage begins."""
+    def wait_for(self, start):
+        """Until a line has begun so."""
         with self._changed:
-            assert self._changed.wait_for(lambda: stage in self.stages(), 300), self.said
+            assert self._changed.wait_for(lambda: any(line.startswith(start) for _, line in self.said), 300), self.said
 
     def end(self, number=None):
         """Wait for the end and return when it was; or bring it by a signal to all, and return when that was sent."""

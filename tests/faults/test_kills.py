@@ -43,7 +43,7 @@ def test_a_kill_at_a_random_moment_costs_little_and_changes_nothing(number, long
 
 def kill(running, project, into, moment):
     """Kill `dvc repro` with all that it started, so many seconds after a stage began; None: it was over."""
-    running.wait_for(into)
+    running.wait_for(f"Running stage '{into}'" if into != "start" else "")
     time.sleep(moment)
     if running.process.poll() is not None:
         running.end()

@@ -102,9 +102,8 @@ def test_a_second_signal_ends_a_training_at_once():
     assert (process.returncode, err) == (-signal.SIGTERM, "")
 
 
-@pytest.mark.campaign
-@pytest.mark.parametrize("seconds", ["0", "1"])
-def test_a_killed_training_has_lost_the_configured_interval_at_most(tmp_path, seconds):
+@pytest.mark.parametrize("seconds", [pytest.param("0", marks=pytest.mark.campaign), "1"])
+def test_a_killed_training_has_lost_the_configured_interval_at_most(tmp_path, campaign, seconds):
     write(tmp_path, rows=120, depth=3, width=8, seeds=2, epochs=4000, batch_size=32)  # a line of ten takes a second
     process = start(tmp_path, GRADFLOW_SAVE_SECONDS=seconds)
     printed = []  # when, and the epoch
@@ -127,7 +126,8 @@ def test_a_killed_training_has_lost_the_configured_interval_at_most(tmp_path, se
     else:
         going_on = int(re.match(r"going on from epoch (\d+) of 4000", out)[1])
         print(f"{printed[-1][1]} epochs were printed, {going_on} kept")
-        assert going_on >= max(epoch for when, epoch in printed if when < killed - 1 - 1)  # a second to write it
+        slack = 1 if campaign else 5  # to write it; beside other tests all takes longer
+        assert going_on >= max((epoch for when, epoch in printed if when < killed - 1 - slack), default=1)
 
 
 @pytest.mark.campaign
@@ -165,19 +165,23 @@ def test_a_signal_while_a_stage_imports_what_it_needs_is_one_line(folder, eventu
 @pytest.mark.parametrize(("name", "code"), [("SIGINT", 255), ("SIGTERM", -signal.SIGTERM)])
 def test_a_signal_to_dvc_repro_and_all_it_started_costs_nothing(long_run, tmp_path, name, code):
     project = long_run.untouched(tmp_path / "a stopped project")
-    process = subprocess.Popen(
-        ["dvc", "repro", "train@plain"], cwd=project.root, env=project.env, text=True, start_new_session=True,
-        stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
-    )  # fmt: skip
-    said = ""
-    for line in process.stdout:
-        said += line
-        if line.startswith("plain: epoch"):
-            break
-    os.killpg(process.pid, signal.Signals[name])
-    said += process.communicate(timeout=3)[0]  # what it started has ended, too: it would hold the pipe
-    assert process.returncode == code
+    running = long_run.start(project)
+    running.wait_for("plain: epoch")
+    sent = running.end(signal.Signals[name])  # what it started has ended, too: it would hold the pipe
+    assert time.time() - sent < 3
+    said = "".join(line for _, line in running.said)
+    assert running.process.returncode == code
     assert f"gradflow: stopped by {name}: epoch" in said and "Traceback" not in said
 
     assert "going on from epoch" in project.run("dvc", "repro").stdout
     assert long_run.same(project)
+
+
+@pytest.mark.campaign
+def test_an_experiment_goes_on_with_what_was_stopped_in_its_checkout(long_run, tmp_path):
+    project = long_run.untouched(tmp_path / "a stopped project")
+    running = long_run.start(project)
+    running.wait_for("plain: epoch")
+    running.end(signal.SIGTERM)
+
+    assert "going on from epoch" in project.run("dvc", "exp", "run", "--temp", "-S", "plot.dpi=60").stdout
