@@ -53,12 +53,13 @@ def kill(running, project, into, moment):
         project.run("git", "clean", "-fdxq")
         return None
     now = running.end(signal.SIGKILL)
-    stage, begun = list(running.stages().items())[-1]
+    stages = running.stages()
+    stage, begun = list(stages.items())[-1]
     folder = project.root / ".unfinished"
     half, done = list(folder.glob("*.npz")), list(folder.glob("*.done"))
     facts = {"stage": stage, "after": round(now - begun, 2), "half": len(half), "done": len(done), "lost": None}
     epochs = [at for at, line in running.said if line.startswith(f"{stage.removeprefix('train@')}: epoch")]
-    trained = stage in TRAININGS and len(done) > TRAININGS.index(stage)
+    trained = len(done) == len(stages.keys() & TRAININGS)  # in whichever order
     if (half or epochs) and not trained:
         facts["lost"] = round(now - (half[0].stat().st_mtime if half else epochs[0]), 2)
         assert facts["lost"] < int(project.env["GRADFLOW_SAVE_SECONDS"]) + SLACK, facts
