@@ -132,10 +132,23 @@ def long_run(shared, fresh):
 
 
 def pytest_terminal_summary(terminalreporter, config):
-    """The kills, one a line: what docs/reliability.md sums up."""
+    """The kills, one a line, and the table of docs/reliability.md."""
     base = getattr(config, "_tmp_path_factory", None)
     table = base and Path(base.getbasetemp()) / "kills.jsonl"
     if table and table.exists():
         terminalreporter.section("kills")
-        for line in sorted(table.read_text(encoding="utf-8").splitlines()):
+        lines = table.read_text(encoding="utf-8").splitlines()
+        stages = json.loads((table.parent / "long.json").read_text(encoding="utf-8"))["seconds"]
+        for line in [*sorted(lines), *summary([json.loads(line) for line in lines], stages)]:
             terminalreporter.line(line)
+
+
+def summary(kills, stages):
+    """A table by stage: kills, how many met a training with something to lose, what it lost, how many went on."""
+    yield "| killed in | kills | in the training itself | lost, s: median, most | next run went on from a state |"
+    yield "|---|---|---|---|---|"
+    for stage in stages:
+        own = [kill for kill in kills if kill["stage"] == stage]
+        lost = [kill["lost"] for kill in own if kill["lost"] is not None]
+        span = f"{np.median(lost):.1f}, {max(lost):.1f}" if lost else "-"
+        yield f"| {stage} | {len(own)} | {len(lost) or '-'} | {span} | {sum(kill['went on'] for kill in own) or '-'} |"
