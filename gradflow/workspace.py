@@ -46,6 +46,12 @@ def hold() -> None:
         atexit.register(_leave, folder, os.getpid())
 
 
+def mend(root: Path) -> None:
+    """Empty DVC's own lock of files where it was killed while it wrote that: it would refuse every further command."""
+    with _edited(root / ".dvc" / "tmp"):
+        pass
+
+
 def _entered(folder: Path) -> dict[str, Any] | None:
     """Become a reader, unless there is a living writer; returns that."""
     with _edited(folder) as lock:

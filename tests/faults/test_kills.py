@@ -31,11 +31,16 @@ def test_a_kill_at_a_random_moment_costs_little_and_changes_nothing(number, long
     while killed is None:  # the run may be over before
         killed = kill(long_run.start(project), project, stage, moments.random() * long_run.seconds[stage])
 
-    again = project.run("dvc", "repro").stdout
+    again = project.run("dvc", "repro", code=None)
+    killed["in DVC's lock"] = "Unable to read RWLock-file '.dvc/tmp/rwlock'" in again.stderr
+    if killed["in DVC's lock"]:  # DVC was killed while it wrote that file; README.md says what to do
+        (project.root / ".dvc/tmp/rwlock").unlink()
+        again = project.run("dvc", "repro")
+    assert again.returncode == 0, again.stderr
     assert long_run.same(project), killed
     assert [path for path in (project.root / ".unfinished").iterdir() if path.suffix != ".part"] == []
-    killed["went on"] = again.count("going on from")
-    assert killed["half"] <= killed["went on"] <= killed["half"] + killed["done"], again
+    killed["went on"] = again.stdout.count("going on from")
+    assert killed["half"] <= killed["went on"] <= killed["half"] + killed["done"], again.stdout
     assert project.repro() == set()
     with FileLock(shared / "kills.lock"), (shared / "kills.jsonl").open("a", encoding="utf-8") as table:
         table.write(json.dumps({"number": number} | killed) + "\n")

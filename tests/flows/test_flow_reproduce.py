@@ -65,6 +65,7 @@ def test_makes_what_dvc_makes_and_tells_what_ran_was_cached_or_is_unchanged(
     assert states(tasks) == {f"{stage} (unchanged)": "Unchanged" for stage in stages}
 
     (clone.root / "models/plain.safetensors").unlink()
+    (clone.root / ".dvc/tmp/rwlock").write_text("")  # as a DVC leaves it that was killed while it wrote it
     clone.run(*REPRODUCE)
     _, tasks = last_run()
     assert tasks["train@plain (cached)"].state.name == "Cached"
