@@ -268,3 +268,21 @@ def flip(path):
     path.write_bytes(content)
     path.chmod(facts.st_mode)
     os.utime(path, ns=(facts.st_atime_ns, facts.st_mtime_ns))
+
+
+def test_what_a_killed_dvc_has_half_written_is_mended_as_told(project):
+    """It writes these two files in place."""
+    before = hashes(project)
+    (project.root / ".dvc/tmp/rwlock").write_text("")
+    assert "Unable to read RWLock-file" in project.run("dvc", "repro", code=255).stderr
+    (project.root / ".dvc/tmp/rwlock").unlink()
+    assert project.repro() == set()
+
+    for half, said in (("", "dvc.lock' validation failed"), ("schema: '2.0'\nstages:\n  check: [", "is corrupted")):
+        (project.root / "dvc.lock").write_text(half)
+        (project.root / "models/plain.safetensors").unlink(missing_ok=True)
+        assert said in project.run("dvc", "repro", code=255).stderr
+        project.run("git", "checkout", "dvc.lock")
+        project.repro()
+        assert hashes(project) == before
+        assert (project.root / "models/plain.safetensors").exists()
