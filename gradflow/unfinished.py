@@ -62,7 +62,7 @@ class Unfinished:
 
         A damaged file is set aside with a warning.
         """
-        for done in _done(self.path.parent, self.path.stem):
+        for done in self.path.parent.glob(f"{self.path.stem}.*.done"):
             with suppress(FileNotFoundError):  # the same work beside this one took it
                 done.replace(self.path)
         try:
@@ -174,10 +174,6 @@ def fingerprint(work: Mapping[str, object], inputs: Iterable[Path]) -> str:
 def _done_here() -> str:
     """The ending of what is done in this folder: DVC is done with it at another time than in an experiment's copy."""
     return f".{hashlib.sha256(str(Path.cwd()).encode()).hexdigest()[:8]}.done"
-
-
-def _done(folder: Path, fingerprint: str) -> Iterable[Path]:
-    return folder.glob(f"{fingerprint}.*.done")
 
 
 def _digest(path: Path) -> str:

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from gradflow import workspace
+from pipelines import torn
 
 
 @contextmanager
@@ -34,5 +34,5 @@ def alone(root: Path, on_wait: Callable[[str], None]) -> Iterator[int]:
         file.truncate(0)
         file.write(f"{os.getpid()}\n")
         file.flush()
-        workspace.mend(root)  # nobody may be there to do so at night
+        torn.mend(root, on_wait)  # nobody may be there to do so at night
         yield file.fileno()

@@ -270,22 +270,41 @@ def flip(path):
     os.utime(path, ns=(facts.st_atime_ns, facts.st_mtime_ns))
 
 
-def test_what_a_killed_dvc_has_half_written_is_mended_as_told(project):
+TORN = ("", "schema: '2.0'\nstages:\n  check: [", "schema: '2.0'\nstages:\n  check:\n    cm")
+
+
+def test_what_a_killed_dvc_has_half_written_is_mended(project):
     """It writes these two files in place."""
     before = project.lock()
-    (project.root / ".dvc/tmp/rwlock").write_text("")
-    assert "Unable to read RWLock-file" in project.run("dvc", "repro", code=255).stderr
-    (project.root / ".dvc/tmp/rwlock").unlink()
-    assert project.repro() == set()
-
-    for half, said in (
-        ("", "dvc.lock' validation failed"),
-        ("schema: '2.0'\nstages:\n  check: [", "dvc.lock' is invalid"),
-    ):
-        (project.root / "dvc.lock").write_text(half)
-        (project.root / "models/plain.safetensors").unlink(missing_ok=True)
-        assert said in project.run("dvc", "repro", code=255).stderr
-        project.run("git", "checkout", "dvc.lock")
+    rwlock, lock, output = (project.root / name for name in (".dvc/tmp/rwlock", "dvc.lock", "models/plain.safetensors"))
+    for torn in TORN:
+        rwlock.write_text("")
+        lock.write_text(torn)
+        output.unlink()
+        project.run("dvc", "repro", code=255)
+        said = project.run("python", "-m", "pipelines.torn").stderr
+        assert said.startswith("gradflow: dvc.lock was half-written, ") and said.count("\n") == 1
         project.repro()
-        assert project.lock() == before
-        assert (project.root / "models/plain.safetensors").exists()
+        assert project.lock() == before and output.exists()
+    assert project.run("python", "-m", "pipelines.torn").stderr == ""
+
+    project.run("git", "rm", "--quiet", "--cached", "dvc.lock")
+    lock.write_text(TORN[1])
+    project.run("python", "-m", "pipelines.torn")
+    project.repro()
+    assert project.lock() == before
+
+
+def test_a_lock_with_conflicts_is_left_to_its_owner(project):
+    lock = project.root / "dvc.lock"
+    for branch in ("theirs", "main"):
+        project.run("git", "checkout", "--quiet", "-B", branch, "HEAD" if branch == "theirs" else "main")
+        lock.write_text(lock.read_text().replace("schema: '2.0'", f"schema: '2.0' # {branch}"))
+        project.run("git", "commit", "--quiet", "--all", "--message", branch)
+    project.run("git", "merge", "theirs", code=1)
+    conflicts = lock.read_text()
+    assert "<<<<<<<" in conflicts
+
+    project.run("python", "-m", "pipelines.torn")
+
+    assert lock.read_text() == conflicts

@@ -81,7 +81,7 @@ def test_no_experiment_changes_the_files_beneath_a_running_stage(toy, started, e
     assert not json.loads((toy.root / ".dvc/tmp/exps/rwlock").read_text())["read"], "it is in nobody's way any more"
 
 
-def test_a_stage_waits_until_an_experiment_has_put_the_files_back(toy, started, eventually, catches):
+def test_a_stage_waits_until_an_experiment_has_put_the_files_back(toy, started, eventually, catches, campaign):
     hold = """if True:
         import sys
         from dvc.repo import Repo
@@ -103,6 +103,8 @@ def test_a_stage_waits_until_an_experiment_has_put_the_files_back(toy, started, 
         eventually(lambda: catches(stage.pid, signal.SIGTERM))  # the next that it does is to wait
         time.sleep(0.5)
         assert not (toy.root / "in.log").exists() and stage.poll() is None
+        if campaign:
+            eventually(lambda: f"gradflow: waiting for process {experiment.pid}: " in stage.log.read_text())
         experiment.stdin.close()
         eventually((toy.root / "in.log").exists)
     stage.send_signal(signal.SIGKILL)

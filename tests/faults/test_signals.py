@@ -131,17 +131,23 @@ def test_a_killed_training_has_lost_the_configured_interval_at_most(tmp_path, ca
 
 
 @pytest.mark.campaign
-def test_another_run_never_takes_the_state_of_other_work(folder):
+@pytest.mark.parametrize("other", ["parameters", "processor"])
+def test_another_run_never_takes_the_state_of_other_work(folder, other):
     process = start(folder)
     process.stdout.readline()
     process.terminate()
     process.communicate()
     [state] = (folder / ".unfinished").iterdir()
-    document = (folder / "params.yaml").read_text(encoding="utf-8")
-    (folder / "params.yaml").write_text(document.replace("lr: 0.1", "lr: 0.05"), encoding="utf-8")
+    variables = {}
+    if other == "parameters":
+        document = (folder / "params.yaml").read_text(encoding="utf-8")
+        (folder / "params.yaml").write_text(document.replace("lr: 0.1", "lr: 0.05"), encoding="utf-8")
+    else:
+        variables = {"ATEN_CPU_CAPABILITY": "default"}  # PyTorch then takes this one for an old processor
 
-    _, out = finished(folder)
-    assert "going on" not in out
+    again = start(folder, **variables)
+    out, _ = again.communicate()
+    assert again.returncode == 0 and "going on" not in out
     assert state.exists()
 
 
@@ -159,6 +165,16 @@ def test_a_signal_while_a_stage_imports_what_it_needs_is_one_line(folder, eventu
     assert process.returncode == 128 + signal.Signals[name]
     line = f"gradflow: stopped by {name}: nothing was left half-done, `dvc repro` goes on from here\n"
     assert (out, err) == ("", line)
+
+
+def test_a_signal_after_the_terminal_has_gone_has_its_exit_code_too(folder, eventually, catches):
+    process = start(folder, "train", "residual", *ROWS, ".", ".")
+    process.stderr.close()
+    eventually(lambda: catches(process.pid, signal.SIGTERM), pause=0.01)
+    process.terminate()
+
+    assert process.wait() == 128 + signal.SIGTERM
+    process.stdout.close()
 
 
 @pytest.mark.campaign

@@ -1,0 +1,71 @@
+"""torn: what DVC was killed in the middle of writing, mended.
+
+It writes its lock of files and each dvc.lock in place, and refuses half of one ever after. ``make reproduce`` and
+``make studies`` do this first, and so does a flow.
+"""
+
+import subprocess
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import click
+from dvc.dvcfile import Lockfile
+from dvc.exceptions import DvcException
+from dvc.utils import strictyaml
+
+from gradflow import checkout, workspace
+
+_KNOWN_OR_NEW = ("H", "?")  # to git, which writes M where a merge has left conflicts
+_WRITTEN_SECONDS = 3  # a younger lock file may be in the hands of a DVC that lives
+
+
+def mend(root: Path, say: Callable[[str], object]) -> None:
+    """Make DVC usable again.
+
+    Its own lock of files is emptied. A dvc.lock becomes what git has of it, or is deleted where git has none: what has
+    run since comes out of the run cache. One with conflicts of a merge is left to its owner.
+
+    Args:
+        root: Folder of the DVC repository.
+        say: Called with a line for each dvc.lock that was mended.
+    """
+    workspace.mend(root)
+    listed = _git(root, "ls-files", "-z", "-t", "--cached", "--others", "--exclude-standard", "dvc.lock", "*/dvc.lock")
+    for entry in filter(None, listed.split("\0")):
+        state, _, name = entry.partition(" ")
+        if state in _KNOWN_OR_NEW and _torn(root / name):
+            if state == "H":
+                _git(root, "checkout", "--quiet", "--", name)
+            else:
+                (root / name).unlink()
+            say(f"{name} was half-written, what has run since the last commit comes from DVC's run cache")
+
+
+def _git(root: Path, *arguments: str) -> str:
+    command = ["git", *arguments]
+    return subprocess.run(command, cwd=root, capture_output=True, text=True, check=True).stdout  # noqa: S603  # no shell
+
+
+def _torn(lock: Path) -> bool:
+    """Whether DVC refuses a lock file, also when it has had time to be written to its end."""
+    while lock.is_file():
+        try:
+            strictyaml.load(str(lock), Lockfile.SCHEMA)
+        except DvcException:
+            if not 0 <= time.time() - lock.stat().st_mtime < _WRITTEN_SECONDS:
+                return True
+            time.sleep(0.1)
+        else:
+            return False
+    return False
+
+
+@click.command()
+def main() -> None:
+    """Mend what a DVC that was killed left half-written."""
+    mend(checkout.root(), lambda line: click.echo(f"gradflow: {line}", err=True))
+
+
+if __name__ == "__main__":
+    main()
