@@ -48,8 +48,10 @@ def hold() -> None:
 
 def mend(root: Path) -> None:
     """Empty DVC's own lock of files where it was killed while it wrote that: it would refuse every further command."""
-    with _edited(root / ".dvc" / "tmp"):
-        pass
+    folder = root / ".dvc" / "tmp"
+    if folder.exists():  # not in a fresh clone
+        with _edited(folder):
+            pass
 
 
 def _entered(folder: Path) -> dict[str, Any] | None:

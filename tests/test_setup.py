@@ -26,6 +26,14 @@ def test_a_python_that_is_not_there_is_named(clone):
     )
 
 
+def test_the_first_command_of_the_readme_works_where_nothing_has_run(clone):
+    """With what is installed already: -o leaves that as it is."""
+    clone.run("git", "clean", "-ffdxq", "--exclude=.venv")
+    done = clone.run("make", "-o", ".venv/installed", "reproduce")
+    assert "gradflow:" not in done.stderr
+    assert (clone.root / "reports/figures/gradient_flow.png").exists()
+
+
 def test_make_lists_its_targets(clone):
     listed = {line.split()[1] for line in clone.run("make").stdout.splitlines()}
     assert listed >= {"setup", "reproduce", "test", "lint", "ui", "schedule"}
