@@ -40,13 +40,18 @@ class Flat:
             torch.cat([parameter.detach().flatten(1) for parameter in rest], 1).unsqueeze(0),
         ]
         self.gradients = [torch.zeros_like(part) for part in self.values]
-        numbers = [parameter[0].numel() for parameter in rest]
-        self._ends = [*numbers[:2], sum(numbers[2:])]
-        self.views: dict[Tensor, Tensor] = {}
-        places = [(*blocks, *torch.split(others[0], numbers, 1)) for blocks, others in (self.values, self.gradients)]
-        for parameter, value, gradient in zip((*hidden, *rest), *places, strict=True):
-            parameter.data = value.view_as(parameter)
-            self.views[parameter] = gradient.view_as(parameter)
+        self._hidden, self._rest = hidden, rest
+        self._numbers = [parameter[0].numel() for parameter in rest]
+        for parameter, value in self.parts(self.values).items():
+            parameter.data = value
+        self.views = self.parts(self.gradients)
+
+    def parts(self, tensors: list[Tensor]) -> dict[Tensor, Tensor]:
+        """Each parameter to its own part of two tensors like ``values``."""
+        blocks, others = tensors
+        parts = (*blocks, *torch.split(others[0], self._numbers, 1))
+        own = zip((*self._hidden, *self._rest), parts, strict=True)
+        return {parameter: part.view_as(parameter) for parameter, part in own}
 
     def norms(self, dtype: torch.dtype) -> tuple[Tensor, Tensor]:
         """||dLoss/dW||_F of every layer and the norm of all gradients together.
@@ -58,7 +63,8 @@ class Flat:
             (depth + 2, seeds) and (seeds,).
         """
         hidden, rest = self.gradients
-        stem, head, others = (vector_norm(part, dim=2, dtype=dtype) for part in torch.split(rest, self._ends, 2))
+        ends = [*self._numbers[:2], sum(self._numbers[2:])]
+        stem, head, others = (vector_norm(part, dim=2, dtype=dtype) for part in torch.split(rest, ends, 2))
         layers = torch.cat([stem, vector_norm(hidden, dim=2, dtype=dtype), head])
         return layers, vector_norm(torch.cat([layers, others]), dim=0)
 
@@ -176,6 +182,13 @@ class Step:
         self.grad_norm.index_copy_(0, self._done, layers.mT.float().unsqueeze(0))
         self.valid.index_copy_(0, self._done, self.alive.unsqueeze(0))
         self._done += 1
+
+    def validate(self, rows: tuple[Tensor, Tensor]) -> tuple[Tensor, Tensor]:
+        """Mean loss and accuracy on points (rows, 2) with labels (rows,): (seeds,) each."""
+        points, labels = rows
+        with torch.no_grad():
+            logits = self._network(points.expand(len(self.alive), -1, -1))
+            return passes.mean_losses(logits, labels), (logits.argmax(2) == labels).double().mean(1)
 
     def _update(self, total: Tensor) -> None:
         config, alive = self._config, self.alive.unsqueeze(1)

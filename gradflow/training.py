@@ -6,11 +6,10 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor
 
-from gradflow import params
+from gradflow import compiled, params
 from gradflow.network import Network
-from gradflow.passes import mean_losses
 from gradflow.probe import COLUMNS, Probe
-from gradflow.step import Step, captured
+from gradflow.step import captured
 from gradflow.unfinished import Unfinished
 
 
@@ -93,7 +92,7 @@ def train(
     """
     points, labels = train_set
     batches = -(-len(points) // config.batch_size)
-    step = Step(network, train_set, config, config.epochs * batches)
+    step = compiled.fastest(network, train_set, config, config.epochs * batches)
     take = captured(step) if points.is_cuda else step
     seeds = len(step.alive)
     record = Record(
@@ -132,7 +131,7 @@ def train(
         shuffled = torch.randperm(len(points), generator=order).to(points.device)
         step.epoch(torch.split(shuffled, config.batch_size), take, save_when_due)
         with torch.no_grad():
-            val_loss, val_accuracy = _validate(network, val_set, seeds)
+            val_loss, val_accuracy = step.validate(val_set)
             step.alive &= val_loss.isfinite()
             row = torch.stack([step.loss_sum / len(points), val_loss, val_accuracy], 1)
             record.history[epoch - 1] = row.where(step.alive[:, None], torch.nan)
@@ -147,13 +146,6 @@ def train(
             break
     save(config.epochs + 1, order.get_state())
     return record
-
-
-def _validate(network: Network, val_set: tuple[Tensor, Tensor], seeds: int) -> tuple[Tensor, Tensor]:
-    points, labels = val_set
-    logits = network(points.expand(seeds, -1, -1))
-    accuracy = (logits.argmax(2) == labels).double().mean(1)
-    return mean_losses(logits, labels), accuracy
 
 
 def _probe_into(record: Record, epoch: int, probe: Probe, alive: Tensor) -> None:

@@ -9,7 +9,7 @@ import click
 import torch
 from tqdm import tqdm
 
-from gradflow import checkpoints, configuration, dataset, device, logs, params, training, unfinished
+from gradflow import checkpoints, compiled, configuration, dataset, device, logs, params, training, unfinished
 from gradflow.errors import InputError
 from gradflow.initialisation import initialised
 
@@ -46,8 +46,12 @@ def main(variant: str, train: Path, validation: Path, models: Path, measured: Pa
         seed=own.train.seed,
     ).to(where)
     about = configuration.of(config, variant)
-    circumstances = device.circumstances(where, threads)
-    work = about | circumstances | {"probe": config.probe.model_dump(), "processor": device.processor(where)}
+    library = compiled.library_for(network)
+    if where.type == "cpu" and not compiled.library():
+        click.echo(f"{variant}: no C compiler (cc) works here, so training takes longer", err=True)
+    circumstances = device.circumstances(where, threads) | {"step": "C" if library else "PyTorch"}
+    machine = {"processor": device.processor(where), "library": library and library._name}
+    work = about | circumstances | machine | {"probe": config.probe.model_dump()}
     with (
         unfinished.kept(unfinished.fingerprint(work, [train, validation])) as state,
         tqdm(total=own.train.epochs, desc=variant, unit="epoch", disable=not sys.stderr.isatty()) as bar,

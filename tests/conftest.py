@@ -29,7 +29,7 @@ signal.signal(signal.SIGINT, signal.default_int_handler)
 # Small enough that a run of the whole pipeline is mostly start-up.
 SMALL = {
     "depth": 3,
-    "width": 8,
+    "width": 16,
     "seeds": 2,
     "data.samples": 120,
     "train.epochs": 2,

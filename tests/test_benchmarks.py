@@ -5,6 +5,7 @@ import hashlib
 import json
 import subprocess
 import sys
+from collections import Counter
 from pathlib import Path
 
 import numpy as np
@@ -41,15 +42,17 @@ def test_a_peer_writes_a_norm_for_every_step_seed_and_layer(tmp_path, peer):
     for part, rows in (("train", 50), ("val", 20)):
         points = rng.normal(size=(rows, 2))
         dataset.write(tmp_path / f"{part}.parquet", points, (points[:, 0] > 0).astype(np.int64))
-    command = [sys.executable, "-m", f"benchmarks.peers.{peer}", "--variant=residual", "--epochs=3"]
+    command = [sys.executable, "-m", f"benchmarks.peers.{peer}", "--variant=plain", "--variant=residual", "--epochs=3"]
     small = ["--depth=3", "--width=8", "--batch-size=16", f"--data={tmp_path}", f"--output={tmp_path / 'norms.csv'}"]
     done = subprocess.run([*command, *small], cwd=ROOT, capture_output=True, text=True, check=True)
 
-    found = json.loads(done.stdout)
-    assert len(found["epochs"]) == 3 and found["steps_per_epoch"] == 4 and 0 <= found["accuracy"][0] <= 1
+    found = json.loads(done.stdout)["trainings"]
+    assert list(found) == ["plain", "residual"]
+    for training in found.values():
+        assert len(training["epochs"]) == 3 and training["steps_per_epoch"] == 4 and 0 <= training["accuracy"][0] <= 1
     with (tmp_path / "norms.csv").open(encoding="utf-8") as file:
         norms = list(csv.DictReader(file))
-    assert len(norms) == 3 * 4 * 5
+    assert Counter(row["variant"] for row in norms) == {"plain": 3 * 4 * 5, "residual": 3 * 4 * 5}
     assert all(float(row["grad_norm"]) > 0 for row in norms)
 
 

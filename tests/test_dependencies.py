@@ -67,7 +67,7 @@ LOADS = {
 def test_a_stage_depends_on_exactly_the_modules_that_it_imports(pipeline, stage):
     paths = {os.path.normpath(Path(pipeline) / path) for path in definition(pipeline, stage)["deps"]}
 
-    assert {path for path in paths if path.endswith(".py") or path in FOUND} == with_found(pipeline, stage)
+    assert {path for path in paths if path.endswith((".py", ".c")) or path in FOUND} == with_found(pipeline, stage)
 
 
 def test_packages_hold_a_docstring_and_nothing_to_depend_on():
@@ -145,7 +145,7 @@ def names(tree):
 
 
 def with_found(pipeline, stage):
-    """What a stage imports, and what is found by name: blocks where networks are built, instruments for traces.
+    """What a stage imports, what that compiles, and what is found by name: blocks for networks, instruments for traces.
 
     Those that check parameters read both as text.
     """
@@ -158,6 +158,8 @@ def with_found(pipeline, stage):
         found |= {"gradflow/blocks/${item.block}.py" if each else "gradflow/blocks"}
     if runs == "check_study" or "gradflow/trace.py" in found:
         found |= {"gradflow/instruments"}
+    if "gradflow/compiled.py" in found:
+        found |= {"gradflow/step.c"}
     return found
 
 

@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch import nn
 
-from gradflow import catalogue, checkpoints, params, passes, training
+from gradflow import catalogue, checkpoints, compiled, params, passes, training
 from gradflow import step as step_module
 from gradflow.blocks import residual
 from gradflow.errors import RunError
@@ -21,6 +21,18 @@ TRAIN = params.Train(
     epochs=3, batch_size=16, optimizer="sgd", lr=0.1, momentum=0.9, clip_norm=1.0, init="default", seed=0
 )
 PROBE = params.Probe(samples=32, every=1)
+
+
+@pytest.fixture(params=["PyTorch", "C"])
+def engine(request, monkeypatch):
+    """Who takes the steps."""
+    if request.param == "PyTorch":
+        monkeypatch.setattr(compiled, "fastest", Step)
+    else:
+        assert compiled.library(), "there is a C compiler"
+
+
+both = pytest.mark.usefixtures("engine")
 
 
 def moons(rows=50):
@@ -37,9 +49,10 @@ def run(network, train_set=None, config=TRAIN, probe=PROBE, **changes):
 
 
 def network(seeds=3, depth=4, block="residual", **settings):
-    return initialised(block, settings, depth, 8, seeds=seeds, init="default", seed=0)
+    return initialised(block, settings, depth, 16, seeds=seeds, init="default", seed=0)
 
 
+@both
 def test_record_has_a_norm_for_every_layer_seed_and_step():
     record, epochs = run(network())
     assert record.steps_per_epoch == 4  # 50 rows in batches of 16, the last one smaller
@@ -49,11 +62,13 @@ def test_record_has_a_norm_for_every_layer_seed_and_step():
     assert list(record.probes) == [0, 1, 2, 3]
 
 
+@both
 def test_probe_every_other_epoch_keeps_the_first_and_the_last():
     record, _ = run(network(), probe=params.Probe(samples=32, every=2))
     assert list(record.probes) == [0, 2, 3]
 
 
+@both
 def test_same_call_gives_the_same_bits():
     first, second = network(), network()
     a, b = run(first)[0], run(second)[0]
@@ -61,12 +76,14 @@ def test_same_call_gives_the_same_bits():
     assert all(torch.equal(p, q) for p, q in zip(first.parameters(), second.parameters(), strict=True))
 
 
+@both
 def test_seeds_do_not_touch_each_other():
     few, _ = run(network(seeds=1))
     many, _ = run(network(seeds=3))
     torch.testing.assert_close(few.grad_norm[:, 0], many.grad_norm[:, 0], rtol=1e-4, atol=1e-7)
 
 
+@both
 def test_an_overflowing_seed_is_frozen_and_the_others_go_on():
     # One seed starts with weights so large that its loss overflows in the first forward pass.
     broken, whole = network(), network()
@@ -84,16 +101,17 @@ def test_an_overflowing_seed_is_frozen_and_the_others_go_on():
     assert math.isfinite(epochs[-1].train_loss)
 
 
+@both
 def test_a_gradient_that_overflows_counts_although_the_loss_is_finite():
-    # In seed 1 the branch adds next to nothing, but its huge factor multiplies the gradient; in seed 0 the
+    # In seed 1 the branch adds little, but its huge factor multiplies the gradient; in seed 0 the
     # ReLU is closed. The rows of the probe are zero, so that only the step itself can notice.
-    stack = network(seeds=2, depth=1, scale=1e37)
+    stack = network(seeds=2, depth=1, scale=3e38)
     points, labels = moons()
-    points = torch.cat([torch.zeros(32, 2), points[32:] * 1e4])
+    points = torch.cat([torch.zeros(32, 2), points[32:] * 0.1])
     with torch.no_grad():
         stack.stem.bias.zero_()
         stack.blocks[0].linear.weight.zero_()
-        stack.blocks[0].linear.bias[:] = torch.tensor([[-1.0], [1e-37]])
+        stack.blocks[0].linear.bias[:] = torch.tensor([[-1.0], [1e-38]])
         stack.head.weight[:] = torch.tensor([[5.0], [-5.0]])
     assert torch.isfinite(mean_losses(stack(points.expand(2, -1, -1)), labels)).all()
     record, _ = run(stack, (points, labels), epochs=1, batch_size=50)
@@ -101,6 +119,7 @@ def test_a_gradient_that_overflows_counts_although_the_loss_is_finite():
     assert record.valid.tolist() == [[True, False]]
 
 
+@both
 def test_recipe_without_clipping_diverges_and_keeps_finite_weights():
     record, epochs = run(network(depth=20, scale=1.0), clip_norm=None, lr=1.0)
     assert set(record.diverged) == {0, 1, 2}
@@ -112,6 +131,7 @@ def test_recipe_without_clipping_diverges_and_keeps_finite_weights():
         assert record.grad_norm[: step - 1, seed].isfinite().all()
 
 
+@both
 @pytest.mark.parametrize(("lr", "clip_norm"), [(1.0, None), (1e4, None), (3e38, None), (1e4, 1e38), (3e38, 1.0)])
 def test_a_frozen_seed_keeps_finite_weights_however_large_the_step(lr, clip_norm):
     stack = network(depth=20, scale=1.0 if clip_norm is None else 1e3, seeds=1)
@@ -119,6 +139,7 @@ def test_a_frozen_seed_keeps_finite_weights_however_large_the_step(lr, clip_norm
     assert all(parameter.isfinite().all() for parameter in stack.parameters())
 
 
+@both
 def test_clipping_bounds_the_step_and_not_the_log():
     # With clipping at 1e-9 the weights stay, and the logged norms are those of the initial network.
     stack = network()
@@ -129,6 +150,7 @@ def test_clipping_bounds_the_step_and_not_the_log():
         torch.testing.assert_close(old, new, rtol=0, atol=1e-6)
 
 
+@both
 def test_norms_of_tiny_gradients_do_not_underflow():
     # Squares of gradients below 1e-19 are 0 in float32.
     stack = initialised("plain", {}, 55, 32, seeds=2, init="default", seed=0)
@@ -137,6 +159,7 @@ def test_norms_of_tiny_gradients_do_not_underflow():
     assert (first > 0).all() and (first < 1e-17).all()
 
 
+@both
 def test_training_works_with_one_block():
     record, _ = run(network(depth=1))
     assert record.grad_norm.shape[2] == 3 and record.grad_norm.isfinite().all()
@@ -144,7 +167,7 @@ def test_training_works_with_one_block():
 
 def test_checkpoint_gives_an_ordinary_module(tmp_path):
     stack = network(scale=0.5)
-    config = {"block": "residual", "settings": {"scale": 0.5}, "depth": 4, "width": 8, "seeds": 3}
+    config = {"block": "residual", "settings": {"scale": 0.5}, "depth": 4, "width": 16, "seeds": 3}
     checkpoints.save(tmp_path / "a.safetensors", stack, config)
     checkpoints.save(tmp_path / "b.safetensors", stack, config)
     assert (tmp_path / "a.safetensors").read_bytes() == (tmp_path / "b.safetensors").read_bytes()
@@ -181,6 +204,7 @@ def test_a_checkpoint_with_any_bit_flipped_is_refused(tmp_path):
             checkpoints.load(path)
 
 
+@both
 @pytest.mark.parametrize(
     ("block", "settings"), [("plain", {}), ("residual", {"scale": 0.5}), ("residual", {"scale": -0.5})]
 )
@@ -194,10 +218,11 @@ def test_a_block_without_a_pass_of_its_own_trains_to_the_same_numbers(monkeypatc
         torch.testing.assert_close(by_autograd.probes[epoch], probe, rtol=1e-4, atol=1e-6, equal_nan=True)
 
 
+@both
 @pytest.mark.parametrize("changes", [{}, {"clip_norm": None}, {"clip_norm": None, "momentum": 10.0}])
 def test_a_seed_that_diverges_in_full_motion_stops_at_once(changes):
     stack = network()
-    step = Step(stack, moons(), TRAIN.model_copy(update=changes), steps=3)
+    step = compiled.fastest(stack, moons(), TRAIN.model_copy(update=changes), steps=3)
     step(torch.arange(16))
     with torch.no_grad():
         if "momentum" in changes:  # the next one would leave float32
@@ -212,6 +237,7 @@ def test_a_seed_that_diverges_in_full_motion_stops_at_once(changes):
     assert all(parameter.isfinite().all() for parameter in stack.parameters())
 
 
+@both
 @pytest.mark.parametrize("size", [1e-25, 1e-17, 1.0])
 def test_norms_are_right_however_small(size):
     # Their squares, which are summed, are 0 in float32 below 1e-19.
@@ -230,15 +256,16 @@ def test_norms_are_right_however_small(size):
     torch.testing.assert_close(record.grad_norm[0].double(), norms, rtol=1e-4, atol=0)
 
 
+@both
 def test_a_gradient_too_large_to_be_squared_in_float32_is_no_divergence():
     # Rows of size 1e-10 before a head of size 1e20: the weights' norms are near 1e10, those of the biases near 1e20.
     stack = network(block="plain", depth=1)
     with torch.no_grad():
         for bias in (stack.stem.bias, stack.blocks[0].linear.bias):
             bias.zero_()
-        stack.head.weight.copy_(torch.tensor([1e20, -1e20])[:, None].expand(2, 8))
+        stack.head.weight.copy_(torch.tensor([1e20, -1e20])[:, None].expand(2, 16))
     points, labels = moons()
-    step = Step(stack, (points * 1e-10, labels), TRAIN, steps=1)
+    step = compiled.fastest(stack, (points * 1e-10, labels), TRAIN, steps=1)
     step.epoch([torch.arange(16)], step, pause=lambda: None)
     assert (step.grad_norm < 1e15).all()
     assert step.valid.all()
@@ -259,10 +286,11 @@ def test_an_epoch_that_needs_float64_is_taken_again():
     assert (step.grad_norm[3:, :, :-1] > 0).all() and not torch.equal(stack.stem.weight, values)
 
 
+@both
 def test_a_step_can_be_taken_back():
     # As the capture of a CUDA graph does, whose rehearsals must leave no trace.
     stack = network()
-    step = Step(stack, moons(), TRAIN, steps=2)
+    step = compiled.fastest(stack, moons(), TRAIN, steps=2)
     step(torch.arange(16))
     before, values = [tensor.clone() for tensor in step.state], [p.clone() for p in stack.parameters()]
     step(torch.arange(16))
@@ -304,6 +332,7 @@ def test_a_block_with_a_parameter_of_its_own_trains_it(monkeypatch):
 
 
 def test_a_step_that_cannot_be_captured_is_taken_as_it_is(monkeypatch):
+    monkeypatch.setattr(compiled, "fastest", Step)
     expected, _ = run(network())
 
     def fail(step, rows):
@@ -314,6 +343,7 @@ def test_a_step_that_cannot_be_captured_is_taken_as_it_is(monkeypatch):
 
 
 def test_captured_steps_get_the_rows_of_each_batch(monkeypatch):
+    monkeypatch.setattr(compiled, "fastest", Step)
     expected, _ = run(network())
 
     class Graph:  # what a graph does: the captured step again, on what lies in its place
@@ -335,7 +365,7 @@ def through_graphs(monkeypatch, warned):
         def epoch(self, batches, take, pause):
             super().epoch(batches, vars(self).setdefault("way", step_module.captured(self)), pause)
 
-    monkeypatch.setattr(training, "Step", Through)
+    monkeypatch.setattr(compiled, "fastest", Through)
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         record, _ = run(network())
