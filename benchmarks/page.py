@@ -130,7 +130,7 @@ def peers_table(peers: pd.DataFrame) -> str:
     """One row a way and number of seeds."""
     rows = []
     for (peer, seeds), of_peer in peers.groupby(["peer", "seeds"], sort=False):
-        rounds = of_peer.groupby("round")[["step", "seconds"]].agg({"step": "mean", "seconds": "sum"})
+        rounds = of_peer.groupby("round")[["step", "seconds"]].mean()
         accuracy = of_peer.groupby("variant")["accuracy"].median()
         rows.append(
             [
@@ -142,7 +142,7 @@ def peers_table(peers: pd.DataFrame) -> str:
                 f"{of_peer['cpu'].min():.2f}",
             ]
         )
-    head = ["way", "seeds", "ms per step and seed", "both jobs, s", "accuracy, plain", "residual", "CPU time / time"]
+    head = ["way", "seeds", "ms per step and seed", "job, s", "accuracy, plain", "residual", "CPU time / time"]
     return table(head, sorted(rows, key=lambda row: (list(NAMES.values()).index(row[0]), int(row[1]))))
 
 

@@ -12,9 +12,8 @@ import torch
 
 from benchmarks.peers.gradflow_ import tensors
 from benchmarks.peers.job import Job
-from gradflow import device, params, unfinished
+from gradflow import compiled, device, params, unfinished
 from gradflow.initialisation import initialised
-from gradflow.step import Step
 
 SECONDS = 5  # of a stretch, and the default of GRADFLOW_SAVE_SECONDS: one saving a stretch
 
@@ -31,7 +30,7 @@ def main(data: Path, pairs: int, seeds: int) -> None:
     train_set = tensors(job.rows("train"))
     network = initialised("residual", {"scale": job.scale}, job.depth, job.width, seeds=seeds, init="default", seed=0)
     batches = torch.randperm(len(train_set[0])).split(job.batch_size)
-    step = Step(network, train_set, params.load().train, steps=100_000)
+    step = compiled.fastest(network, train_set, params.load().train, steps=100_000)
     ratios, saved = [], 0
     with unfinished.kept("benchmark") as state:
 

@@ -1,7 +1,7 @@
 """Trainings, measured: beside the peers, with and without norms, beside the machine's best, larger and smaller."""
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from math import sqrt
 from pathlib import Path
 from statistics import fmean, median
@@ -30,16 +30,22 @@ def in_turns(cases: Iterable[Any], turn: int) -> list[Any]:
     return list(cases)[:: -1 if turn % 2 else 1]
 
 
-def training(peer: str, data: Path, *, threads: int = 1, **options: object) -> Row:
-    """A peer's training: seconds a step and seed, seconds of the whole process, accuracy, memory.
+def job(peer: str, data: Path, *, variants: Sequence[str] = VARIANTS, threads: int = 1, **options: object) -> list[Row]:
+    """A peer's trainings, one after the other in one process.
 
     Args:
         peer: Module in :mod:`benchmarks.peers`.
         data: Folder of the scaled rows.
+        variants: What is trained.
         threads: More than one may use all cores.
         options: Command line of the peer.
+
+    Returns:
+        For each variant seconds a step and seed, and accuracy; seconds, share of a core, and memory are those of the
+        whole process.
     """
-    words = [f"--{name.replace('_', '-')}={value}" for name, value in options.items()]
+    words = [f"--variant={variant}" for variant in variants]
+    words += [f"--{name.replace('_', '-')}={value}" for name, value in options.items()]
     output = data / "norms.csv"
     env = ONE_THREAD if threads == 1 else {"GRADFLOW_THREADS": str(threads)}
     command = [*MODULE, f"benchmarks.peers.{peer}", *words, f"--data={data}", f"--output={output}"]
@@ -48,17 +54,19 @@ def training(peer: str, data: Path, *, threads: int = 1, **options: object) -> R
     assert output.stat().st_size, "a peer writes the norms"
     assert threads > 1 or found["cpu"] < 1.05 * seconds, "more than one core has worked"
     output.unlink()
-    step = median(found["epochs"][WARM_UP:]) / found["steps_per_epoch"] / int(str(options["seeds"]))
-    return {
-        "peer": peer,
-        **options,
-        "step": step,
-        "seconds": seconds,
-        "cpu": found["cpu"] / seconds,
-        "memory": found["memory"],
-        "accuracy": fmean(found["accuracy"]),
-        "lowest": min(found["accuracy"]),
-    }
+    whole = {"seconds": seconds, "cpu": found["cpu"] / seconds, "memory": found["memory"]}
+    return [
+        {
+            "peer": peer,
+            "variant": variant,
+            **options,
+            "step": median(training["epochs"][WARM_UP:]) / training["steps_per_epoch"] / int(str(options["seeds"])),
+            "accuracy": fmean(training["accuracy"]),
+            "lowest": min(training["accuracy"]),
+        }
+        | whole
+        for variant, training in found["trainings"].items()
+    ]
 
 
 def peers(data: Path, turn: int, *, quick: bool) -> list[Row]:
@@ -69,11 +77,11 @@ def peers(data: Path, turn: int, *, quick: bool) -> list[Row]:
     machine = {"gemm": float(gemm), "flops": epoch_flops(rows["train"], rows["val"], Job.depth, Job.width) / steps}
     if turn == 0:  # reading the libraries from the disk is nobody's work
         for peer in dict(PEERS):
-            training(peer, data, variant="plain", seeds=1, epochs=WARM_UP + 1)
-    cases = [(*peer, variant) for variant in VARIANTS for peer in PEERS]
+            job(peer, data, seeds=1, epochs=WARM_UP + 1)
     return [
-        training(peer, data, variant=variant, seeds=seeds, epochs=12 if quick else 100) | machine
-        for peer, seeds, variant in in_turns(cases, turn)
+        row | machine
+        for peer, seeds in in_turns(PEERS, turn)
+        for row in job(peer, data, seeds=seeds, epochs=12 if quick else 100)
     ]
 
 
@@ -103,7 +111,7 @@ def scaling(data: Path, turn: int, *, quick: bool) -> list[Row]:
             continue
         shape = {"depth": 20, "width": 64, "seeds": 8, "threads": 1} | {axis: value}
         scale = 1 / sqrt(shape["depth"])
-        row = training("gradflow_", data, variant="residual", epochs=WARM_UP + 4, scale=scale, **shape)
+        [row] = job("gradflow_", data, variants=["residual"], epochs=WARM_UP + 4, scale=scale, **shape)
         rows.append(row | {"axis": axis, **shape})
     return rows
 

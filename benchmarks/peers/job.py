@@ -80,25 +80,32 @@ class Trained:
 
 
 def command(train: Callable[[Job], Trained], *, most_seeds: int | None = None) -> click.Command:
-    """The command line of a peer: train, write the norms as CSV and print the rest as JSON."""
+    """The command line of a peer: train each variant, write the norms as CSV and print the rest as JSON."""
 
-    def main(**options: Any) -> None:
+    def main(variants: tuple[str, ...], **options: Any) -> None:
         imported = _most_memory()
-        job = Job(**options)
-        trained = train(job)
+        trained = {variant: train(Job(variant, **options)) for variant in variants}
         memory = _most_memory() - imported
-        _write(job.output, trained.norms)
-        found = {
-            "accuracy": trained.accuracy,
-            "epochs": np.diff(trained.clock).tolist(),  # seconds
-            "steps_per_epoch": len(trained.norms) // job.epochs,
-            "memory": memory,  # bytes above what the imports took
-            "cpu": time.process_time(),
+        _write(options["output"], {variant: found.norms for variant, found in trained.items()})
+        trainings = {
+            variant: {
+                "accuracy": found.accuracy,
+                "epochs": np.diff(found.clock).tolist(),  # seconds
+                "steps_per_epoch": len(found.norms) // options["epochs"],
+            }
+            for variant, found in trained.items()
         }
-        click.echo(json.dumps(found))
+        # Memory in bytes above what the imports took.
+        click.echo(json.dumps({"trainings": trainings, "memory": memory, "cpu": time.process_time()}))
 
     parameters: list[click.Parameter] = [
-        click.Option(["--variant"], type=click.Choice(["plain", "residual"]), required=True),
+        click.Option(
+            ["--variant", "variants"],
+            type=click.Choice(["plain", "residual"]),
+            multiple=True,
+            required=True,
+            help="May be said again: one training after the other.",
+        ),
         click.Option(["--seeds"], type=click.IntRange(1, most_seeds), default=1, show_default=True),
         click.Option(["--epochs"], type=click.IntRange(1), default=100, show_default=True),
         click.Option(["--data"], type=click.Path(path_type=Path), help="Folder of the rows.  [default: made here]"),
@@ -117,7 +124,16 @@ def _most_memory() -> int:
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
 
 
-def _write(path: Path, norms: NDArray[np.floating[Any]]) -> None:
-    step, seed, layer = (index.ravel() for index in np.indices(norms.shape, dtype=np.int32))
-    table = pa.table({"step": step + 1, "seed": seed, "layer": layer, "grad_norm": norms.ravel()})
-    pa.csv.write_csv(table, path)
+def _write(path: Path, norms: dict[str, NDArray[np.floating[Any]]]) -> None:
+    tables = []
+    for variant, of_variant in norms.items():
+        step, seed, layer = (index.ravel() for index in np.indices(of_variant.shape, dtype=np.int32))
+        columns = {
+            "variant": pa.repeat(variant, len(step)),
+            "step": step + 1,
+            "seed": seed,
+            "layer": layer,
+            "grad_norm": of_variant.ravel(),
+        }
+        tables.append(pa.table(columns))
+    pa.csv.write_csv(pa.concat_tables(tables), path)
