@@ -12,8 +12,8 @@ from gradflow.errors import InputError
 def from_environment() -> tuple[torch.device, int]:
     """Choose the device (default: CUDA where there is one) and set the number of CPU threads (default: 1).
 
-    One thread is the default because matrices of this size gain little from a second one, and because
-    the results then do not depend on how many stages run side by side.
+    One thread is the default because stages that run side by side then do not take each other's cores, and because
+    PyTorch's results then do not depend on how many do.
 
     Raises:
         InputError: A variable has no usable value, or CUDA is asked for where there is none.

@@ -84,7 +84,7 @@ main()
 
 def test_a_kill_while_a_state_is_written_never_leaves_a_damaged_one(long_run, tmp_path):
     project = long_run.untouched(tmp_path / "a project")
-    project.change({"depth": 12, "width": 128, "train.epochs": 400, "probe.every": 100})  # a state of some megabytes
+    project.change({"depth": 12, "width": 128, "train.epochs": 800, "probe.every": 100})  # a state of some megabytes
     project.run("dvc", "repro", "scale")
     files = ["data/scaled/train.parquet", "data/scaled/val.parquet"]
     outputs = [f"residual.{end}" for end in ("safetensors", "parquet", "history.parquet", "probe.parquet", "json")]

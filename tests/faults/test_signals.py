@@ -19,13 +19,13 @@ from gradflow import dataset
 ROOT = Path(__file__).parents[2]
 ROWS = ["train.parquet", "val.parquet"]
 OUTPUTS = [f"residual.{end}" for end in ("safetensors", "parquet", "history.parquet", "probe.parquet", "json")]
-SAVED = r"gradflow: stopped by {name}: epoch \d+ of 400 saved, `dvc repro` goes on from there\n"
+SAVED = r"gradflow: stopped by {name}: epoch \d+ of 1200 saved, `dvc repro` goes on from there\n"
 
 
 @pytest.fixture
 def folder(tmp_path):
     """Rows and parameters of a training that takes some seconds."""
-    write(tmp_path, rows=120, depth=3, width=8, seeds=2, epochs=400, batch_size=32)
+    write(tmp_path, rows=120, depth=3, width=16, seeds=2, epochs=1200, batch_size=32)
     return tmp_path
 
 
@@ -65,7 +65,7 @@ def test_a_signal_in_training_saves_ends_within_three_seconds_and_the_next_run_g
     undisturbed, _ = finished(folder)
     shutil.rmtree(folder / ".unfinished")
     process = start(folder)
-    assert "epoch 40/400" in process.stdout.readline()
+    assert "epoch 120/1200" in process.stdout.readline()
 
     before = time.monotonic()
     process.send_signal(number)
@@ -77,7 +77,7 @@ def test_a_signal_in_training_saves_ends_within_three_seconds_and_the_next_run_g
     assert sorted(path.name for path in folder.iterdir()) == sorted([".unfinished", "params.yaml", *ROWS])
     again, out = finished(folder)
     assert again == undisturbed
-    assert out.startswith("going on from epoch ") and "epoch 40/400" not in out
+    assert out.startswith("going on from epoch ") and "epoch 120/1200" not in out
     assert [path.suffix for path in (folder / ".unfinished").iterdir()] == [".done"]
 
 
@@ -104,12 +104,12 @@ def test_a_second_signal_ends_a_training_at_once():
 
 @pytest.mark.parametrize("seconds", [pytest.param("0", marks=pytest.mark.campaign), "1"])
 def test_a_killed_training_has_lost_the_configured_interval_at_most(tmp_path, campaign, seconds):
-    write(tmp_path, rows=120, depth=3, width=8, seeds=2, epochs=4000, batch_size=32)  # a line of ten takes a second
+    write(tmp_path, rows=120, depth=3, width=16, seeds=2, epochs=16_000, batch_size=32)  # a line of ten takes a second
     process = start(tmp_path, GRADFLOW_SAVE_SECONDS=seconds)
     printed = []  # when, and the epoch
     killer = threading.Timer(2.5, process.kill)
     for line in process.stdout:
-        printed.append((time.monotonic(), int(re.search(r"epoch (\d+)/4000", line)[1])))
+        printed.append((time.monotonic(), int(re.search(r"epoch (\d+)/16000", line)[1])))
         if len(printed) == 1:
             killer.start()
     _, err = process.communicate()
@@ -122,9 +122,9 @@ def test_a_killed_training_has_lost_the_configured_interval_at_most(tmp_path, ca
     again.kill()
     again.communicate()
     if seconds == "0":
-        assert not states and out.startswith("residual: epoch 400/4000")
+        assert not states and out.startswith("residual: epoch 1600/16000")
     else:
-        going_on = int(re.match(r"going on from epoch (\d+) of 4000", out)[1])
+        going_on = int(re.match(r"going on from epoch (\d+) of 16000", out)[1])
         print(f"{printed[-1][1]} epochs were printed, {going_on} kept")
         slack = 1 if campaign else 5  # to write it; beside other tests all takes longer
         assert going_on >= max((epoch for when, epoch in printed if when < killed - 1 - slack), default=1)

@@ -77,7 +77,7 @@ def test_a_schedule_fires_can_be_seen_and_cancelled_and_stays_on_after_a_restart
         nightly = deployments["nightly-reproduce"].id
 
         # A long training, cancelled through the API
-        scheduled.change({"train.epochs": 8_000})
+        scheduled.change({"train.epochs": 30_000})
         cancelled = api.create_flow_run_from_deployment(nightly)
         eventually(lambda: re.search(r"plain: epoch \d", schedule.log.read_text()), seconds=150)
         scheduled.run("git", "checkout", "--quiet", "params.yaml")
