@@ -23,7 +23,7 @@ def main(data: Path, pairs: int, seeds: int) -> None:
     device.from_environment()
     job = Job("residual", seeds, 0, data, Path())
     train_set = tensors(job.rows("train"))
-    config = params.load().train
+    config = params.load().train.model_copy(update={"batch_size": job.batch_size})
     batches = torch.randperm(len(train_set[0])).split(job.batch_size)
 
     def step(*options: str) -> compiled.Compiled:

@@ -30,7 +30,9 @@ def main(data: Path, pairs: int, seeds: int) -> None:
     train_set = tensors(job.rows("train"))
     network = initialised("residual", {"scale": job.scale}, job.depth, job.width, seeds=seeds, init="default", seed=0)
     batches = torch.randperm(len(train_set[0])).split(job.batch_size)
-    step = compiled.fastest(network, train_set, params.load().train, steps=100_000)
+    config = params.load().train.model_copy(update={"batch_size": job.batch_size})
+    step = compiled.fastest(network, train_set, config, steps=100_000)
+    begun = [tensor.clone() for tensor in step.state]
     ratios, saved = [], 0
     with unfinished.kept("benchmark") as state:
 
@@ -41,6 +43,7 @@ def main(data: Path, pairs: int, seeds: int) -> None:
                 saved += 1
 
         def seconds(pause: Callable[[], object]) -> float:
+            step.restore(begun)
             start, epochs = time.perf_counter(), 0
             while time.perf_counter() < start + SECONDS:
                 step.epoch(batches, step, pause)

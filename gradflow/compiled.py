@@ -35,6 +35,7 @@ _PROCESSOR = {
     "AVX512": ("-mavx512f", "-mavx512bw", "-mavx512dq", "-mavx512vl", "-mavx2", "-mfma"),
     "AVX2": ("-mavx2", "-mfma"),
 }
+_PATIENCE = 60  # seconds, for a compiler that takes one
 _FLAGS = ("-std=gnu11", "-O3", "-ffp-contract=fast", "-fno-math-errno", "-shared", "-fPIC")
 
 
@@ -54,7 +55,10 @@ class _Layer(ctypes.Structure):
 class _Training(ctypes.Structure):
     _fields_ = (
         ("layers", ctypes.POINTER(_Layer)),
-        *((name, ctypes.c_long) for name in ("depth", "width", "features", "classes", "seeds")),
+        *(
+            (name, ctypes.c_long)
+            for name in ("depth", "width", "features", "classes", "seeds", "rows", "batch", "steps")
+        ),
         *((name, ctypes.c_float) for name in ("lr", "momentum", "clip_norm")),
         ("unbounded", ctypes.c_int),
         *((name, ctypes.c_void_p) for name in ("alive", "loss_sum", "grad_norm", "valid", "done")),
@@ -77,29 +81,34 @@ def library(*options: str) -> ctypes.CDLL | None:
         options: Further ones for the compiler.
 
     Returns:
-        None where there is no compiler, it fails, or nothing can be kept.
+        None where there is no compiler, it fails, or what it makes cannot be kept.
     """
     processor = _PROCESSOR.get(torch.backends.cpu.get_cpu_capability(), ())
-    command = [*shlex.split(os.environ.get("CC") or "cc"), *_FLAGS, *processor, *options]
     source = _SOURCE.read_bytes()
-    name = hashlib.sha256(source + "\0".join(command).encode()).hexdigest()[:16]
-    path = Path(sys.prefix, "lib", "gradflow", f"step-{name}.so")
     try:
+        command = [*shlex.split(os.environ.get("CC") or "cc"), *_FLAGS, *processor, *options]
+        name = hashlib.sha256(source + "\0".join(command).encode()).hexdigest()[:16]
+        path = Path(sys.prefix, "lib", "gradflow", f"step-{name}.so")
         if not path.exists():
             with tempfile.TemporaryDirectory() as folder:
                 made = Path(folder, path.name)
                 build = [*command, "-o", str(made), str(_SOURCE), "-lm"]
-                subprocess.run(build, check=True, capture_output=True)  # noqa: S603  # CC is the user's own
+                subprocess.run(  # noqa: S603  # CC is the user's own
+                    build, check=True, stdin=subprocess.DEVNULL, capture_output=True, timeout=_PATIENCE
+                )
                 with replacing(path) as file:
                     file.write(made.read_bytes())
         found = ctypes.CDLL(str(path))
-    except (OSError, subprocess.CalledProcessError, RunError):
+        pointer, number = ctypes.c_void_p, ctypes.c_long
+        share = number, number, pointer
+        found.scratch_size.argtypes, found.scratch_size.restype = (pointer,), number
+        found.take_step.argtypes, found.take_step.restype = (*(pointer,) * 4, number, *share), ctypes.c_bool
+        found.validate.argtypes, found.validate.restype = (
+            (*(pointer,) * 3, number, *(pointer,) * 2, *share),
+            ctypes.c_bool,
+        )
+    except (AttributeError, OSError, ValueError, subprocess.SubprocessError, RunError):
         return None
-    pointer, number = ctypes.c_void_p, ctypes.c_long
-    share = number, number, pointer
-    found.scratch_size.argtypes, found.scratch_size.restype = (pointer, number), number
-    found.take_step.argtypes, found.take_step.restype = (pointer, pointer, pointer, pointer, number, *share), None
-    found.validate.argtypes, found.validate.restype = (*(pointer,) * 3, number, number, pointer, pointer, *share), None
     return found
 
 
@@ -145,12 +154,12 @@ class Compiled(Step):
         self._training = _Training(
             (_Layer * (len(blocks) + 2))(layer(stem), *blocks, layer(head)),
             *(len(blocks), width, FEATURES, CLASSES, seeds),
+            *(len(self._points), min(config.batch_size, len(self._points)), steps),
             *(config.lr, config.momentum, inf if config.clip_norm is None else config.clip_norm),
             self._unbounded,
             *(part.data_ptr() for part in (self.alive, self.loss_sum, self.grad_norm, self.valid, self._done)),
         )
-        self._batch = min(config.batch_size, len(self._points))
-        numbers = found.scratch_size(ctypes.byref(self._training), self._batch)
+        numbers = found.scratch_size(ctypes.byref(self._training))
         threads = min(torch.get_num_threads(), seeds)
         ends = [seeds * thread // threads for thread in range(threads + 1)]
         self._shares = [(*share, torch.zeros(numbers)) for share in pairwise(ends)]
@@ -158,6 +167,8 @@ class Compiled(Step):
 
     def __call__(self, rows: Tensor) -> None:
         """Train on a batch, given by the numbers of its rows."""
+        if rows.dtype != torch.int64:
+            raise ValueError(f"rows must be int64, got {rows.dtype}")
         points, labels = self._points, self._labels
         self._share(self._library.take_step, points.data_ptr(), labels.data_ptr(), rows.data_ptr(), len(rows))
         self._done += 1
@@ -167,30 +178,30 @@ class Compiled(Step):
         points, labels = _readable(rows)
         found = torch.empty(2, len(self.alive), dtype=torch.float64)
         places = (part.data_ptr() for part in found)
-        self._share(self._library.validate, points.data_ptr(), labels.data_ptr(), len(points), self._batch, *places)
+        self._share(self._library.validate, points.data_ptr(), labels.data_ptr(), len(points), *places)
         loss, accuracy = found
         return loss, accuracy
 
-    def _share(self, function: Callable[..., None], *arguments: int) -> None:
+    def _share(self, function: Callable[..., bool], *arguments: int) -> None:
         """Call a function of the library for all seeds."""
 
-        def run(share: tuple[int, int, Tensor]) -> None:
+        def run(share: tuple[int, int, Tensor]) -> bool:
             first, end, scratch = share
-            function(ctypes.byref(self._training), *arguments, first, end, scratch.data_ptr())
+            return function(ctypes.byref(self._training), *arguments, first, end, scratch.data_ptr())
 
-        if self._pool:
-            list(self._pool.map(run, self._shares))
-        else:
-            run(self._shares[0])
+        if not all(self._pool.map(run, self._shares) if self._pool else map(run, self._shares)):
+            raise IndexError("a row, a batch or a step is beyond those that the step was made for")
 
 
 def _readable(rows: tuple[Tensor, Tensor]) -> tuple[Tensor, Tensor]:
     """Rows as C reads them, which trusts every label.
 
     Raises:
-        ValueError: A label is no class.
+        ValueError: They are of another type, or a label is no class.
     """
     points, labels = rows
+    if (points.dtype, labels.dtype) != (torch.float32, torch.int64):
+        raise ValueError(f"points must be float32 and labels int64, got {points.dtype} and {labels.dtype}")
     if not ((labels >= 0) & (labels < CLASSES)).all():
         raise ValueError(f"labels must be from 0 to {CLASSES - 1}")
     return points.contiguous(), labels.contiguous()

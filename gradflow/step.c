@@ -35,6 +35,7 @@ typedef struct {
 typedef struct {
     const Layer *layers; /* stem, blocks, head */
     long depth, width, features, classes, seeds;
+    long rows, batch, steps; /* of the train set; the most that a step takes; that there is room for */
     float lr, momentum, clip_norm;
     int unbounded;     /* whether a step may lead out of float32 */
     bool *alive;       /* (seeds) */
@@ -123,30 +124,12 @@ static void product(long rows, long columns, long inner, const float *a, long ro
         }
 }
 
-typedef float Four __attribute__((vector_size(16), aligned(4), may_alias));
-#ifdef __clang__
-#define CHOSEN(a, b, ...) __builtin_shufflevector(a, b, __VA_ARGS__)
-#else
-typedef int Places __attribute__((vector_size(16)));
-#define CHOSEN(a, b, ...) __builtin_shuffle(a, b, (Places){__VA_ARGS__})
-#endif
-
-/* Of a matrix whose sides are multiples of 4. */
+/* Of a matrix whose sides are multiples of 4: in blocks that fit the registers. */
 static void transpose(long rows, long columns, const float *restrict from, float *restrict to) {
     for (long i = 0; i < rows; i += 4)
-        for (long j = 0; j < columns; j += 4) {
-            Four in[4], low[2], high[2];
-            for (int k = 0; k < 4; k++) in[k] = *(const Four *)(from + (i + k) * columns + j);
-            for (int k = 0; k < 2; k++) {
-                low[k] = CHOSEN(in[2 * k], in[2 * k + 1], 0, 4, 1, 5);
-                high[k] = CHOSEN(in[2 * k], in[2 * k + 1], 2, 6, 3, 7);
-            }
-            float *out = to + j * rows + i;
-            *(Four *)out = CHOSEN(low[0], low[1], 0, 1, 4, 5);
-            *(Four *)(out + rows) = CHOSEN(low[0], low[1], 2, 3, 6, 7);
-            *(Four *)(out + 2 * rows) = CHOSEN(high[0], high[1], 0, 1, 4, 5);
-            *(Four *)(out + 3 * rows) = CHOSEN(high[0], high[1], 2, 3, 6, 7);
-        }
+        for (long j = 0; j < columns; j += 4)
+            for (long k = j; k < j + 4; k++)
+                for (long l = i; l < i + 4; l++) to[k * rows + l] = from[l * columns + k];
 }
 
 static void transpose_narrow(long rows, long columns, const float *restrict from, float *restrict to) {
@@ -364,16 +347,19 @@ static void held(const Training *t, long seed) {
     }
 }
 
-/* How many floats of scratch memory a batch needs: what divided() divides. */
-long scratch_size(const Training *t, long batch) {
-    long rows = whole(batch), size = rows * t->width;
+/* How many floats of scratch memory a thread needs: what divided() divides. */
+long scratch_size(const Training *t) {
+    long rows = whole(t->batch), size = rows * t->width;
     return (t->depth + 3) * size + t->width * t->width + rows * (t->features + t->classes) + numbers_of_gradients(t)
            + t->depth * size / (long)sizeof(float);
 }
 
-/* A step of the seeds from first to end on the rows of that number. */
-void take_step(const Training *t, const float *points, const int64_t *labels, const int64_t *rows, long batch, long first,
+/* A step of the seeds from first to end on the rows of that number. False, and nothing done, beyond what was prepared. */
+bool take_step(const Training *t, const float *points, const int64_t *labels, const int64_t *rows, long batch, long first,
                long end, float *memory) {
+    if (batch > t->batch || *t->done >= t->steps) return false;
+    for (long i = 0; i < batch; i++)
+        if (rows[i] < 0 || rows[i] >= t->rows) return false;
     Scratch s = divided(t, batch, memory);
     for (long i = 0; i < batch; i++)
         memcpy(s.points + i * t->features, points + rows[i] * t->features, t->features * sizeof *points);
@@ -388,16 +374,17 @@ void take_step(const Training *t, const float *points, const int64_t *labels, co
         if (!isfinite(loss) || !(norm < FLT_MAX) || !moved(t, &s, seed, factor)) held(t, seed);
         t->valid[*t->done * t->seeds + seed] = t->alive[seed];
     }
+    return true;
 }
 
 /* Mean loss and share of rows classified as labelled, for the seeds from first to end; a batch at a time. */
-void validate(const Training *t, const float *points, const int64_t *labels, long rows, long batch, double *loss,
-              double *accuracy, long first, long end, float *memory) {
+bool validate(const Training *t, const float *points, const int64_t *labels, long rows, double *loss, double *accuracy,
+              long first, long end, float *memory) {
     for (long seed = first; seed < end; seed++) {
         long correct = 0;
         double sum = 0;
-        for (long row = 0; row < rows; row += batch) {
-            long taken = rows - row < batch ? rows - row : batch;
+        for (long row = 0; row < rows; row += t->batch) {
+            long taken = rows - row < t->batch ? rows - row : t->batch;
             Scratch s = divided(t, taken, memory);
             memcpy(s.points, points + row * t->features, taken * t->features * sizeof *points);
             forward(t, &s, seed, taken, false);
@@ -406,4 +393,5 @@ void validate(const Training *t, const float *points, const int64_t *labels, lon
         loss[seed] = sum / rows;
         accuracy[seed] = (double)correct / rows;
     }
+    return true;
 }

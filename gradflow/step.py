@@ -105,7 +105,7 @@ class Step:
 
     @property
     def gradients(self) -> Mapping[Tensor, Tensor]:
-        """Where the gradient of each parameter is written; nothing of it is needed between two steps."""
+        """Memory for the gradient of each parameter, free between steps; what one leaves there is not defined."""
         return self._flat.views
 
     @property

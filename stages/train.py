@@ -48,12 +48,14 @@ def main(variant: str, train: Path, validation: Path, models: Path, measured: Pa
     about = configuration.of(config, variant)
     library = compiled.library_for(network)
     if where.type == "cpu" and not compiled.library():
-        click.echo(f"{variant}: no C compiler (cc) works here, so training takes longer", err=True)
+        click.echo(
+            f"{variant}: no C compiler works here (cc, or the one that CC names): training takes longer", err=True
+        )
     circumstances = device.circumstances(where, threads) | {"step": "C" if library else "PyTorch"}
-    machine = {"processor": device.processor(where), "library": library and library._name}
-    work = about | circumstances | machine | {"probe": config.probe.model_dump()}
+    work = about | circumstances | {"probe": config.probe.model_dump(), "processor": device.processor(where)}
+    inputs = [train, validation, *([Path(library._name)] if library else [])]
     with (
-        unfinished.kept(unfinished.fingerprint(work, [train, validation])) as state,
+        unfinished.kept(unfinished.fingerprint(work, inputs)) as state,
         tqdm(total=own.train.epochs, desc=variant, unit="epoch", disable=not sys.stderr.isatty()) as bar,
     ):
         record = training.train(

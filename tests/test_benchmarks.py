@@ -43,7 +43,7 @@ def test_a_peer_writes_a_norm_for_every_step_seed_and_layer(tmp_path, peer):
         points = rng.normal(size=(rows, 2))
         dataset.write(tmp_path / f"{part}.parquet", points, (points[:, 0] > 0).astype(np.int64))
     command = [sys.executable, "-m", f"benchmarks.peers.{peer}", "--variant=plain", "--variant=residual", "--epochs=3"]
-    small = ["--depth=3", "--width=8", "--batch-size=16", f"--data={tmp_path}", f"--output={tmp_path / 'norms.csv'}"]
+    small = ["--depth=3", "--width=16", "--batch-size=16", f"--data={tmp_path}", f"--output={tmp_path / 'norms.csv'}"]
     done = subprocess.run([*command, *small], cwd=ROOT, capture_output=True, text=True, check=True)
 
     found = json.loads(done.stdout)["trainings"]

@@ -2,6 +2,7 @@
 compiler is.
 """
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -115,7 +116,7 @@ def test_what_c_cannot_train_is_left_to_pytorch(block, width):
     assert type(compiled.fastest(network, moons(50), TRAIN, 1)) is Step
 
 
-@pytest.mark.parametrize("compiler", ["/nowhere/cc", "false", "cc --no-such-option"])
+@pytest.mark.parametrize("compiler", ["/nowhere/cc", "false", "cc --no-such-option", "'cc", "true"])
 def test_without_a_compiler_that_works_pytorch_trains(monkeypatch, compiler):
     monkeypatch.setenv("CC", compiler)
     compiled.library.cache_clear()
@@ -127,7 +128,7 @@ def test_without_a_compiler_that_works_pytorch_trains(monkeypatch, compiler):
 
 
 @pytest.mark.parametrize("capability", ["default", "avx2"])
-def test_a_processor_with_less_gets_a_library_of_its_own(capability, tmp_path):
+def test_a_processor_with_less_gets_the_same_numbers_from_a_library_of_its_own(capability):
     """Which need not have the last bits of another one's."""
     code = """
 import sys, torch
@@ -138,13 +139,36 @@ for rows in torch.arange(50).split(16):
     wanted(rows), found(rows)
 for a, b in zip(wanted.state, found.state, strict=True):
     torch.testing.assert_close(b, a, rtol=1e-4, atol=1e-7)
-print(found._library._name)
+print(torch.backends.cpu.get_cpu_capability(), found._library._name)
 """
-    names = [
-        subprocess.run(
-            [sys.executable, "-c", code], cwd=ROOT, env=env, capture_output=True, text=True, check=True
-        ).stdout
-        for env in ({"PATH": "/usr/bin:/bin"}, {"PATH": "/usr/bin:/bin", "ATEN_CPU_CAPABILITY": capability})
-    ]
+    found = []
+    for env in ({}, {"ATEN_CPU_CAPABILITY": capability}):
+        command = [sys.executable, "-c", code]
+        done = subprocess.run(command, cwd=ROOT, env=os.environ | env, capture_output=True, text=True, check=True)
+        found.append(done.stdout.split())
 
-    assert names[0] != names[1]
+    (mine, my_library), (less, its_library) = found
+    assert (mine == less) == (my_library == its_library)
+
+
+def test_what_a_step_was_not_made_for_is_refused_and_changes_nothing():
+    _, step = both("residual", {"scale": 0.5}, 3, 16, steps=2)
+    step(torch.arange(16))
+    before = [tensor.clone() for tensor in step.state]
+    for rows in (torch.arange(17), torch.tensor([50]), torch.tensor([-1])):
+        with pytest.raises(IndexError, match="beyond"):
+            step(rows)
+    with pytest.raises(ValueError, match="rows must be int64"):
+        step(torch.arange(16, dtype=torch.int32))
+    assert all(torch.equal(one, same) for one, same in zip(step.state, before, strict=True))
+
+    step(torch.arange(16))
+    with pytest.raises(IndexError, match="beyond"):
+        step(torch.arange(16))
+
+
+def test_rows_of_another_type_are_refused():
+    points, labels = moons(50)
+    network = initialised("plain", {}, 2, 16, seeds=2, init="default", seed=0)
+    with pytest.raises(ValueError, match="points must be float32"):
+        compiled.fastest(network, (points.double(), labels), TRAIN, 1)

@@ -47,7 +47,7 @@ def moons(rows=50):
     return points, (points.sum(1) > 0).long()
 
 
-def recipe(state, *, block="residual", scale=1.0, points=1.0, **changes):
+def recipe(state, *, block="residual", width=8, scale=1.0, points=1.0, **changes):
     """A small training: weights and all that was recorded, as bytes."""
     values = {
         "epochs": 3, "batch_size": 20, "optimizer": "sgd", "lr": 0.1, "momentum": 0.9, "clip_norm": 1.0,
@@ -55,7 +55,7 @@ def recipe(state, *, block="residual", scale=1.0, points=1.0, **changes):
     }  # fmt: skip
     config = params.Train.model_validate(values | changes)
     settings = {"scale": 0.7} if block == "residual" else {}
-    network = initialised(block, settings, 3, 8, seeds=2, init="default", seed=0)
+    network = initialised(block, settings, 3, width, seeds=2, init="default", seed=0)
     for parameter in network.parameters():
         parameter.data[1] *= scale
     rows = moons()[0] * points, moons()[1]
@@ -81,6 +81,8 @@ def distant_identity(state):
 
 # Each with its steps; an epoch of 3 that is taken again in float64 adds as many.
 TRAININGS = {
+    "in C": (partial(recipe, width=16), 9),
+    "in C, one seed diverges": (partial(recipe, width=16, clip_norm=None, lr=1.0, scale=3.0), 9),
     "by hand": (recipe, 9),
     "by autograd": (partial(recipe, block="linear_terminated"), 9),
     "no clipping": (partial(recipe, clip_norm=None), 9),
@@ -109,14 +111,16 @@ def test_a_training_stopped_after_any_step_ends_with_the_same_bytes(name, tmp_pa
     assert capsys.readouterr().out == "going on from the end of the training, which an earlier run saved\n"
 
 
-def test_a_training_stopped_after_each_of_its_steps_in_turn_ends_with_the_same_bytes(tmp_path):
-    undisturbed = recipe(None)
+@pytest.mark.parametrize("width", [8, 16])  # in PyTorch, in C
+def test_a_training_stopped_after_each_of_its_steps_in_turn_ends_with_the_same_bytes(width, tmp_path):
+    train = partial(recipe, width=width)
+    undisturbed = train(None)
     path = tmp_path / "state.npz"
 
     for _ in range(9):
         with pytest.raises(StoppedError):
-            stopping(recipe, path, 1)
-    assert stopping(recipe, path, 1) == undisturbed
+            stopping(train, path, 1)
+    assert stopping(train, path, 1) == undisturbed
 
 
 @pytest.mark.parametrize("damage", ["empty", "cut", "a bit"])
