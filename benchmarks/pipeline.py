@@ -88,7 +88,7 @@ def tracking(done: Path, turn: int) -> list[Row]:
 
 def flow(base: Path, turn: int, port: int, *, quick: bool) -> list[Row]:
     """The flow and `dvc repro`, all seeds and long trainings, and the flow again with nothing to do; same outputs."""
-    changes = QUICK if quick else {"train.epochs": 300}
+    changes = QUICK if quick else {"train.epochs": 600}
     ways = {way: clone(base / f"{way}-{turn}", changes) for way in ("dvc repro", "the flow")}
     commands = {"dvc repro": REPRO, "the flow": FLOW}
     with schedule.server(port) as api:

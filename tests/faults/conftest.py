@@ -120,7 +120,7 @@ def long_run(shared, fresh):
     with FileLock(shared / "long.lock"):
         if not facts.exists():
             draft = fresh.copy(root)
-            draft.change({"train.epochs": 15_000, "probe.every": 100})
+            draft.change({"width": 256, "train.epochs": 3000, "probe.every": 50})
             draft.run("git", "commit", "--all", "--quiet", "--message", "Longer")
             run = draft.copy(shared / "long project run")
             running = Running(type(run)(run.root, run.env | private(run.root)))
