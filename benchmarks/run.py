@@ -17,6 +17,7 @@ from benchmarks.process import CHECKOUT, timed
 
 Row = dict[str, Any]
 RESULTS = CHECKOUT / "benchmarks/results.json"
+WRITTEN = ("benchmarks/results.json", "benchmarks/README.md", "benchmarks/measured.png", "benchmarks/measured.svg")
 ENGINE = ("peers", "logging", "saving", "scaling")
 PARTS = (*ENGINE, "from_nothing", "nothing_to_do", "flow", "stages", "tracking", "studies")
 LIBRARIES = ("torch", "numpy", "lightning", "jax", "dvc", "prefect")
@@ -27,7 +28,11 @@ def machine() -> dict[str, object]:
     facts = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
     model = next((line.split(":")[1].strip() for line in facts if line.startswith("model name")), "unknown")
     versions = {"python": platform.python_version()} | {name: version(name) for name in LIBRARIES}
-    code = subprocess.check_output(["git", "describe", "--always", "--dirty"], cwd=CHECKOUT, text=True).strip()
+    code = subprocess.check_output(["git", "describe", "--always"], cwd=CHECKOUT, text=True).strip()
+    # What other parts have just measured changes nothing that is measured.
+    changed = ["git", "status", "--porcelain", "--untracked-files=no", "--", ".", *(f":!{path}" for path in WRITTEN)]
+    if subprocess.check_output(changed, cwd=CHECKOUT):
+        code += "-dirty"
     return {"code": code, "cpu": model, "cores": os.cpu_count(), "system": platform.system(), "versions": versions}
 
 
