@@ -50,11 +50,29 @@ def fastest(network: Network, gradients: Mapping[Tensor, Tensor], batch: int) ->
 
 
 def by_hand(network: Network) -> bool:
-    """Whether all blocks are ``relu_scale * relu(linear(x))``, plus ``x`` where they have a skip, and no more."""
+    """Whether all blocks are ``relu_scale * relu(linear(x))``, plus ``x`` where they have a skip, and no more.
+
+    Each is looked at on a few inputs: one that was edited, and still says ``relu_scale``, is left to autograd.
+    """
     return all(
-        hasattr(block, "relu_scale") and {*block.parameters()} == {*linear.parameters()}
+        hasattr(block, "relu_scale")
+        and {*block.parameters()} == {*linear.parameters()}
+        and _is_scaled_relu(block, linear)
         for block, linear in zip(network.blocks, network.linears()[1:-1], strict=True)
     )
+
+
+@torch.no_grad()
+def _is_scaled_relu(block: nn.Module, linear: nn.Module) -> bool:
+    weight = linear.get_parameter("weight")
+    *seeds, width, _ = weight.shape
+    x = (
+        torch.linspace(-1.0, 1.0, 4 * width, dtype=weight.dtype, device=weight.device)
+        .view(4, width)
+        .expand(*seeds, 4, -1)
+    )
+    branch = cast("float", block.relu_scale) * torch.relu(linear(x))
+    return torch.allclose(block(x), x + branch if block.skip else branch, equal_nan=True)
 
 
 class Autograd:

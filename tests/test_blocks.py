@@ -97,6 +97,17 @@ def test_the_pass_by_hand_agrees_with_autograd(name, settings, depth):
         torch.testing.assert_close(by_hand, by_autograd, rtol=1e-5, atol=1e-7)
 
 
+@pytest.mark.parametrize(("name", "settings"), BY_HAND)
+def test_a_block_that_is_not_what_it_says_is_left_to_autograd(name, settings, monkeypatch):
+    block = catalogue.block(name)
+    stack = initialised(name, settings, 3, 8, seeds=2, init="default", seed=0)
+    assert passes.by_hand(stack)
+
+    forward = block.forward
+    monkeypatch.setattr(block, "forward", lambda self, x: forward(self, x) + 0.1 * x)
+    assert not passes.by_hand(stack)
+
+
 @pytest.mark.parametrize("init", INITS)
 @pytest.mark.parametrize("name", BLOCKS)
 def test_a_stack_computes_what_its_networks_compute(name, init):
