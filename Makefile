@@ -61,7 +61,7 @@ test-faults: setup ## Kills, full disks, damaged files, senseless parameters by 
 	pytest -n auto tests/faults --campaign
 
 .PHONY: bench
-bench: .venv-bench/installed ## Measure this beside what others would write (half an hour): benchmarks/README.md
+bench: .venv-bench/installed ## Measure this beside what others would write (an hour): benchmarks/README.md
 	.venv-bench/bin/python -m benchmarks.run $(BENCH)
 
 .PHONY: lock

@@ -65,12 +65,10 @@ class _Training(ctypes.Structure):
     )
 
 
-def library_for(network: Network) -> ctypes.CDLL | None:
-    """The library that takes the steps of a stacked network, if one can."""
+def can_train(network: Network) -> bool:
+    """Whether C knows all that is needed to train a stacked network."""
     weight = network.stem.get_parameter("weight")
-    if weight.is_cuda or weight.shape[1] % _WIDTHS or not passes.by_hand(network):
-        return None
-    return library()
+    return not weight.is_cuda and weight.shape[1] % _WIDTHS == 0 and passes.by_hand(network)
 
 
 @cache
@@ -114,7 +112,7 @@ def library(*options: str) -> ctypes.CDLL | None:
 
 def fastest(network: Network, train_set: tuple[Tensor, Tensor], config: params.Train, steps: int) -> Step:
     """The fastest step that machine and network allow; for the arguments see :class:`gradflow.step.Step`."""
-    found = library_for(network)
+    found = library() if can_train(network) else None
     return Compiled(found, network, train_set, config, steps) if found else Step(network, train_set, config, steps)
 
 

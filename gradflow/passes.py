@@ -1,6 +1,7 @@
 """Forward and backward passes of a stacked network: losses out, gradients into memory that stays."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any, Protocol, cast
 
 import torch
@@ -38,15 +39,14 @@ def mean_losses(logits: Tensor, labels: Tensor) -> Tensor:
     return mean
 
 
-def fastest(network: Network, gradients: Mapping[Tensor, Tensor], batch: int) -> Pass:
-    """The fastest pass that the blocks of a network allow.
+def fastest(network: Network, gradients: Mapping[Tensor, Tensor]) -> Callable[[int], Pass]:
+    """The fastest kind of pass that the blocks of a network allow: called with a number of rows, it makes one for them.
 
     Args:
         network: A stacked network.
         gradients: For each of its parameters a tensor to write its gradient into.
-        batch: Rows that each call will bring.
     """
-    return Fused(network, gradients, batch) if by_hand(network) else Autograd(network, gradients)
+    return partial(Fused, network, gradients) if by_hand(network) else lambda _: Autograd(network, gradients)
 
 
 def by_hand(network: Network) -> bool:
@@ -66,11 +66,8 @@ def by_hand(network: Network) -> bool:
 def _is_scaled_relu(block: nn.Module, linear: nn.Module) -> bool:
     weight = linear.get_parameter("weight")
     *seeds, width, _ = weight.shape
-    x = (
-        torch.linspace(-1.0, 1.0, 4 * width, dtype=weight.dtype, device=weight.device)
-        .view(4, width)
-        .expand(*seeds, 4, -1)
-    )
+    rows = torch.linspace(-1.0, 1.0, 4 * width, dtype=weight.dtype, device=weight.device).view(4, width)
+    x = rows.expand(*seeds, 4, width)
     branch = cast("float", block.relu_scale) * torch.relu(linear(x))
     return torch.allclose(block(x), x + branch if block.skip else branch, equal_nan=True)
 

@@ -33,7 +33,7 @@ class Probe:
         weights = [linear.get_parameter("weight") for linear in network.linears()[1:-1]]
         self._weight_gradients = [gradients[weight] for weight in weights]
         self._skips = torch.tensor([bool(block.skip) for block in network.blocks], device=points.device)
-        self._pass = passes.fastest(network, gradients, len(points))
+        self._pass = passes.fastest(network, gradients)(len(points))
         self._rows = points, labels
         shape = len(weights[0]), len(points) * weights[0].shape[1]
         self._scratch = points.new_empty(shape)

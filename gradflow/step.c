@@ -338,15 +338,6 @@ static bool moved(const Training *t, const Scratch *s, long seed, float factor) 
     return true;
 }
 
-static void held(const Training *t, long seed) {
-    t->alive[seed] = false;
-    for (long l = 0; l < t->depth + 2; l++) {
-        const Layer *layer = t->layers + l;
-        memset(layer->weight.momentum + seed * layer->weight.stride, 0, layer->weight.numbers * sizeof(float));
-        memset(layer->bias.momentum + seed * layer->bias.stride, 0, layer->bias.numbers * sizeof(float));
-    }
-}
-
 /* How many floats of scratch memory a thread needs: what divided() divides. */
 long scratch_size(const Training *t) {
     long rows = whole(t->batch), size = rows * t->width;
@@ -371,7 +362,7 @@ bool take_step(const Training *t, const float *points, const int64_t *labels, co
         t->loss_sum[seed] += loss;
         double norm = backward(t, &s, seed, batch, t->grad_norm + (*t->done * t->seeds + seed) * (t->depth + 2));
         double factor = fmin(1, t->clip_norm / (norm + 1e-6)); /* as torch.nn.utils.clip_grad_norm_ has it */
-        if (!isfinite(loss) || !(norm < FLT_MAX) || !moved(t, &s, seed, factor)) held(t, seed);
+        t->alive[seed] = isfinite(loss) && norm < FLT_MAX && moved(t, &s, seed, factor);
         t->valid[*t->done * t->seeds + seed] = t->alive[seed];
     }
     return true;

@@ -93,6 +93,7 @@ class Step:
         # Clipping bounds how far all steps together can go; where that may leave float32, each step is looked at.
         bound = math.inf if config.clip_norm is None else config.lr * config.clip_norm / (1 - config.momentum)
         self._unbounded = steps * bound > LARGEST / 1e6
+        self._pass_for = passes.fastest(network, flat.views)
         self._passes: dict[int, passes.Pass] = {}
         self._taken = 0  # steps of this epoch
         self._before: list[Tensor] = []  # the state at its start
@@ -173,7 +174,7 @@ class Step:
     def __call__(self, rows: Tensor) -> None:
         """Train on a batch, given by the numbers of its rows."""
         if len(rows) not in self._passes:  # all batches but the last are of one size
-            self._passes[len(rows)] = passes.fastest(self._network, self._flat.views, len(rows))
+            self._passes[len(rows)] = self._pass_for(len(rows))
         losses = self._passes[len(rows)](self._points.index_select(0, rows), self._labels.index_select(0, rows))
         layers, total = self._flat.norms(self.sum_in)
         self.alive &= losses.isfinite() & (total < LARGEST)

@@ -46,11 +46,11 @@ def main(variant: str, train: Path, validation: Path, models: Path, measured: Pa
         seed=own.train.seed,
     ).to(where)
     about = configuration.of(config, variant)
-    library = compiled.library_for(network)
-    if where.type == "cpu" and not compiled.library():
-        click.echo(
-            f"{variant}: no C compiler works here (cc, or the one that CC names): training takes longer", err=True
-        )
+    in_c = compiled.can_train(network)
+    library = compiled.library() if in_c else None
+    if in_c and not library:
+        why = "no C compiler works here (cc, or what CC names), or what it makes cannot be kept"
+        click.echo(f"{variant}: {why}: training takes longer", err=True)
     circumstances = device.circumstances(where, threads) | {"step": "C" if library else "PyTorch"}
     work = about | circumstances | {"probe": config.probe.model_dump(), "processor": device.processor(where)}
     inputs = [train, validation, *([Path(library._name)] if library else [])]

@@ -112,7 +112,7 @@ def test_a_label_that_is_no_class_is_refused(label):
 def test_what_c_cannot_train_is_left_to_pytorch(block, width):
     network = initialised(block, {}, 2, width, seeds=2, init="default", seed=0)
 
-    assert compiled.library_for(network) is None
+    assert not compiled.can_train(network)
     assert type(compiled.fastest(network, moons(50), TRAIN, 1)) is Step
 
 

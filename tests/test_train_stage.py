@@ -83,6 +83,23 @@ def test_diverged_seeds_are_said_and_are_no_failure(folder):
         assert np.isfinite(table.to_numpy(dtype=float)).all()
 
 
+@pytest.mark.parametrize(
+    ("width", "compiler", "step", "said"),
+    [
+        (16, "cc", "C", ""),
+        (16, "false", "PyTorch", "residual: no C compiler works here (cc, or what CC names), "
+         "or what it makes cannot be kept: training takes longer\n"),
+        (8, "false", "PyTorch", ""),  # C could not take these steps anyway
+    ],
+)  # fmt: skip
+def test_who_takes_the_steps_is_recorded_and_what_is_slow_is_said(folder, width, compiler, step, said):
+    change(folder, None, width=width)
+    done = train(folder, env={"CC": compiler}, capture_output=True)
+
+    assert (done.returncode, done.stderr) == (0, said)
+    assert json.loads((folder / "residual.json").read_text())["step"] == step
+
+
 def test_both_device_and_threads_are_recorded(folder):
     done = train(folder, env={"GRADFLOW_DEVICE": "cpu", "GRADFLOW_THREADS": "2"}, capture_output=True)
     assert done.returncode == 0
