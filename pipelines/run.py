@@ -1,6 +1,5 @@
 """What the tasks of a flow run share, and how they end."""
 
-import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -14,7 +13,7 @@ from prefect.client.orchestration import get_client
 from prefect.client.schemas.objects import State, TaskRun
 from prefect.context import TaskRunContext
 from prefect.exceptions import CancelledRun
-from prefect.settings import PREFECT_API_URL
+from prefect.settings import PREFECT_API_URL, PREFECT_FLOWS_HEARTBEAT_FREQUENCY, temporary_settings
 from prefect.states import Completed, Failed
 from prefect.tasks import Task
 
@@ -34,7 +33,7 @@ class Run:
     Attributes:
         folder: The pipeline's.
         root: The DVC repository's.
-        processes: Starts commands that end with the run.
+        processes: Run DVC's commands, which end with the run.
         slots: Where they run.
         outcomes: Name of what has ended to its outcome.
     """
@@ -74,8 +73,7 @@ class Run:
 
         with self.slots.taken() as share:
             start = time.monotonic()
-            command = [sys.executable, "-m", "dvc", "--wait-for-lock", *arguments]
-            code, lines = self.processes.run(command, cwd, share, tell)
+            code, lines = self.processes.run(["--wait-for-lock", *arguments], cwd, share, tell)
             return replace(judge(code, lines), seconds=time.monotonic() - start)
 
     def end(self, name: str, result: Outcome) -> State[None]:
@@ -113,7 +111,8 @@ def by_hand(if_cancelled: str) -> Iterator[None]:
     try:
         if server and get_client(sync_client=True).api_healthcheck():
             raise RunError(f"no Prefect server answers at {server}; start it, or unset PREFECT_API_URL")
-        yield
+        with temporary_settings({PREFECT_FLOWS_HEARTBEAT_FREQUENCY: None}):  # its end waits up to a second for the next
+            yield
     except CancelledRun:
         raise RunError(if_cancelled) from None
     except HTTPError as error:

@@ -6,6 +6,7 @@ import socket
 import subprocess
 import sys
 import textwrap
+import time
 import urllib.request
 from dataclasses import replace
 from pathlib import Path
@@ -86,7 +87,7 @@ def api(server):
 
 @pytest.fixture
 def last_run(api):
-    """The flow run that started last in a folder's project, and its tasks: name to state."""
+    """The flow run that started last in a folder's project, and its tasks by name."""
     from prefect.client.schemas.filters import FlowRunFilter
     from prefect.client.schemas.sorting import FlowRunSort
 
@@ -95,8 +96,15 @@ def last_run(api):
         if not runs:  # of a server that is new
             return None, {}
         (run,) = runs
-        tasks = api.read_task_runs(flow_run_filter=FlowRunFilter(id={"any_": [run.id]}))
-        return run, {task.name: task for task in tasks}
+        of_run = FlowRunFilter(id={"any_": [run.id]})
+        patience = time.monotonic() + 20
+        while True:
+            tasks = api.read_task_runs(flow_run_filter=of_run)
+            # The server hears of tasks as events, which it has not always seen to when the run has ended.
+            known = all(task.state and task.state.is_final() for task in tasks)
+            if known or not run.state.is_final() or time.monotonic() > patience:
+                return run, {task.name: task for task in tasks}
+            time.sleep(0.2)
 
     return look
 

@@ -6,6 +6,7 @@ import signal
 import sys
 import time
 from importlib import import_module
+from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
@@ -27,6 +28,24 @@ def outputs(project):
 def said(text):
     """What a command says of its end, apart from the log."""
     return [line for line in text.splitlines() if line.startswith("gradflow: ")]
+
+
+def on_standby(project):
+    """Processes that wait to be DVC, in a project."""
+    return [
+        int(folder.name)
+        for folder in Path("/proc").glob("[0-9]*")
+        if "standby.py" in words(folder / "cmdline")
+        and (folder / "cwd").exists()
+        and (folder / "cwd").samefile(project.root)
+    ]
+
+
+def words(file):
+    try:
+        return file.read_text().replace("\0", " ")
+    except OSError:  # the process has just ended
+        return ""
 
 
 def states(tasks):
@@ -94,6 +113,12 @@ def test_runs_independent_stages_side_by_side_and_with_one_job_one_by_one(toy, p
     toy.run(*REPRODUCE, "--jobs", "1", GRADFLOW_THREADS="3")
     first, second, *_ = (toy.root / "order.log").read_text().splitlines()
     assert first.endswith("3 in") and second == first.replace("in", "out")
+
+
+def test_what_a_stage_reads_from_standard_input_has_an_end(toy, pipeline):
+    pipeline("stages: {read: {cmd: cat > read.txt, outs: [read.txt]}}")
+    toy.run(*REPRODUCE)
+    assert (toy.root / "read.txt").read_text() == ""
 
 
 def test_a_failing_stage_stops_what_needs_it_and_nothing_else(toy, pipeline, last_run):
@@ -227,6 +252,7 @@ def test_killed_without_warning_it_leaves_no_process_and_the_next_run_completes(
     flow = started(toy, *REPRODUCE, "--jobs", "2")
     pids = [eventually(lambda name=name: read_pid(toy, name)) for name in ("polite", "stubborn")]
     os.kill(flow.pid, signal.SIGKILL)
+    eventually(lambda: not on_standby(toy))
     pipeline("stages: {polite: {cmd: echo done > polite.txt, outs: [polite.txt]}}")
     toy.run(*REPRODUCE)
     assert not any(alive(pid) for pid in pids)
@@ -236,11 +262,13 @@ def test_killed_without_warning_it_leaves_no_process_and_the_next_run_completes(
 
 def test_ctrl_c_ends_the_stages_and_says_so_in_one_line(toy, pipeline, started, eventually, alive, last_run):
     pipeline(f"stages: {{sleep: {{cmd: '{SLEEP.format('sleep')}', outs: [sleep.txt]}}}}")
-    flow = started(toy, *REPRODUCE)
+    flow = started(toy, *REPRODUCE, "--jobs", "1")
     pid = eventually(lambda: read_pid(toy, "sleep"))
+    eventually(lambda: len(on_standby(toy)) > 1)
     os.killpg(flow.pid, signal.SIGINT)
     assert flow.wait(timeout=30) == 1
     assert not alive(pid)
+    assert not on_standby(toy)
     assert said(flow.log.read_text()) == ["gradflow: cancelled; the next run goes on after the stages that are done"]
     assert "Traceback" not in flow.log.read_text()
     assert last_run()[0].state.name == "Cancelled"
