@@ -4,6 +4,5 @@ import atexit
 import gc
 import sys
 
-if sys.argv[0] == "-m":  # while Python looks for the module to run: as in `stages`, and for the same reason
-    gc.set_threshold(100_000)
-    atexit.register(gc.freeze)
+if sys.argv[0] == "-m":  # while Python looks for the module to run
+    atexit.register(gc.freeze)  # as in `stages`

@@ -23,9 +23,8 @@ class RunEndedError(Exception):
 class Processes:
     """The DVC processes of one flow run; leaving the context ends those that still run.
 
-    Two more than run are on standby as long as a core is idle, so that a stage does not wait for DVC's imports. Ending
-    is a matter of closing a pipe (see :mod:`pipelines.leash`), which the system does as well when this process is
-    killed.
+    Two more than run are on standby, so that a stage does not wait for DVC's imports. Ending is a matter of closing a
+    pipe (see :mod:`pipelines.leash`), which the system does as well when this process is killed.
     """
 
     def __init__(self, keep_open: int) -> None:
@@ -47,11 +46,13 @@ class Processes:
         """End every command that still runs, and let no further one start."""
         with self._lock:
             self._closed = True
-            processes = [*self._running, *self._standby]
-        for process in processes:
+            running, standby = [*self._running], self._standby
+        for process in (*running, *standby):
             _let_go(process)
-        for process in processes:
+        for process in running:
             process.wait()
+        for process in standby:
+            _end(process)
 
     def run(
         self, arguments: Sequence[str], cwd: Path, env: Mapping[str, str], on_line: Callable[[str], None]
@@ -73,6 +74,7 @@ class Processes:
         with self._lock:
             if self._closed:
                 raise RunEndedError
+            self._forget_dead()
             process = self._standby.pop(0) if self._standby else self._start()
             self._running.add(process)
             assert process.stdin is not None
@@ -94,21 +96,29 @@ class Processes:
         finally:
             with self._lock:
                 self._running.discard(process)
-            _let_go(process)
-            process.wait()
+            _end(process)
             self._prepare()
 
     def _prepare(self) -> None:
-        """Put DVC on standby where that takes nothing from what runs."""
-        with self._lock:
-            while not self._closed and len(self._running) < slots.cores() and len(self._standby) < 2:
+        """Put DVC on standby, unless every core has something to do."""
+        cores = slots.cores()
+        with self._lock, suppress(OSError):  # no memory, too many processes: stages can do without
+            self._forget_dead()
+            while not self._closed and len(self._running) < cores and len(self._standby) < min(2, cores):
                 self._standby.append(self._start())
 
-    def _start(self) -> "subprocess.Popen[str]":
+    def _forget_dead(self) -> None:
+        """One that waits for long may be killed where memory is short."""
+        for process in [process for process in self._standby if process.poll() is not None]:
+            self._standby.remove(process)
+            _end(process)
+
+    def _start(self) -> subprocess.Popen[str]:
         """A DVC that waits to be told what to do."""
         # `python` in a stage's command is this one, however the flow was started
         path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', '')}"
         return subprocess.Popen(  # noqa: S603  # no shell
+            # -P: what DVC imports is never a module of this folder
             [sys.executable, "-I", "-S", leash.__file__, sys.executable, "-P", _STANDBY],
             env={**os.environ, "PATH": path, "PYTHONUNBUFFERED": "1"},
             stdin=subprocess.PIPE,
@@ -122,7 +132,14 @@ class Processes:
         )
 
 
-def _let_go(process: "subprocess.Popen[str]") -> None:
+def _let_go(process: subprocess.Popen[str]) -> None:
     assert process.stdin is not None
     with suppress(BrokenPipeError):
         process.stdin.close()
+
+
+def _end(process: subprocess.Popen[str]) -> None:
+    _let_go(process)
+    process.wait()
+    assert process.stdout is not None
+    process.stdout.close()

@@ -111,7 +111,8 @@ def by_hand(if_cancelled: str) -> Iterator[None]:
     try:
         if server and get_client(sync_client=True).api_healthcheck():
             raise RunError(f"no Prefect server answers at {server}; start it, or unset PREFECT_API_URL")
-        with temporary_settings({PREFECT_FLOWS_HEARTBEAT_FREQUENCY: None}):  # its end waits up to a second for the next
+        # Between heartbeats a thread naps for a second at a time, and the end of a run waits for the end of a nap.
+        with temporary_settings({PREFECT_FLOWS_HEARTBEAT_FREQUENCY: None}):
             yield
     except CancelledRun:
         raise RunError(if_cancelled) from None

@@ -10,6 +10,7 @@ import gc
 import json
 import os
 import sys
+from functools import partial
 
 import dvc.cli.parser
 import dvc.lock
@@ -34,6 +35,9 @@ def wait() -> int:
 
 
 if __name__ == "__main__":
-    dvc.lock.DEFAULT_TIMEOUT = 0.6  # seconds for six looks whether a lock is free: stages side by side meet at it
+    # Stages side by side meet at DVC's locks: it looks six times in that many seconds whether one is free, and then
+    # gives up, if it is not told to wait. (The second one is held for milliseconds, and free when its holder dies.)
+    dvc.lock.DEFAULT_TIMEOUT = 0.6
+    dvc.rwlock.make_lock = partial(dvc.lock.make_lock, wait=True)
     atexit.register(gc.freeze)  # as in `stages`
     sys.exit(wait())

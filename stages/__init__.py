@@ -12,6 +12,6 @@ if sys.argv[0] == "-m":  # while Python looks for the module to run: before the 
     sys.excepthook = say_what_the_system_refused
     workspace.hold()
     # A stage lives for seconds, and most of its objects are what it imports: looking through them for garbage again and
-    # again while they come in, and once more before the system takes them back, is a fifth of its time.
+    # again while they come in, and once more before the system takes them back, takes 0.3 s and more.
     gc.set_threshold(100_000)
     atexit.register(gc.freeze)

@@ -8,6 +8,7 @@ import sys
 import textwrap
 import time
 import urllib.request
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
@@ -35,6 +36,26 @@ def alive():
             return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
         except FileNotFoundError:
             return False
+
+    return look
+
+
+@pytest.fixture(scope="session")
+def processes_of_dvc():
+    """What flows have started of DVC in a project: with idle=True those that still wait to be told what to do."""
+
+    def reads_a_pipe(process):
+        return (process / "fd/0").readlink().name.startswith("pipe:")
+
+    def look(project, *, idle=False):
+        found = []
+        for process in Path("/proc").glob("[0-9]*"):
+            with suppress(OSError):  # it has just ended
+                command = (process / "cmdline").read_text()
+                waits = "leash.py" not in command and reads_a_pipe(process)
+                if "standby.py" in command and (process / "cwd").samefile(project.root) and (waits or not idle):
+                    found.append(int(process.name))
+        return found
 
     return look
 
@@ -101,8 +122,8 @@ def last_run(api):
         while True:
             tasks = api.read_task_runs(flow_run_filter=of_run)
             # The server hears of tasks as events, which it has not always seen to when the run has ended.
-            known = all(task.state and task.state.is_final() for task in tasks)
-            if known or not run.state.is_final() or time.monotonic() > patience:
+            known = [task.state and (task.state.is_final() or task.state.name == "NotReady") for task in tasks]
+            if (known and all(known)) or not run.state.is_final() or time.monotonic() > patience:
                 return run, {task.name: task for task in tasks}
             time.sleep(0.2)
 

@@ -6,7 +6,6 @@ import signal
 import sys
 import time
 from importlib import import_module
-from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
@@ -28,24 +27,6 @@ def outputs(project):
 def said(text):
     """What a command says of its end, apart from the log."""
     return [line for line in text.splitlines() if line.startswith("gradflow: ")]
-
-
-def on_standby(project):
-    """Processes that wait to be DVC, in a project."""
-    return [
-        int(folder.name)
-        for folder in Path("/proc").glob("[0-9]*")
-        if "standby.py" in words(folder / "cmdline")
-        and (folder / "cwd").exists()
-        and (folder / "cwd").samefile(project.root)
-    ]
-
-
-def words(file):
-    try:
-        return file.read_text().replace("\0", " ")
-    except OSError:  # the process has just ended
-        return ""
 
 
 def states(tasks):
@@ -116,7 +97,7 @@ def test_runs_independent_stages_side_by_side_and_with_one_job_one_by_one(toy, p
 
 
 def test_what_a_stage_reads_from_standard_input_has_an_end(toy, pipeline):
-    pipeline("stages: {read: {cmd: cat > read.txt, outs: [read.txt]}}")
+    pipeline("stages: {read: {cmd: timeout 20 cat > read.txt, outs: [read.txt]}}")
     toy.run(*REPRODUCE)
     assert (toy.root / "read.txt").read_text() == ""
 
@@ -238,7 +219,7 @@ def test_a_second_run_waits_for_the_first_and_neither_does_the_work_twice(toy, p
 
 
 def test_killed_without_warning_it_leaves_no_process_and_the_next_run_completes(
-    toy, pipeline, started, eventually, alive
+    toy, pipeline, started, eventually, alive, processes_of_dvc
 ):
     pipeline(f"""
         stages:
@@ -251,8 +232,9 @@ def test_killed_without_warning_it_leaves_no_process_and_the_next_run_completes(
         """)
     flow = started(toy, *REPRODUCE, "--jobs", "2")
     pids = [eventually(lambda name=name: read_pid(toy, name)) for name in ("polite", "stubborn")]
+    assert processes_of_dvc(toy)
     os.kill(flow.pid, signal.SIGKILL)
-    eventually(lambda: not on_standby(toy))
+    eventually(lambda: not processes_of_dvc(toy))
     pipeline("stages: {polite: {cmd: echo done > polite.txt, outs: [polite.txt]}}")
     toy.run(*REPRODUCE)
     assert not any(alive(pid) for pid in pids)
@@ -260,15 +242,16 @@ def test_killed_without_warning_it_leaves_no_process_and_the_next_run_completes(
     assert toy.run("dvc", "status").stdout.strip() == "Data and pipelines are up to date."
 
 
-def test_ctrl_c_ends_the_stages_and_says_so_in_one_line(toy, pipeline, started, eventually, alive, last_run):
+def test_ctrl_c_ends_the_stages_and_says_so_in_one_line(
+    toy, pipeline, started, eventually, alive, last_run, processes_of_dvc
+):
     pipeline(f"stages: {{sleep: {{cmd: '{SLEEP.format('sleep')}', outs: [sleep.txt]}}}}")
-    flow = started(toy, *REPRODUCE, "--jobs", "1")
+    flow = started(toy, *REPRODUCE)
     pid = eventually(lambda: read_pid(toy, "sleep"))
-    eventually(lambda: len(on_standby(toy)) > 1)
     os.killpg(flow.pid, signal.SIGINT)
     assert flow.wait(timeout=30) == 1
     assert not alive(pid)
-    assert not on_standby(toy)
+    assert not processes_of_dvc(toy)
     assert said(flow.log.read_text()) == ["gradflow: cancelled; the next run goes on after the stages that are done"]
     assert "Traceback" not in flow.log.read_text()
     assert last_run()[0].state.name == "Cancelled"
