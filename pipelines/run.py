@@ -1,5 +1,6 @@
 """What the tasks of a flow run share, and how they end."""
 
+import gc
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -108,6 +109,7 @@ def by_hand(if_cancelled: str) -> Iterator[None]:
         RunError: The run was cancelled, or Prefect's server cannot be used.
     """
     server = PREFECT_API_URL.value()  # none: Prefect starts one for the run
+    gc.freeze()  # what has been imported stays: else looked through again and again while DVC reads its files
     try:
         if server and get_client(sync_client=True).api_healthcheck():
             raise RunError(f"no Prefect server answers at {server}; start it, or unset PREFECT_API_URL")

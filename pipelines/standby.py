@@ -23,6 +23,7 @@ from dvc.cli import main
 
 def wait() -> int:
     """Wait for the line and do what it says; returns DVC's exit code."""
+    gc.freeze()  # what has been imported stays, and is not to be looked through again
     line = sys.stdin.readline()
     if not line:
         return 0
