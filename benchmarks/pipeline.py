@@ -148,7 +148,8 @@ def from_nothing(base: Path, single: Path, turn: int, port: int, *, quick: bool)
     def flow() -> float:
         folder = clone(base / f"flow-{turn}", changes, without=("track",))
         with schedule.server(port) as api:
-            timed(FLOW, single, PREFECT_API_URL=api, **private(base))  # a server is busy with itself when it has just begun
+            # A server that has just begun is busy with itself.
+            timed(FLOW, single, PREFECT_API_URL=api, **private(base))
             return timed(FLOW, folder, PREFECT_API_URL=api, **private(base))[0]
 
     def scripts() -> float:
