@@ -10,8 +10,10 @@ import torch
 
 from benchmarks.peers.gradflow_ import tensors
 from benchmarks.peers.job import Job
-from gradflow import compiled, device, params
-from gradflow.initialisation import initialised
+from gradflow.kit.inits import initialised
+from gradflow.params.loading import load
+from gradflow.recipe import Recipe
+from gradflow.training import compiled, device
 
 
 @click.command()
@@ -23,7 +25,7 @@ def main(data: Path, pairs: int, seeds: int) -> None:
     device.from_environment()
     job = Job("residual", seeds, 0, data, Path())
     train_set = tensors(job.rows("train"))
-    config = params.load().train.model_copy(update={"batch_size": job.batch_size})
+    config = load(Recipe).train.model_copy(update={"batch_size": job.batch_size})
     batches = torch.randperm(len(train_set[0])).split(job.batch_size)
 
     def step(*options: str) -> compiled.Compiled:

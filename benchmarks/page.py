@@ -12,8 +12,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from benchmarks.trainings import VARIANTS
-from gradflow.figures import style
-from gradflow.figures.experiment import Experiment
+from gradflow.drawing import style
+from gradflow.drawing.experiment import Experiment
 
 BEGIN, END = "<!-- measured: make bench writes what follows -->", "<!-- end of what was measured -->"
 NAMES = {"recipe": "PyTorch script", "lightning_": "Lightning", "jax_": "JAX", "gradflow_": "gradflow"}

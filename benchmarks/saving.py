@@ -12,8 +12,10 @@ import torch
 
 from benchmarks.peers.gradflow_ import tensors
 from benchmarks.peers.job import Job
-from gradflow import compiled, device, params, unfinished
-from gradflow.initialisation import initialised
+from gradflow.kit.inits import initialised
+from gradflow.params.loading import load
+from gradflow.recipe import Recipe
+from gradflow.training import compiled, device, unfinished
 
 SECONDS = 5  # of a stretch, and the default of GRADFLOW_SAVE_SECONDS: one saving a stretch
 
@@ -30,7 +32,7 @@ def main(data: Path, pairs: int, seeds: int) -> None:
     train_set = tensors(job.rows("train"))
     network = initialised("residual", {"scale": job.scale}, job.depth, job.width, seeds=seeds, init="default", seed=0)
     batches = torch.randperm(len(train_set[0])).split(job.batch_size)
-    config = params.load().train.model_copy(update={"batch_size": job.batch_size})
+    config = load(Recipe).train.model_copy(update={"batch_size": job.batch_size})
     step = compiled.fastest(network, train_set, config, steps=100_000)
     begun = [tensor.clone() for tensor in step.state]
     ratios, saved = [], 0

@@ -1,58 +1,36 @@
-"""The trained networks as functions on the plane: the probability of the second class on a grid of points."""
+"""A trained network as a function on the plane: the probability of the second class on a grid of points."""
 
-from collections.abc import Mapping
-from pathlib import Path
-from typing import Any
+from collections.abc import Sequence
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from gradflow import checkpoints, configuration
-from gradflow.network import Network, stacked
+from gradflow.data.dataset import Extent
+from gradflow.kit.network import Network
 
-Extent = tuple[float, float, float, float]
-
-_POINTS_AT_ONCE = 2**22  # numbers in the stream of all seeds: keeps memory small at any size
-
-
-def around(points: NDArray[np.float64], margin: float = 0.08) -> Extent:
-    """Left, right, lower and upper edge around points (rows, 2), with a margin as a share of the range."""
-    low, high = points.min(0), points.max(0)
-    room = margin * np.maximum(high - low, 1e-6)
-    (left, lower), (right, upper) = low - room, high + room
-    return float(left), float(right), float(lower), float(upper)
+SIZE = 100  # points along each edge
+_NUMBERS_AT_ONCE = 2**22  # numbers in the stream of all seeds: keeps memory small at any size
 
 
-def probabilities(
-    model: Path, trained: Mapping[str, Any], extent: Extent, size: int, without: set[int]
-) -> NDArray[np.float64]:
+@torch.inference_mode()
+def probabilities(network: Network, extent: Extent, seeds: Sequence[int]) -> NDArray[np.float32]:
     """Probability of the second class at the points of a grid.
 
     Args:
-        model: A checkpoint.
-        trained: The configuration that it must have.
+        network: A stacked network on points (seeds, rows, 2).
         extent: x1 of the left and right, x2 of the lower and upper column and row.
-        size: Points along each edge.
-        without: Seeds to leave out.
+        seeds: Which of its seeds to look at.
 
     Returns:
-        (seeds left, size, size), from the lower left corner, x2 along the first axis of a grid.
-
-    Raises:
-        RunError: The checkpoint is not usable, or of another configuration.
+        (seeds, SIZE, SIZE), from the lower left corner, x2 along the first axis of a grid.
     """
     torch.set_num_threads(1)  # the same sums, hence the same picture, on any number of cores
-    tensors, config = checkpoints.read(model)
-    configuration.check(model, config, trained)
-    seeds = [seed for seed in range(config["seeds"]) if seed not in without]
-    if not seeds:
-        return np.empty((0, size, size))
-    network = Network(config["block"], config["settings"], config["depth"], config["width"], stacked(len(seeds)))
-    network.load_state_dict({name: tensor[seeds] for name, tensor in tensors.items()})
-    x2, x1 = torch.meshgrid(torch.linspace(*extent[2:], size), torch.linspace(*extent[:2], size), indexing="ij")
-    points = torch.stack([x1.flatten(), x2.flatten()], 1)
-    rows = max(1, _POINTS_AT_ONCE // (len(seeds) * config["width"]))
-    with torch.inference_mode():
-        parts = [network(part.expand(len(seeds), -1, -1)).softmax(2)[..., 1] for part in torch.split(points, rows)]
-    return torch.cat(parts, 1).double().view(len(seeds), size, size).numpy()
+    weight = next(network.parameters())
+    all_seeds = len(weight)
+    x2, x1 = torch.meshgrid(torch.linspace(*extent[2:], SIZE), torch.linspace(*extent[:2], SIZE), indexing="ij")
+    points = torch.stack([x1.flatten(), x2.flatten()], 1).to(weight.device)
+    widest = max(each.weight.shape[-2] for each in network.linear_maps())
+    rows = max(1, _NUMBERS_AT_ONCE // (all_seeds * widest))
+    parts = [network(part.expand(all_seeds, -1, -1)).softmax(2)[..., 1] for part in torch.split(points, rows)]
+    return torch.cat(parts, 1)[list(seeds)].view(len(seeds), SIZE, SIZE).cpu().numpy()

@@ -13,9 +13,11 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save as serialised
 from torch import Tensor, nn
 
-from gradflow import configuration, manifest
-from gradflow.network import Network
-from gradflow.writing import replacing
+from gradflow.files.writing import replacing
+from gradflow.guards import manifest
+from gradflow.kit import configuration
+from gradflow.kit.building import build
+from gradflow.kit.network import Network
 
 _DESCRIPTION = "config"
 
@@ -26,7 +28,7 @@ def save(path: Path, network: nn.Module, config: dict[str, Any]) -> None:
     Args:
         path: The file; the same weights give the same bytes.
         network: A stacked network.
-        config: At least ``block``, ``settings``, ``depth``, ``width`` and ``seeds``; plain JSON values.
+        config: What :func:`gradflow.kit.building.build` needs, and ``seeds``; plain JSON values.
     """
     tensors = {name: value.detach().cpu().contiguous() for name, value in network.named_parameters()}
     # One metadata entry only: safetensors writes several in an order that changes from run to run.
@@ -65,7 +67,7 @@ def _digest(tensors: Mapping[str, Tensor], config: Mapping[str, Any]) -> str:
 
 
 def load(path: Path | str, seed: int = 0, trained: Mapping[str, Any] | None = None) -> Network:
-    """One seed's network as an ordinary ``nn.Module`` on x (batch, 2), in evaluation mode.
+    """One seed's network as an ordinary ``nn.Module``, in evaluation mode.
 
     Args:
         path: The file.
@@ -81,7 +83,7 @@ def load(path: Path | str, seed: int = 0, trained: Mapping[str, Any] | None = No
         configuration.check(Path(path), config, trained)
     if not 0 <= seed < config["seeds"]:
         raise IndexError(f"{path}: has seeds 0 to {config['seeds'] - 1}, got {seed}")
-    network = Network(config["block"], config["settings"], config["depth"], config["width"])
+    network = build(config)
     try:
         network.load_state_dict({name: tensor[seed] for name, tensor in tensors.items()})
     except (IndexError, RuntimeError):

@@ -16,31 +16,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-# inputs * Var(W) and inputs * Var(b): nn.Linear draws both from U(-1/sqrt(n), 1/sqrt(n)), He from N(0, 2/n) and 0.
-_VARIANCES = {"default": (1 / 3, 1 / 3), "he": (2.0, 0.0)}
 
+def variances(init: str, depth: int) -> tuple[float, float]:
+    """The numbers inputs * Var(W) and inputs * Var(b) that an initialisation draws, in a network of that depth.
 
-def factor(init: str) -> float:
-    """Factor sqrt(chi) that the norm of dLoss/dz gains with each plain block, towards the input."""
-    return math.sqrt(_VARIANCES[init][0] / 2)
-
-
-def weight_gradients(init: str, depth: int, width: int, features: int = 2) -> NDArray[np.float64]:
-    """Norm of dLoss/dW by block of a plain network, relative to the last block: (depth,).
-
-    ||dW_l|| goes with ||dLoss/dz_l|| * rms(x_{l-1}), that is with sqrt(chi^(depth - l) * q_{l-1}), where
-    q_l = (width * Var(W) * q_{l-1} + Var(b)) / 2 is the mean square of the stream after block l. It starts
-    at q_0, that of a linear stem on standardised features. With biases q falls to a floor, 1/(5 * width)
-    for the default initialisation, so the norm is flat near the input and falls by sqrt(chi) a block elsewhere.
-    The rows of a batch are taken as unrelated: where the stream still tells classes apart, their shares add up
-    and the norm is several times larger.
+    nn.Linear draws both from U(-1/sqrt(n), 1/sqrt(n)), He from N(0, 2/n) and 0.
     """
-    weights, biases = _VARIANCES[init]
-    power = [weights + biases / features]
-    for _ in range(depth - 1):
-        power.append((weights * power[-1] + biases / width) / 2)
-    norms = np.sqrt(np.array(power)) * factor(init) ** np.arange(depth - 1, -1, -1)
-    return np.asarray(norms / norms[-1])
+    return {"default": (1 / 3, 1 / 3), "he": (2.0, 0.0), "he_over_sqrt_depth": (2 / depth, 0.0)}[init]
 
 
 @dataclass(frozen=True)
@@ -63,10 +45,8 @@ class Branch:
 
     @classmethod
     def drawn(cls, init: str, depth: int, width: int, **how: Any) -> "Branch":
-        """One drawn by ``default``, ``he``, or ``he_over_sqrt_depth``, whose weights are He's over sqrt(depth)."""
-        if init == "he_over_sqrt_depth":
-            return cls(2 / depth, 0.0, **how)
-        weights, biases = _VARIANCES[init]
+        """One as an initialisation draws it, see :func:`variances`."""
+        weights, biases = variances(init, depth)
         return cls(weights, biases / width, **how)
 
     @property
@@ -87,9 +67,33 @@ class Branch:
         return math.hypot(self.skip, self.scale * math.sqrt(self.chi))
 
     @property
+    def plain(self) -> bool:
+        """Whether the block is a ReLU layer and no more."""
+        return not self.skip and not self.second and self.scale == 1
+
+    @property
     def delta_factor(self) -> float:
         """||dLoss/dz|| of a block over ||dLoss/dx|| behind it: half of the units pass their gradient."""
         return abs(self.scale) * math.sqrt((self.weights if self.second else 1.0) / 2)
+
+
+def weight_gradients(branch: Branch, depth: int, width: int, features: int = 2) -> NDArray[np.float64] | None:
+    """Norm of dLoss/dW by block of a plain network, relative to the last block: (depth,). None for other blocks.
+
+    ||dW_l|| goes with ||dLoss/dz_l|| * rms(x_{l-1}), that is with sqrt(chi^(depth - l) * q_{l-1}), where
+    q_l = (width * Var(W) * q_{l-1} + Var(b)) / 2 is the mean square of the stream after block l. It starts
+    at q_0, that of a linear stem on standardised features. With biases q falls to a floor, 1/(5 * width)
+    for the default initialisation, so the norm is flat near the input and falls by sqrt(chi) a block elsewhere.
+    The rows of a batch are taken as unrelated: where the stream still tells classes apart, their shares add up
+    and the norm is several times larger.
+    """
+    if not branch.plain:
+        return None
+    power = [branch.weights + branch.biases * width / features]
+    for _ in range(depth - 1):
+        power.append((branch.weights * power[-1] + branch.biases) / 2)
+    norms = np.sqrt(np.array(power)) * branch.factor ** np.arange(depth - 1, -1, -1)
+    return np.asarray(norms / norms[-1])
 
 
 def stream(branch: Branch, depth: int, *, power: float, mean: float = 0.0, cosine: float = 0.0) -> NDArray[np.float64]:

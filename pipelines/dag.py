@@ -10,7 +10,7 @@ from dvc.repo import Repo
 from dvc.repo.reproduce import get_active_graph, plan_repro
 from dvc.stage import PipelineStage, Stage
 
-from gradflow.errors import InputError
+from gradflow.guards.errors import InputError
 
 
 @dataclass(frozen=True)

@@ -15,7 +15,7 @@ from dvc.utils.cli_parse import to_path_overrides
 from dvc.utils.hydra import get_hydra_sweeps
 from hydra.errors import HydraException
 
-from gradflow.errors import InputError, shown
+from gradflow.guards.errors import InputError, shown
 from pipelines import dag
 from pipelines.outcome import Outcome
 from pipelines.report import flat

@@ -13,7 +13,7 @@ from prefect.states import Cancelled, Completed, Failed
 from prefect.task_runners import ThreadPoolTaskRunner
 from pydantic import Field
 
-from gradflow.errors import RunError
+from gradflow.guards.errors import RunError
 from pipelines import checkout, dag, outcome, report
 from pipelines.cancellation import all_finished
 from pipelines.outcome import Kind, Outcome

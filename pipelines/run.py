@@ -18,7 +18,7 @@ from prefect.settings import PREFECT_API_URL, PREFECT_FLOWS_HEARTBEAT_FREQUENCY,
 from prefect.states import Completed, Failed
 from prefect.tasks import Task
 
-from gradflow.errors import InputError, RunError
+from gradflow.guards.errors import InputError, RunError
 from pipelines.outcome import Kind, Outcome
 from pipelines.processes import Processes
 from pipelines.slots import Slots

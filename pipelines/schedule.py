@@ -18,7 +18,7 @@ from prefect.deployments.runner import RunnerDeployment
 from prefect.schedules import Schedule
 from prefect.settings import PREFECT_API_URL, temporary_settings
 
-from gradflow.errors import InputError, RunError
+from gradflow.guards.errors import InputError, RunError
 from pipelines import leash
 
 HOST = "127.0.0.1"

@@ -15,8 +15,8 @@ from prefect.states import Cancelled, Completed, Failed
 from prefect.task_runners import ThreadPoolTaskRunner
 from pydantic import Field
 
-from gradflow.errors import RunError
-from gradflow.writing import write_text
+from gradflow.files.writing import write_text
+from gradflow.guards.errors import RunError
 from pipelines import checkout, dag, experiments, outcome, report
 from pipelines.cancellation import all_finished
 from pipelines.experiments import Point

@@ -14,7 +14,7 @@ from dvc.dvcfile import Lockfile
 from dvc.exceptions import DvcException
 from dvc.utils import strictyaml
 
-from gradflow import checkout, workspace
+from gradflow.guards import checkout, workspace
 
 _KNOWN_OR_NEW = ("H", "?")  # to git, which writes M where a merge has left conflicts
 _WRITTEN_SECONDS = 3  # a younger lock file may be in the hands of a DVC that lives

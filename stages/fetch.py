@@ -4,8 +4,10 @@ from pathlib import Path
 
 import click
 
-from gradflow import dataset, params, sources
-from gradflow.writing import write_json
+from gradflow.data import dataset, sources
+from gradflow.files.writing import write_json
+from gradflow.params.loading import load
+from gradflow.recipe import Recipe
 
 
 @click.command()
@@ -13,7 +15,7 @@ from gradflow.writing import write_json
 @click.argument("description", type=click.Path(path_type=Path))
 def main(rows: Path, description: Path) -> None:
     """Write ROWS (Parquet) and a DESCRIPTION of them (JSON)."""
-    config = params.load()
+    config = load(Recipe)
     points, labels, classes = sources.load(config)
     dataset.write(rows, points, labels)
     data = config.data

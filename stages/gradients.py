@@ -4,9 +4,15 @@ from pathlib import Path
 
 import click
 
-from gradflow import artefacts, configuration, documents, gradients, params, unfinished
-from gradflow.logs import Facts, tables
-from gradflow.writing import write_json
+from gradflow.analysis import gradients
+from gradflow.files import documents
+from gradflow.files.writing import write_json
+from gradflow.kit import configuration
+from gradflow.params.loading import load
+from gradflow.recipe import Recipe
+from gradflow.tables import artefacts
+from gradflow.tables.logs import Facts, tables
+from gradflow.training import unfinished
 
 
 @click.command()
@@ -17,20 +23,20 @@ from gradflow.writing import write_json
 @click.argument("metrics", type=click.Path(path_type=Path))
 def main(logs: Path, norms: Path, probes: Path, history: Path, metrics: Path) -> None:
     """Read LOGS, write the tables NORMS, PROBES and HISTORY (CSV) and the METRICS (JSON)."""
-    config = params.load()
+    config = load(Recipe)
     variants = list(config.variants)
-    depths = {variant: config.of(variant).depth for variant in variants}
     facts = {variant: documents.read(logs / f"{variant}.json", Facts) for variant in variants}
     for variant in variants:
         configuration.check(logs / f"{variant}.json", facts[variant], configuration.of(config, variant))
     log, probe_table, history_table = (artefacts.joined(logs, *table) for table in tables(config).items())
-    norm_table = gradients.norms_by_epoch(log, depths)
+    norm_table = gradients.norms_by_epoch(log)
     for path, table in ((norms, norm_table), (probes, probe_table), (history, history_table)):
         artefacts.write_csv(path, table)
 
+    layers = gradients.by_layer(norm_table)
     numbers = {
         variant: gradients.summary(
-            norm_table[norm_table["variant"] == variant],
+            layers[layers["variant"] == variant],
             probe_table[probe_table["variant"] == variant],
             history_table[history_table["variant"] == variant],
             facts=facts[variant],

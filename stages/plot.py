@@ -3,17 +3,20 @@
 from pathlib import Path
 
 import click
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
 
-from gradflow import artefacts, boundary, configuration, dataset, documents, gradients, params, theory
-from gradflow.figures import (
-    activations,
-    decision_boundary,
-    gradient_flow,
-    gradient_heatmap,
-    loss_curves,
-    setting,
-    style,
-)
+from gradflow.analysis import gradients
+from gradflow.data import dataset
+from gradflow.drawing import setting, style
+from gradflow.figures import activations, decision_boundary, gradient_flow, gradient_heatmap, loss_curves
+from gradflow.files import documents
+from gradflow.kit import configuration
+from gradflow.params.loading import load
+from gradflow.recipe import Recipe
+from gradflow.tables import artefacts
+from gradflow.tables.logs import BOUNDARY, Facts
 
 
 @click.command()
@@ -21,50 +24,53 @@ from gradflow.figures import (
 @click.argument("probes", type=click.Path(path_type=Path))
 @click.argument("history", type=click.Path(path_type=Path))
 @click.argument("metrics", type=click.Path(path_type=Path))
-@click.argument("models", type=click.Path(path_type=Path))
+@click.argument("logs", type=click.Path(path_type=Path))
 @click.argument("validation", type=click.Path(path_type=Path))
 @click.argument("source", type=click.Path(path_type=Path))
 @click.argument("figures", type=click.Path(path_type=Path))
 def main(
-    norms: Path, probes: Path, history: Path, metrics: Path, models: Path, validation: Path, source: Path, figures: Path
+    norms: Path, probes: Path, history: Path, metrics: Path, logs: Path, validation: Path, source: Path, figures: Path
 ) -> None:
-    """Draw the tables NORMS, PROBES and HISTORY (CSV), the METRICS (JSON) and the MODELS; write FIGURES.
+    """Draw the tables NORMS, PROBES and HISTORY (CSV), the METRICS (JSON) and what LOGS hold besides; write FIGURES.
 
     VALIDATION (Parquet) holds the points of the decision boundary, SOURCE (JSON) describes the data.
     """
-    config = params.load()
+    config = load(Recipe)
     about = documents.read(source, dataset.Source)
     numbers = documents.read_by_variant(metrics, gradients.Summary, config.variants)
     experiment = setting.of_recipe(config, numbers, about)
     norm_table, probe_table, history_table = map(
         artefacts.read_table, (norms, probes, history), gradients.tables(config)
     )
+    layers = gradients.by_layer(norm_table)
     points, labels = dataset.read(validation)
-    extent = boundary.around(points)
-    seen = {
-        name: boundary.probabilities(
-            models / f"{name}.safetensors", configuration.of(config, name), extent, 100, without=set(seeds)
-        )
-        for name, seeds in experiment.diverged.items()
-    }
+    of_variants = {name: logs / f"{name}.json" for name in config.variants}
+    facts = {name: documents.read(path, Facts) for name, path in of_variants.items()}
+    for name, path in of_variants.items():
+        configuration.check(path, facts[name], configuration.of(config, name))
+    seen = {name: _grid(artefacts.read_table(logs / f"{name}.boundary.parquet", BOUNDARY)) for name in facts}
     drawn = {
         "gradient_flow": gradient_flow.draw(
-            norm_table,
+            layers,
             experiment,
-            theory={
-                name: theory.weight_gradients(config.of(name).train.init, config.of(name).depth, config.width)
-                for name, variant in config.variants.items()
-                if variant.block == "plain"
-            },
+            theory={name: np.array(own["theory"]) for name, own in facts.items() if own["theory"]},
             vanished_below=config.analysis.vanished_below,
         ),
-        "gradient_heatmap": gradient_heatmap.draw(norm_table, experiment),
+        "gradient_heatmap": gradient_heatmap.draw(layers, experiment),
         "loss_curves": loss_curves.draw(history_table, experiment),
         "activations": activations.draw(probe_table, experiment),
-        "decision_boundary": decision_boundary.draw(seen, extent, points, labels, tuple(about["classes"]), experiment),
+        "decision_boundary": decision_boundary.draw(
+            seen, dataset.around(points), points, labels, tuple(about["classes"]), experiment
+        ),
     }
     for name, figure in drawn.items():
         style.save(figure, figures / name, config.plot.dpi)
+
+
+def _grid(table: pd.DataFrame) -> NDArray[np.float64]:
+    """(seeds, rows, columns) from the rows of a table."""
+    shape = (table["seed"].nunique(), table["row"].max() + 1, table["column"].max() + 1) if len(table) else (0, 1, 1)
+    return table["probability"].to_numpy(dtype=np.float64).reshape(shape)
 
 
 if __name__ == "__main__":

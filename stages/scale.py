@@ -6,9 +6,11 @@ import click
 from sklearn.model_selection import train_test_split
 from sklearn.preprocessing import StandardScaler
 
-from gradflow import dataset, params
-from gradflow.errors import InputError
-from gradflow.writing import write_json
+from gradflow.data import dataset
+from gradflow.files.writing import write_json
+from gradflow.guards.errors import InputError
+from gradflow.params.loading import load
+from gradflow.recipe import Recipe
 
 
 @click.command()
@@ -18,7 +20,7 @@ from gradflow.writing import write_json
 @click.argument("scaler", type=click.Path(path_type=Path))
 def main(rows: Path, train: Path, validation: Path, scaler: Path) -> None:
     """Split ROWS into TRAIN and VALIDATION and write them with the SCALER (mean and scale)."""
-    split = params.load().split
+    split = load(Recipe).split
     points, labels = dataset.read(rows)
     try:
         train_points, val_points, train_labels, val_labels = train_test_split(

@@ -4,9 +4,9 @@ from pathlib import Path
 
 import click
 
-from gradflow.errors import InputError, shown
+from gradflow.files.writing import write_text
+from gradflow.guards.errors import InputError, shown
 from gradflow.tracking import environment, origin, result
-from gradflow.writing import write_text
 
 _LONGEST_NAME = 500  # that MLflow takes
 

@@ -1,17 +1,29 @@
 """train: one variant, all its seeds together."""
 
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
-from typing import NoReturn
+from typing import Any, NoReturn
 
 import click
 import torch
 from tqdm import tqdm
 
-from gradflow import checkpoints, compiled, configuration, dataset, device, logs, params, training, unfinished
-from gradflow.errors import InputError
-from gradflow.initialisation import initialised
+from gradflow import boundary, checkpoints, theory
+from gradflow.data import dataset
+from gradflow.guards.errors import InputError
+from gradflow.kit import configuration
+from gradflow.kit.block import Block
+from gradflow.kit.building import build
+from gradflow.kit.inits import stack
+from gradflow.kit.network import Network
+from gradflow.params.loading import load
+from gradflow.recipe import Recipe
+from gradflow.tables import logs
+from gradflow.training import compiled, device, trainer, unfinished
+from gradflow.training.optimisers import Descent
+from gradflow.training.rows import Rows
 
 
 @click.command()
@@ -25,53 +37,58 @@ def main(variant: str, train: Path, validation: Path, models: Path, measured: Pa
 
     VARIANT may also be what DVC calls the stage: train@VARIANT.
     """
-    config = params.load()
+    config = load(Recipe)
     variant = variant.rpartition("@")[2]
     if variant not in config.variants:
         known = ", ".join(config.variants)
         raise InputError("params.yaml: variants", f"must have an entry {variant!r}, got {known}")
-    chosen = config.variants[variant]
     own = config.of(variant)
     where, threads = device.from_environment()
     train_set, val_set = (_tensors(path, where) for path in (train, validation))
     config.check_batches(len(train_set[0]))
 
-    network = initialised(
-        chosen.block,
-        chosen.settings(),
-        own.depth,
-        config.width,
-        seeds=config.seeds,
-        init=own.train.init,
+    task = Rows(
+        train_set,
+        val_set,
+        epochs=own.train.epochs,
+        batch_size=own.train.batch_size,
         seed=own.train.seed,
-    ).to(where)
+        probe_rows=config.probe.samples,
+        probe_every=config.probe.every,
+    )
+    descent = Descent(own.train.optimizer, own.train.lr, own.train.momentum, own.train.clip_norm)
     about = configuration.of(config, variant)
-    in_c = compiled.can_train(network)
-    library = compiled.library() if in_c else None
-    if in_c and not library:
+    network = stack(partial(build, about), seeds=config.seeds, init=own.train.init, seed=own.train.seed).to(where)
+    step = compiled.fastest(network, task, descent)
+    if step.engine != "C" and compiled.can_train(network, task, descent):
         why = "no C compiler works here (cc, or what CC names), or what it makes cannot be kept"
         click.echo(f"{variant}: {why}: training takes longer", err=True)
-    circumstances = device.circumstances(where, threads) | {"step": "C" if library else "PyTorch"}
+    circumstances = device.circumstances(where, threads) | {"step": step.engine}
     work = about | circumstances | {"probe": config.probe.model_dump(), "processor": device.processor(where)}
-    inputs = [train, validation, *([Path(library._name)] if library else [])]
+    inputs = [train, validation, *step.made]
     with (
         unfinished.kept(unfinished.fingerprint(work, inputs)) as state,
         tqdm(total=own.train.epochs, desc=variant, unit="epoch", disable=not sys.stderr.isatty()) as bar,
     ):
-        record = training.train(
-            network,
-            train_set,
-            val_set,
-            own.train,
-            config.probe,
-            report=_reporter(variant, own.train.epochs, bar),
-            unfinished=state,
-        )
+        record = trainer.train(step, task, report=_reporter(variant, own.train.epochs, bar), unfinished=state)
         checkpoints.save(models / f"{variant}.safetensors", network, about)
         logs.write_grad_norms(measured / f"{variant}.parquet", record)
         logs.write_history(measured / f"{variant}.history.parquet", record)
         logs.write_probes(measured / f"{variant}.probe.parquet", record)
-        logs.write_facts(measured / f"{variant}.json", record, about | circumstances)
+        seeds = [seed for seed in range(config.seeds) if seed not in record.diverged]
+        seen = boundary.probabilities(network, dataset.around(val_set[0].cpu().numpy()), seeds)
+        logs.write_boundary(measured / f"{variant}.boundary.parquet", seen, seeds)
+        facts = about | circumstances | {"theory": _theory(network, about)}
+        logs.write_facts(measured / f"{variant}.json", record, facts)
+
+
+def _theory(network: Network, about: Mapping[str, Any]) -> list[float] | None:
+    """What theory says of the gradients of weights at the start, see :class:`gradflow.tables.logs.Facts`."""
+    block, depth, width = network.blocks[0], about["depth"], about["width"]
+    assert isinstance(block, Block)
+    seen = block.theory(partial(theory.Branch.drawn, about["train"]["init"], depth, width))
+    line = theory.weight_gradients(seen, depth, width) if seen and not about["widths"] else None
+    return None if line is None else line.tolist()
 
 
 def _tensors(path: Path, where: torch.device) -> tuple[torch.Tensor, torch.Tensor]:
@@ -79,11 +96,11 @@ def _tensors(path: Path, where: torch.device) -> tuple[torch.Tensor, torch.Tenso
     return torch.from_numpy(points).float().to(where), torch.from_numpy(labels).to(where)
 
 
-def _reporter(variant: str, epochs: int, bar: "tqdm[NoReturn]") -> Callable[[training.Epoch], None]:
+def _reporter(variant: str, epochs: int, bar: "tqdm[NoReturn]") -> Callable[[trainer.Epoch], None]:
     """A progress bar on a terminal; elsewhere ten plain lines."""
 
-    def report(epoch: training.Epoch) -> None:
-        said = [f"loss {epoch.train_loss:.4g}", f"accuracy {epoch.val_accuracy:.3f}"] if epoch.training else []
+    def report(epoch: trainer.Epoch) -> None:
+        said = [f"loss {epoch.means[0]:.4g}", f"accuracy {epoch.means[2]:.3f}"] if epoch.training else []
         if epoch.training < epoch.seeds:
             said.append(f"{epoch.seeds - epoch.training} of {epoch.seeds} seeds diverged")
         text = ", ".join(said)

@@ -6,10 +6,11 @@ import pyarrow as pa
 import pytest
 from pyarrow import parquet as pq
 
-from gradflow import artefacts, documents, parquet
-from gradflow.columns import FROM_1, NUMBER, SHARE, SIZE, Column, by_variant, within
-from gradflow.errors import RunError
-from gradflow.spread import Metrics, Spread
+from gradflow.analysis.spread import Metrics, Spread
+from gradflow.files import documents, parquet
+from gradflow.guards.errors import RunError
+from gradflow.tables import artefacts
+from gradflow.tables.columns import FROM_1, NUMBER, SHARE, SIZE, Column, by_variant, within
 
 COLUMNS = within({"seed": FROM_1, "norm": SIZE, "share": SHARE, "mean": NUMBER, "ratio": Column(gaps=True)}, seed=3)
 ROWS = {"seed": [1, 2, 3], "norm": [0.0, 1e30, 2.0], "share": [0.0, 0.5, 1.0], "mean": [-1.0, 0.0, 1.0]}

@@ -12,8 +12,10 @@ import pytest
 import yaml
 from click.testing import CliRunner
 
-from gradflow import catalogue, params
-from gradflow.errors import RunError
+from gradflow.guards.errors import RunError
+from gradflow.params import catalogue
+from gradflow.params.loading import load
+from gradflow.recipe import Recipe
 
 BLOCKS = ", ".join(catalogue.names())
 OUTPUTS = ("data", "models", "logs", "reports", "dvc.lock")
@@ -154,7 +156,7 @@ def test_one_variant_too_deep_for_memory_is_refused(folder):
 
 def test_a_variant_takes_its_own_values_and_else_the_common_ones(folder):
     folder.change({"variants.plain": {"block": "plain", "depth": 9, "train": {"clip_norm": None, "init": "he"}}})
-    config = params.load()
+    config = load(Recipe)
 
     assert config.of("residual") == config
     own = config.of("plain")
@@ -232,7 +234,7 @@ def test_numbers_are_read_as_dvc_writes_them(folder, text, number):
     kept = [f"  vanished_below: {text}" if "vanished_below:" in line else line for line in lines]
     write("params.yaml", "\n".join(kept))
 
-    assert params.load().analysis.vanished_below == number
+    assert load(Recipe).analysis.vanished_below == number
 
 
 # Bytes of a file of the user's own, and what is said of it.

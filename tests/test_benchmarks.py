@@ -15,13 +15,15 @@ import yaml
 from benchmarks import page
 from benchmarks.peers.job import Job, made
 from benchmarks.trainings import epoch_flops
-from gradflow import dataset, params
+from gradflow.data import dataset
+from gradflow.params.loading import load
+from gradflow.recipe import Recipe
 
 ROOT = Path(__file__).parents[1]
 
 
 def test_the_job_of_the_peers_is_the_default_one():
-    config = params.load(ROOT / "params.yaml")
+    config = load(Recipe, ROOT / "params.yaml")
     assert (Job.depth, Job.width, Job.batch_size) == (config.depth, config.width, config.train.batch_size)
     assert (Job.lr, Job.momentum, Job.clip_norm) == (config.train.lr, config.train.momentum, config.train.clip_norm)
     assert config.variants["residual"].settings() == {"scale": Job.scale}

@@ -4,9 +4,10 @@ import pytest
 import torch
 from torch import nn
 
-from gradflow import catalogue, passes
-from gradflow.initialisation import INITS, initialised
-from gradflow.network import Network, stacked
+from gradflow.kit.inits import INITS, initialised
+from gradflow.kit.network import Network, stacked
+from gradflow.params import catalogue
+from gradflow.training import passes
 
 # A block, its settings, and the parameters of one of width n beside nothing else. A new block needs a row.
 BLOCKS = {

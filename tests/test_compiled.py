@@ -10,12 +10,13 @@ from pathlib import Path
 import pytest
 import torch
 
-from gradflow import compiled, params
-from gradflow.initialisation import initialised
-from gradflow.step import Step
+from gradflow import recipe
+from gradflow.kit.inits import initialised
+from gradflow.training import compiled
+from gradflow.training.step import Step
 
 ROOT = Path(__file__).parents[1]
-TRAIN = params.Train(
+TRAIN = recipe.Train(
     epochs=1, batch_size=16, optimizer="sgd", lr=0.05, momentum=0.9, clip_norm=1.0, init="default", seed=0
 )
 

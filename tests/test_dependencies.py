@@ -36,7 +36,7 @@ FOUND = ("gradflow/blocks", "gradflow/instruments")
 
 WHOLE_TYPES = (
     "Params",
-    "params.Params",
+    "Recipe",
     "Initialisation",
     "studies.Identity",
     "studies.Initialisation",
@@ -153,20 +153,20 @@ def with_found(pipeline, stage):
     found = {path for path in imports(f"stages/{runs}.py") if not path.startswith("gradflow/instruments/")}
     if runs in ("check", "check_study"):
         found |= {"gradflow/blocks"}
-    elif "gradflow/network.py" in found:
+    elif "gradflow/kit/network.py" in found:
         each = "foreach" in stages(pipeline)[stage]
         found |= {"gradflow/blocks/${item.block}.py" if each else "gradflow/blocks"}
-    if runs == "check_study" or "gradflow/trace.py" in found:
+    if runs == "check_study" or "gradflow/instruments/trace.py" in found:
         found |= {"gradflow/instruments"}
-    if "gradflow/compiled.py" in found:
-        found |= {"gradflow/step.c"}
+    if "gradflow/training/compiled.py" in found:
+        found |= {"gradflow/training/step.c"}
     return found
 
 
 def reads(pipeline, module):
     """Top-level keys that a stage takes from its parameters, in its own code or in what that calls.
 
-    Looked for are attributes of ``params.load(...)`` and its ``of(variant)``, of names bound to them, and of arguments
+    Looked for are attributes of ``load(Recipe, ...)`` and its ``of(variant)``, of names bound to them, and of arguments
     of such a type.
     """
     found = set()
@@ -196,7 +196,7 @@ def parameters_in(function):
 
 
 def are_parameters(node, known):
-    """Whether an expression is ``params.load(...)``, what ``of(variant)`` makes of that, or a known name of either."""
+    """Whether an expression is ``load(Recipe, ...)``, what ``of(variant)`` makes of that, or a known name of either."""
     if isinstance(node, ast.Name):
         return node.id in known
     if not isinstance(node, ast.Call) or not isinstance(node.func, ast.Attribute):

@@ -4,12 +4,13 @@ from collections import Counter
 
 import pytest
 import torch
+from gradflow.training.training import train
 from torch.profiler import ProfilerActivity, profile
 
-from gradflow import compiled, params, passes
-from gradflow.initialisation import initialised
-from gradflow.step import Step
-from gradflow.training import train
+from gradflow import recipe
+from gradflow.kit.inits import initialised
+from gradflow.training import compiled, passes
+from gradflow.training.step import Step
 
 WAITING = ("aten::item", "aten::_local_scalar_dense", "aten::nonzero", "aten::is_nonzero")
 
@@ -43,7 +44,7 @@ def test_the_first_step_waits_for_no_number_either(way, monkeypatch):
 
 def config(**changes):
     values = {"optimizer": "sgd", "lr": 0.1, "momentum": 0.9, "clip_norm": 1.0, "init": "default", "seed": 0}
-    return params.Train(**({"epochs": 1} | values | changes))
+    return recipe.Train(**({"epochs": 1} | values | changes))
 
 
 def waits(block, settings, clip_norm, batch_size):
@@ -53,7 +54,7 @@ def waits(block, settings, clip_norm, batch_size):
     rows = points, (points[:, 0] > 0).long()
     with profile(activities=[ProfilerActivity.CPU]) as profiled:
         chosen = config(batch_size=batch_size, clip_norm=clip_norm)
-        record = train(network, rows, rows, chosen, params.Probe(samples=32, every=1), report=lambda _: None)
+        record = train(network, rows, rows, chosen, recipe.Probe(samples=32, every=1), report=lambda _: None)
     assert record.steps_per_epoch == 64 // batch_size and record.valid.all()
     counts = Counter(event.name for event in profiled.events())
     assert counts["aten::randperm"] > 0  # the profiler saw the training

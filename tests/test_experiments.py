@@ -88,7 +88,7 @@ def test_an_experiment_in_a_temporary_copy_imports_the_code_of_that_copy(project
     output = project.run("dvc", "exp", "run", "--temp", "fetch").stdout
 
     assert f"imported from {project.root / '.dvc' / 'tmp' / 'exps'}" in output
-    assert project.run("git", "status", "--porcelain").stdout == " M gradflow/sources.py\n"
+    assert project.run("git", "status", "--porcelain").stdout == " M gradflow/data/sources.py\n"
 
 
 def test_two_clean_runs_in_two_folders_give_the_same_hashes(clone, finished):

@@ -12,9 +12,10 @@ from matplotlib.text import Text
 from matplotlib.transforms import Bbox
 
 from gradflow import boundary, checkpoints
-from gradflow.figures import activations, decision_boundary, gradient_flow, gradient_heatmap, loss_curves, style
-from gradflow.figures.experiment import Experiment
-from gradflow.initialisation import initialised
+from gradflow.drawing import style
+from gradflow.drawing.experiment import Experiment
+from gradflow.figures import activations, decision_boundary, gradient_flow, gradient_heatmap, loss_curves
+from gradflow.kit.inits import initialised
 
 FIGURES = ("gradient_flow", "gradient_heatmap", "loss_curves", "activations", "decision_boundary")
 WITHOUT_CURVES = ("gradient_heatmap", "decision_boundary")

@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from gradflow import gradients
+from gradflow.analysis import gradients
 
 FACTS = {"depth": 3, "seeds": 2, "train": {"epochs": 2}, "diverged": []}
 

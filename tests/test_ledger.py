@@ -10,7 +10,7 @@ import pytest
 import yaml
 from click.testing import CliRunner
 
-from gradflow.errors import RunError
+from gradflow.guards.errors import RunError
 from gradflow.ledger import claims, measured, results
 from gradflow.ledger.claims import Rule
 from gradflow.ledger.measured import Measured

@@ -8,8 +8,8 @@ import time
 import pytest
 import yaml
 
-from gradflow import manifest
-from gradflow.errors import RunError
+from gradflow.guards import manifest
+from gradflow.guards.errors import RunError
 
 
 @pytest.fixture

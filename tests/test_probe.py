@@ -3,8 +3,8 @@
 import pytest
 import torch
 
-from gradflow.initialisation import initialised
-from gradflow.probe import COLUMNS, Probe
+from gradflow.kit.inits import initialised
+from gradflow.training.probe import COLUMNS, Probe
 
 DEPTH, SEEDS = 5, 3
 

@@ -49,7 +49,7 @@ def test_an_edited_block_retrains_its_variants_alone(project):
 
 
 def test_a_comment_in_the_code_of_a_stage_stops_at_identical_outputs(project):
-    for module in ("gradflow/sources.py", "gradflow/training.py"):
+    for module in ("gradflow/data/sources.py", "gradflow/training/training.py"):
         with (project.root / module).open("a", encoding="utf-8") as file:
             file.write("# a remark\n")
 

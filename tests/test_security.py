@@ -16,7 +16,12 @@ import pytest
 import torch
 import yaml
 
-from gradflow import checkpoints, documents, errors, params, parquet, sources, unfinished, yaml12
+from gradflow import checkpoints, recipe
+from gradflow.data import sources
+from gradflow.files import documents, parquet
+from gradflow.guards import errors
+from gradflow.params import yaml12
+from gradflow.training import unfinished
 
 ROOT = Path(__file__).parents[1]
 OWN = [path for folder in ("gradflow", "stages", "pipelines") for path in (ROOT / folder).rglob("*.py")]
@@ -84,7 +89,7 @@ class Trap:
         ("a.parquet", parquet.read),
         ("a.json", lambda path: documents.read(path, dict)),
         ("a.yaml", yaml12.read),
-        ("a.csv", lambda path: sources.file(params.Data.model_construct(path=str(path)))),
+        ("a.csv", lambda path: sources.file(recipe.Data.model_construct(path=str(path)))),
     ],
 )
 @pytest.mark.parametrize("how", ["pickle", "torch", "numpy"])

@@ -13,8 +13,9 @@ import pyarrow.parquet as pq
 import pytest
 from sklearn.datasets import make_moons
 
-from gradflow import params, sources
-from gradflow.errors import InputError
+from gradflow.data import sources
+from gradflow.guards.errors import InputError
+from gradflow.recipe import Recipe
 
 OTHERS = "data.source can also be sklearn or file"
 FETCH = ("python", "-m", "stages.fetch", "data/raw/moons.parquet", "data/raw/source.json")
@@ -25,7 +26,7 @@ def loaded(fresh, tmp_path):
     """Load rows in this process, with some parameters changed."""
 
     def load(**data):
-        config = params.load(fresh.root / "params.yaml")
+        config = load(Recipe, fresh.root / "params.yaml")
         return sources.load(config.model_copy(update={"data": config.data.model_copy(update=data)}))
 
     return load

@@ -6,9 +6,11 @@ import numpy as np
 import pytest
 import torch
 
-from gradflow import signals, studies, theory
-from gradflow.initialisation import initialised
-from gradflow.probe import COLUMNS, Probe
+from gradflow import theory
+from gradflow.kit.inits import initialised
+from gradflow.training.probe import COLUMNS, Probe
+from studies.initialisation import signals
+from studies.initialisation.params import Params
 
 
 @cache
@@ -71,7 +73,7 @@ CASES = {
 @cache
 def layers(name):
     """Root mean squares over 128 seeds of other widths than the study's, with theory: columns by layer."""
-    config = studies.Initialisation.model_validate(
+    config = Params.model_validate(
         {
             "depth": 8,
             "width": 96,

@@ -14,7 +14,7 @@ import pandas as pd
 import pytest
 import yaml
 
-from gradflow import dataset
+from gradflow.data import dataset
 
 ROOT = Path(__file__).parent.parent
 OUTPUTS = [f"residual.{end}" for end in ("safetensors", "parquet", "history.parquet", "probe.parquet", "json")]

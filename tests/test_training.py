@@ -5,22 +5,24 @@ import warnings
 
 import pytest
 import torch
+from gradflow.training.passes import mean_losses
+from gradflow.training.training import train
 from torch import nn
 
-from gradflow import catalogue, checkpoints, compiled, params, passes, training
-from gradflow import step as step_module
+from gradflow import checkpoints, recipe
 from gradflow.blocks import residual
-from gradflow.errors import RunError
-from gradflow.initialisation import initialised
-from gradflow.network import Network, stacked
-from gradflow.passes import mean_losses
-from gradflow.step import Step
-from gradflow.training import train
+from gradflow.guards.errors import RunError
+from gradflow.kit.inits import initialised
+from gradflow.kit.network import Network, stacked
+from gradflow.params import catalogue
+from gradflow.training import compiled, passes, training
+from gradflow.training import step as step_module
+from gradflow.training.step import Step
 
-TRAIN = params.Train(
+TRAIN = recipe.Train(
     epochs=3, batch_size=16, optimizer="sgd", lr=0.1, momentum=0.9, clip_norm=1.0, init="default", seed=0
 )
-PROBE = params.Probe(samples=32, every=1)
+PROBE = recipe.Probe(samples=32, every=1)
 
 
 @pytest.fixture(params=["PyTorch", "C"])
@@ -64,7 +66,7 @@ def test_record_has_a_norm_for_every_layer_seed_and_step():
 
 @both
 def test_probe_every_other_epoch_keeps_the_first_and_the_last():
-    record, _ = run(network(), probe=params.Probe(samples=32, every=2))
+    record, _ = run(network(), probe=recipe.Probe(samples=32, every=2))
     assert list(record.probes) == [0, 2, 3]
 
 

@@ -12,12 +12,15 @@ import numpy as np
 import pytest
 import torch
 
-from gradflow import identity, params, studies, training, unfinished
-from gradflow.errors import RunError
-from gradflow.initialisation import initialised, stack
-from gradflow.interrupts import Interrupt, StoppedError
-from gradflow.network import Trunk
-from gradflow.unfinished import Unfinished
+from gradflow import recipe
+from gradflow.guards.errors import RunError
+from gradflow.guards.interrupts import Interrupt, StoppedError
+from gradflow.kit.inits import initialised, stack
+from gradflow.kit.network import Trunk
+from gradflow.training import training, unfinished
+from gradflow.training.unfinished import Unfinished
+from studies.identity import training as identity
+from studies.identity.params import Train
 
 
 class Stopping(Unfinished):
@@ -47,19 +50,19 @@ def moons(rows=50):
     return points, (points.sum(1) > 0).long()
 
 
-def recipe(state, *, block="residual", width=8, scale=1.0, points=1.0, **changes):
+def two_classes(state, *, block="residual", width=8, scale=1.0, points=1.0, **changes):
     """A small training: weights and all that was recorded, as bytes."""
     values = {
         "epochs": 3, "batch_size": 20, "optimizer": "sgd", "lr": 0.1, "momentum": 0.9, "clip_norm": 1.0,
         "init": "default", "seed": 0,
     }  # fmt: skip
-    config = params.Train.model_validate(values | changes)
+    config = recipe.Train.model_validate(values | changes)
     settings = {"scale": 0.7} if block == "residual" else {}
     network = initialised(block, settings, 3, width, seeds=2, init="default", seed=0)
     for parameter in network.parameters():
         parameter.data[1] *= scale
     rows = moons()[0] * points, moons()[1]
-    probes = params.Probe(samples=16, every=2)
+    probes = recipe.Probe(samples=16, every=2)
     record = training.train(network, rows, moons(20), config, probes, report=lambda _: None, unfinished=state)
     tensors = [*network.parameters(), record.grad_norm, record.valid, record.history, *record.probes.values()]
     return [tensor.detach().numpy().tobytes() for tensor in tensors], list(record.probes), record.diverged
@@ -68,9 +71,7 @@ def recipe(state, *, block="residual", width=8, scale=1.0, points=1.0, **changes
 def distant_identity(state):
     """Likewise for the identity study."""
     network = stack(partial(Trunk, "plain", {}, 3, 4), seeds=2, init="default", seed=0)
-    config = studies.IdentityTrain.model_validate(
-        {"steps": 8, "batch_size": 5, "optimizer": "adam", "lr": 0.01, "seed": 0}
-    )
+    config = Train.model_validate({"steps": 8, "batch_size": 5, "optimizer": "adam", "lr": 0.01, "seed": 0})
     instruments = ["gradient_norms", "dead_units"]
     record = identity.train(
         network, config, width=4, probe_at=[3], instruments=instruments, report=lambda _: None, unfinished=state
@@ -81,15 +82,15 @@ def distant_identity(state):
 
 # Each with its steps; an epoch of 3 that is taken again in float64 adds as many.
 TRAININGS = {
-    "in C": (partial(recipe, width=16), 9),
-    "in C, one seed diverges": (partial(recipe, width=16, clip_norm=None, lr=1.0, scale=3.0), 9),
-    "by hand": (recipe, 9),
-    "by autograd": (partial(recipe, block="linear_terminated"), 9),
-    "no clipping": (partial(recipe, clip_norm=None), 9),
-    "in float64 from the first epoch on": (partial(recipe, block="plain", scale=1e-6), 12),
-    "in float64 at the first probe": (partial(recipe, block="linear_terminated", lr=1.0, scale=1e-5), 12),
-    "one seed diverges": (partial(recipe, clip_norm=None, lr=1.0, scale=3.0), 12),
-    "one seed diverges after the other": (partial(recipe, clip_norm=None, lr=3.0, scale=10.0), 12),
+    "in C": (partial(two_classes, width=16), 9),
+    "in C, one seed diverges": (partial(two_classes, width=16, clip_norm=None, lr=1.0, scale=3.0), 9),
+    "by hand": (two_classes, 9),
+    "by autograd": (partial(two_classes, block="linear_terminated"), 9),
+    "no clipping": (partial(two_classes, clip_norm=None), 9),
+    "in float64 from the first epoch on": (partial(two_classes, block="plain", scale=1e-6), 12),
+    "in float64 at the first probe": (partial(two_classes, block="linear_terminated", lr=1.0, scale=1e-5), 12),
+    "one seed diverges": (partial(two_classes, clip_norm=None, lr=1.0, scale=3.0), 12),
+    "one seed diverges after the other": (partial(two_classes, clip_norm=None, lr=3.0, scale=10.0), 12),
     "the distant identity": (distant_identity, 9),
 }
 
@@ -113,7 +114,7 @@ def test_a_training_stopped_after_any_step_ends_with_the_same_bytes(name, tmp_pa
 
 @pytest.mark.parametrize("width", [8, 16])  # in PyTorch, in C
 def test_a_training_stopped_after_each_of_its_steps_in_turn_ends_with_the_same_bytes(width, tmp_path):
-    train = partial(recipe, width=width)
+    train = partial(two_classes, width=width)
     undisturbed = train(None)
     path = tmp_path / "state.npz"
 
@@ -127,12 +128,12 @@ def test_a_training_stopped_after_each_of_its_steps_in_turn_ends_with_the_same_b
 def test_a_damaged_state_is_set_aside_with_a_warning_and_the_training_starts_over(damage, tmp_path, capsys):
     path = tmp_path / "state.npz"
     with pytest.raises(StoppedError):
-        stopping(recipe, path, 5)
+        stopping(two_classes, path, 5)
     content = bytearray(path.read_bytes())
     content[len(content) // 3] ^= 4
     path.write_bytes({"empty": b"", "cut": content[: len(content) // 2], "a bit": content}[damage])
 
-    assert stopping(recipe, path, 0) == recipe(None)
+    assert stopping(two_classes, path, 0) == two_classes(None)
 
     said = capsys.readouterr()
     assert said.err == f"gradflow: warning: {path}: is damaged, now called state.damaged; the training starts over\n"
@@ -164,7 +165,7 @@ class Slow(dict):
 def test_a_state_with_any_bit_flipped_is_refused(tmp_path):
     path = tmp_path / "state.npz"
     with pytest.raises(StoppedError):
-        stopping(recipe, path, 5)
+        stopping(two_classes, path, 5)
     content = path.read_bytes()
     for bit in range(0, 8 * len(content), 61):
         damaged = bytearray(content)

@@ -5,8 +5,9 @@ import time
 import torch
 
 from benchmarks.peers.job import Job, Rows, Trained, command
-from gradflow import device, params, training
-from gradflow.initialisation import initialised
+from gradflow import recipe
+from gradflow.kit.inits import initialised
+from gradflow.training import device, training
 
 
 def tensors(rows: Rows) -> tuple[torch.Tensor, torch.Tensor]:
@@ -19,7 +20,7 @@ def train(job: Job) -> Trained:
     device.from_environment()
     settings = {} if job.branch_scale is None else {"scale": job.branch_scale}
     network = initialised(job.variant, settings, job.depth, job.width, seeds=job.seeds, init="default", seed=0)
-    config = params.Train(
+    config = recipe.Train(
         epochs=job.epochs,
         batch_size=job.batch_size,
         optimizer="sgd",
@@ -29,7 +30,7 @@ def train(job: Job) -> Trained:
         init="default",
         seed=0,
     )
-    probes = params.Probe(samples=job.batch_size, every=job.epochs)
+    probes = recipe.Probe(samples=job.batch_size, every=job.epochs)
     clock = [time.perf_counter()]
     record = training.train(
         network,

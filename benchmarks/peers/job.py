@@ -16,7 +16,7 @@ import pyarrow as pa
 import pyarrow.csv
 from numpy.typing import NDArray
 
-from gradflow import dataset
+from gradflow.data import dataset
 
 Rows = tuple[NDArray[np.float32], NDArray[np.int64]]
 

@@ -2,33 +2,33 @@
 
 from collections.abc import Callable
 
-from torch import Tensor, nn, relu
+from torch import Tensor, relu
+
+from gradflow.kit.block import Block, Place
+from gradflow.kit.layers import Kit
+from gradflow.theory import Branch
 
 
-class Block(nn.Module):
+class LinearTerminated(Block):
     """``x -> x + scale * (W2 relu(W1 x + b1) + b2)``, W1 and b1 being those of ``linear``.
 
-    Logs have the gradient of W1 alone.
-
     Args:
-        width: Units of the stream, and of the branch.
-        linear: Makes a linear map from its input and output sizes.
+        kit: Makes its layers.
+        place: Where it stands.
         scale: Factor on the branch.
     """
 
-    skip = True
-
-    def __init__(self, width: int, linear: Callable[[int, int], nn.Module] = nn.Linear, *, scale: float = 1.0) -> None:
+    def __init__(self, kit: Kit, place: Place, *, scale: float = 1.0) -> None:
         super().__init__()
-        self.linear = linear(width, width)
-        self.out = linear(width, width)
+        self.linear = kit.linear(place.width, place.width)
+        self.out = kit.linear(place.width, place.width)
         self.scale = scale
 
-    def forward(self, x: Tensor) -> Tensor:
-        """Map the stream x ``(..., batch, width)`` to the next one, of the same shape."""
-        return x + self.branch(x)
-
     def branch(self, x: Tensor) -> Tensor:
-        """What the block adds to the stream x."""
+        """``scale * (W2 relu(W1 x + b1) + b2)``."""
         added: Tensor = self.scale * self.out(relu(self.linear(x)))
         return added
+
+    def theory(self, drawn: Callable[..., Branch]) -> Branch:
+        """A ReLU branch with a second linear map behind it."""
+        return drawn(scale=self.scale, second=True)

@@ -2,24 +2,30 @@
 
 from collections.abc import Callable
 
-from torch import Tensor, nn, relu
+from torch import Tensor, relu
+
+from gradflow.kit.block import Block, Place
+from gradflow.kit.layers import Kit
+from gradflow.theory import Branch
 
 
-class Block(nn.Module):
-    """``x -> relu(W x + b)``, a layer of a plain multilayer perceptron.
+class Plain(Block):
+    """``x -> relu(W x + b)``, a layer of a plain multilayer perceptron."""
 
-    Args:
-        width: Units of the stream.
-        linear: Makes a linear map from its input and output sizes.
-    """
+    relu_scale = 1.0  # forward is this times relu(linear(x)), plus what is carried: C can train it
+    changes_width = True
 
-    skip = False
-    relu_scale = 1.0  # forward is this times relu(linear(x)): trained by a backward pass by hand
-
-    def __init__(self, width: int, linear: Callable[[int, int], nn.Module] = nn.Linear) -> None:
+    def __init__(self, kit: Kit, place: Place) -> None:
         super().__init__()
-        self.linear = linear(width, width)
+        self.linear = kit.linear(place.width, place.out)
 
-    def forward(self, x: Tensor) -> Tensor:
-        """Map the stream x ``(..., batch, width)`` to the next one, of the same shape."""
+    def carry(self, x: Tensor) -> None:
+        """Nothing goes past the branch."""
+
+    def branch(self, x: Tensor) -> Tensor:
+        """``relu(W x + b)``."""
         return relu(self.linear(x))
+
+    def theory(self, drawn: Callable[..., Branch]) -> Branch:
+        """A ReLU layer without a skip."""
+        return drawn(skip=False)

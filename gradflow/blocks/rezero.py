@@ -2,34 +2,35 @@
 
 from collections.abc import Callable
 
-import torch
-from torch import Tensor, nn, relu
+from torch import Tensor, relu
+
+from gradflow.kit.block import Block, Place
+from gradflow.kit.layers import Kit
+from gradflow.theory import Branch
 
 
-class Block(nn.Module):
+class ReZero(Block):
     """``x -> x + a * relu(W x + b)`` with a number a that is learnt.
 
     With a = 0 the block is the identity, and its gradient with respect to the stream too, whatever W. The
     number stands after the ReLU: a W of 0 before it would stay 0, since PyTorch takes relu'(0) = 0.
 
     Args:
-        width: Units of the stream.
-        linear: Makes a linear map from its input and output sizes.
+        kit: Makes its layers.
+        place: Where it stands.
         start: The number a before training.
     """
 
-    skip = True
-
-    def __init__(self, width: int, linear: Callable[[int, int], nn.Module] = nn.Linear, *, start: float = 0.0) -> None:
+    def __init__(self, kit: Kit, place: Place, *, start: float = 0.0) -> None:
         super().__init__()
-        self.linear = linear(width, width)
-        seeds = self.linear.get_parameter("weight").shape[:-2]
-        self.a = nn.Parameter(torch.full((*seeds, 1, 1), start))
-
-    def forward(self, x: Tensor) -> Tensor:
-        """Map the stream x ``(..., batch, width)`` to the next one, of the same shape."""
-        return x + self.branch(x)
+        self.linear = kit.linear(place.width, place.width)
+        self.a = kit.parameter(start=start)
+        self.scale = start
 
     def branch(self, x: Tensor) -> Tensor:
-        """What the block adds to the stream x."""
+        """``a * relu(W x + b)``."""
         return self.a * relu(self.linear(x))
+
+    def theory(self, drawn: Callable[..., Branch]) -> Branch:
+        """A ReLU branch whose scale is a before training."""
+        return drawn(scale=self.scale)

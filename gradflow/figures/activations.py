@@ -5,8 +5,8 @@ import pandas as pd
 from matplotlib.figure import Figure
 from matplotlib.ticker import PercentFormatter
 
-from gradflow.figures import curves, style
-from gradflow.figures.experiment import Experiment
+from gradflow.drawing import curves, style
+from gradflow.drawing.experiment import Experiment
 
 # Column of the probe to the label of its axis
 _ROWS = {

@@ -11,8 +11,8 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from numpy.typing import NDArray
 
-from gradflow.figures import style
-from gradflow.figures.experiment import Experiment
+from gradflow.drawing import style
+from gradflow.drawing.experiment import Experiment
 
 Extent = tuple[float, float, float, float]
 

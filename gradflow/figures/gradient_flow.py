@@ -11,8 +11,8 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import LogFormatterSciNotation
 from numpy.typing import NDArray
 
-from gradflow.figures import curves, style
-from gradflow.figures.experiment import Experiment
+from gradflow.drawing import curves, style
+from gradflow.drawing.experiment import Experiment
 
 _THEORY = (0, (4, 2))
 

@@ -12,8 +12,8 @@ from matplotlib.colors import Colormap, ListedColormap, LogNorm
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch, Rectangle
 
-from gradflow.figures import curves, style
-from gradflow.figures.experiment import Experiment
+from gradflow.drawing import curves, style
+from gradflow.drawing.experiment import Experiment
 
 # What the colours of the scale cannot say. Viridis holds neither red nor grey.
 _ABOVE = "#C51B2B"

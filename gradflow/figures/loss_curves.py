@@ -9,8 +9,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from gradflow.figures import curves, style
-from gradflow.figures.experiment import Experiment
+from gradflow.drawing import curves, style
+from gradflow.drawing.experiment import Experiment
 
 
 @matplotlib.rc_context(style.RC)

@@ -13,12 +13,15 @@ import torch
 from torch import Tensor
 from torch.linalg import vector_norm
 
-from gradflow.trace import Trace
+from gradflow.instruments.trace import Trace
 
 COLUMNS = ("weight_grad_norm", "delta_norm")
 
 
 def measure(trace: Trace) -> Tensor:
-    """||dLoss/dW_l||_F, and ||dLoss/dz_l||_F over batch and units: (seeds, depth, 2)."""
-    norms = [vector_norm(gradient, dim=(2, 3)).T for gradient in (trace.weight_gradient, trace.delta)]
-    return torch.stack(norms, 2)
+    """||dLoss/dW_l||_F of all linear maps of a block, and ||dLoss/dz_l||_F over batch and units: (seeds, depth, 2)."""
+    of_weights = [
+        vector_norm(torch.stack([vector_norm(one, dim=(1, 2)) for one in own]), dim=0) for own in trace.weight_gradients
+    ]
+    of_deltas = [vector_norm(delta, dim=(1, 2)) for delta in trace.delta]
+    return torch.stack([torch.stack(of_weights, 1), torch.stack(of_deltas, 1)], 2)

@@ -7,7 +7,7 @@ y = x_l, the stream after it (the quantities of Glorot and Bengio 2010, PMLR 9:2
 import torch
 from torch import Tensor
 
-from gradflow.trace import Trace
+from gradflow.instruments.trace import Trace
 
 COLUMNS = ("z_mean", "z_std", "x_mean", "x_std")
 
@@ -15,6 +15,16 @@ COLUMNS = ("z_mean", "z_std", "x_mean", "x_std")
 def measure(trace: Trace) -> Tensor:
     """Mean and standard deviation, not corrected for the mean, of z_l and of x_l: (seeds, depth, 4)."""
     columns = [
-        statistic.T for y in (trace.z, trace.x[1:]) for statistic in (y.mean((2, 3)), y.std((2, 3), correction=0))
+        torch.stack([statistic(one.flatten(1)) for one in y], 1)
+        for y in (trace.z, trace.x[1:])
+        for statistic in (_mean, _std)
     ]
     return torch.stack(columns, 2)
+
+
+def _mean(y: Tensor) -> Tensor:
+    return y.mean(1)
+
+
+def _std(y: Tensor) -> Tensor:
+    return y.std(1, correction=0)

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 from torch.linalg import vector_norm
 
-from gradflow.trace import Trace
+from gradflow.instruments.trace import Trace
 
 COLUMNS = ("contribution_share", "telescoping_error")
 
@@ -22,7 +22,7 @@ def measure(trace: Trace) -> Tensor:
 
     Returns:
         (seeds, depth, 2), over batch and units: share_l, and ||x_l - x_0 - (f_1 + ... + f_l)|| / ||x_l - x_0||,
-        which is rounding; nan where a block has no skip or the stream has not moved.
+        which is rounding; nan where a block does not just add to its stream, or the stream has not moved.
     """
     moved = trace.x[1:] - trace.x[0]
     distance = vector_norm(moved, dim=(2, 3))
@@ -30,4 +30,4 @@ def measure(trace: Trace) -> Tensor:
     share = (trace.f * direction).sum((2, 3)) / distance[-1]
     error = vector_norm(moved - trace.f.cumsum(0), dim=(2, 3)) / distance
     measured = torch.stack([share.T, error.T], 2)
-    return measured.where(measured.isfinite() & trace.skips.all(), torch.nan)
+    return measured.where(measured.isfinite() & trace.adds.all(), torch.nan)

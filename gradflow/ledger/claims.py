@@ -5,8 +5,8 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from gradflow import params
-from gradflow.errors import InputError
+from gradflow.guards.errors import InputError
+from gradflow.params import loading, sections
 
 Text = Annotated[str, Field(min_length=1)]
 Word = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_-]*$")]
@@ -14,14 +14,14 @@ Metric = Annotated[str, Field(pattern=r"^\S+( / \S+)?$")]
 TESTS = ("within", "at_most", "at_least", "exactly", "near")
 
 
-class Source(params.Section):
+class Source(sections.Section):
     """Where a claim comes from: one of the ledger's sources, and papers by their arXiv ids."""
 
     text: Text
     arxiv: list[Annotated[str, Field(pattern=r"^\d{4}\.\d{4,5}$")]] = Field(default_factory=list)
 
 
-class Measure(params.Section):
+class Measure(sections.Section):
     """Which numbers of a study a claim is about.
 
     Attributes:
@@ -42,14 +42,14 @@ class Measure(params.Section):
         return {"": self.metrics} if isinstance(self.metrics, str) else dict(self.metrics)
 
 
-class Near(params.Section):
+class Near(sections.Section):
     """Close to a number, or to the metric whose name is that of the measured one and ``_predicted``."""
 
     relative: Annotated[float, Field(gt=0)]
     to: float | None = None
 
 
-class Rule(params.Section):
+class Rule(sections.Section):
     """What the numbers must be for the claim to hold: one of :data:`TESTS`.
 
     ``over`` says of what: of each seed, hence of the smallest and the largest number; of the mean over seeds; or of
@@ -78,7 +78,7 @@ class Rule(params.Section):
         return f"{self.over}: {text}" if spread or self.over == "span" else text
 
 
-class Claim(params.Section):
+class Claim(sections.Section):
     """One entry.
 
     Attributes:
@@ -100,14 +100,14 @@ class Claim(params.Section):
     note: Text | None = None
 
 
-class Chapter(params.Section):
+class Chapter(sections.Section):
     """Claims that belong together, by their ids."""
 
     title: Text
     claims: Annotated[dict[Word, Claim], Field(min_length=1)]
 
 
-class Ledger(params.Parameters):
+class Ledger(sections.Parameters):
     """The whole of ledger/claims.yaml: what the sources are, and the claims by chapter."""
 
     sources: dict[Text, Text]
@@ -157,4 +157,4 @@ def load(path: Path) -> Ledger:
     Raises:
         InputError: The file is missing, is no YAML, or breaks a rule; names file, key, rule and value.
     """
-    return params.load(path, model=Ledger)
+    return loading.load(Ledger, path)

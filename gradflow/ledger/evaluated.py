@@ -2,7 +2,7 @@
 
 from typing import Literal
 
-from gradflow.documents import Document
+from gradflow.files.documents import Document
 
 
 class Source(Document):

@@ -6,10 +6,10 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from gradflow import documents
-from gradflow.errors import RunError
+from gradflow.analysis.spread import Metrics
+from gradflow.files import documents
+from gradflow.guards.errors import RunError
 from gradflow.ledger.claims import Claim
-from gradflow.spread import Metrics
 
 
 @dataclass(frozen=True)
@@ -45,7 +45,7 @@ def file_of(study: str, reports: Path) -> Path:
 
 
 def metrics(file: Path) -> Any:
-    """What a metrics file holds; for errors see :func:`gradflow.documents.read`."""
+    """What a metrics file holds; for errors see :func:`gradflow.files.documents.read`."""
     return documents.read(file, Metrics)
 
 

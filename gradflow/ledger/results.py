@@ -7,11 +7,11 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from gradflow import yaml12
-from gradflow.errors import RunError
+from gradflow.guards.errors import RunError
 from gradflow.ledger import measured
 from gradflow.ledger.claims import Chapter, Claim, Ledger, Measure
 from gradflow.ledger.verdict import FAILS, HOLDS, PARTLY, judge
+from gradflow.params import yaml12
 
 
 def evaluate(ledger: Ledger, root: Path) -> list[dict[str, Any]]:

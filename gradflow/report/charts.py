@@ -10,8 +10,8 @@ from typing import Any
 import altair as alt
 import pandas as pd
 
-from gradflow.figures import curves, style
-from gradflow.figures.experiment import Experiment
+from gradflow.drawing import curves, style
+from gradflow.drawing.experiment import Experiment
 from gradflow.report.evolution import Evolution
 
 DASHES = ([1, 0], [6, 3], [2, 2], [8, 3, 2, 3])  # one for each round through the colours

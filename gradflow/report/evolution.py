@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from gradflow.figures.experiment import Experiment
+from gradflow.drawing.experiment import Experiment
 
 Numbers = NDArray[np.float64]
 

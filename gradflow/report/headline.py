@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from gradflow.figures.experiment import Experiment
+from gradflow.drawing.experiment import Experiment
 from gradflow.report.words import count, exact, number, over_seeds
 
 

@@ -12,10 +12,10 @@ import jinja2
 import pandas as pd
 import vl_convert
 
-from gradflow.errors import RunError
-from gradflow.figures import style
-from gradflow.figures.experiment import Experiment
-from gradflow.report import charts, claims, evolution, headline, identity
+from gradflow.drawing import style
+from gradflow.drawing.experiment import Experiment
+from gradflow.guards.errors import RunError
+from gradflow.report import charts, claims, evolution, headline
 from gradflow.report.words import count, number
 
 _TEMPLATES = Path(__file__).with_name("template")
@@ -54,6 +54,9 @@ class Identity:
         metrics: reports/identity/metrics.json.
         probes: reports/identity/probe.csv.
         history: reports/identity/history.csv.
+        compared: What was published beside what was measured.
+        definitions: Variant to (definition, at layer 1, at the last layer).
+        widest: How far apart the definitions are, in a sentence.
     """
 
     experiment: Experiment
@@ -61,6 +64,9 @@ class Identity:
     metrics: Mapping[str, Any]
     probes: pd.DataFrame
     history: pd.DataFrame
+    compared: Sequence[Any]
+    definitions: Mapping[str, Sequence[tuple[str, str, str]]]
+    widest: str
 
 
 # What the probe of studies/identity may have recorded: column to its label and that of the axis
@@ -134,9 +140,6 @@ def render(run: Run, study: Identity, ledger: Sequence[Mapping[str, Any]]) -> st
         headlines=headline.headlines(run.metrics, run.experiment, run.params["analysis"]["vanished_below"]),
         gradients=gradients,
         steps=steps,
-        compared=identity.compared(study.metrics, study.experiment.depth),
-        definitions=identity.definitions(study.metrics),
-        widest=identity.widest(study.metrics),
         claims=rows,
         choices=claims.choices(rows),
         counts=claims.counts(rows),

@@ -13,9 +13,10 @@ from dvc.exceptions import DvcException
 from dvc.repo import Repo
 from pydantic import Field
 
-from gradflow import documents, yaml12
-from gradflow.documents import Document
-from gradflow.errors import RunError, shown
+from gradflow.files import documents
+from gradflow.files.documents import Document
+from gradflow.guards.errors import RunError, shown
+from gradflow.params import yaml12
 from gradflow.tracking import origin, result, runs
 from gradflow.tracking.store import Store, StoreError
 

@@ -12,8 +12,8 @@ from mlflow.entities import LoggedModelOutput
 from mlflow.models import Model, ModelSignature
 from mlflow.types import Schema, TensorSpec
 
-from gradflow.dataset import Points
-from gradflow.network import Network
+from gradflow.data.dataset import Points
+from gradflow.kit.network import Network
 from gradflow.tracking.result import Variant
 
 # Without names: MLflow turns a named input into a dict, which its PyTorch models then refuse.

@@ -10,10 +10,18 @@ from typing import Any, NamedTuple
 
 import pandas as pd
 
-from gradflow import artefacts as tables
-from gradflow import configuration, dataset, documents, gradients, logs, manifest, params, yaml12
-from gradflow.columns import by_variant, within
-from gradflow.errors import RunError
+from gradflow.analysis import gradients
+from gradflow.data import dataset
+from gradflow.files import documents
+from gradflow.guards import manifest
+from gradflow.guards.errors import RunError
+from gradflow.kit import configuration
+from gradflow.params import yaml12
+from gradflow.params.loading import load
+from gradflow.recipe import Recipe
+from gradflow.tables import artefacts as tables
+from gradflow.tables import logs
+from gradflow.tables.columns import by_variant, within
 
 TABLES = ("gradient_norms.csv", "probe.csv", "history.csv")
 EXAMPLE_ROWS = 5
@@ -122,11 +130,11 @@ def read(artefacts: Artefacts) -> Result:
 
 def _read(artefacts: Artefacts, document: Mapping[str, Any]) -> Result:
     reports = artefacts.reports
-    config = params.load(artefacts.params)  # those of somebody else's experiment have not been checked
+    config = load(Recipe, artefacts.params)  # those of somebody else's experiment have not been checked
     history = tables.read_table(
         reports / "history.csv", by_variant(within(logs.HISTORY, seed=config.seeds - 1), config.variants)
     )
-    norms = tables.read_table(reports / "gradient_norms.csv", by_variant(gradients.NORMS))
+    norms = gradients.by_layer(tables.read_table(reports / "gradient_norms.csv", by_variant(gradients.NORMS)))
     numbers = documents.read_by_variant(reports / "metrics.json", gradients.Summary, config.variants)
     variants = [
         _variant(artefacts, configuration.of(config, name), history, norms, numbers[name]) for name in config.variants

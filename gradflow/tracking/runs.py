@@ -19,13 +19,13 @@ from mlflow.utils.mlflow_tags import (
     MLFLOW_USER,
 )
 
-from gradflow.dataset import Points
+from gradflow.data.dataset import Points
 from gradflow.tracking.origin import Origin
 from gradflow.tracking.result import DataSet, Point, Result, Variant, example
 from gradflow.tracking.store import Store
 
 if TYPE_CHECKING:
-    from gradflow.network import Network
+    from gradflow.kit.network import Network
 
 # What MLflow takes at once.
 _METRICS = 1000

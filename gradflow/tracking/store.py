@@ -14,8 +14,8 @@ from mlflow.exceptions import MlflowException
 from mlflow.store.tracking.sqlalchemy_store import SqlAlchemyStore
 from sqlalchemy.exc import SQLAlchemyError
 
-from gradflow import checkout
-from gradflow.errors import InputError, RunError, without_passwords
+from gradflow.guards import checkout
+from gradflow.guards.errors import InputError, RunError, without_passwords
 
 _SQLITE = "sqlite:///"
 _LOCK_SECONDS = 900

@@ -7,7 +7,7 @@ import subprocess
 
 import click
 
-from gradflow.errors import InputError, RunError
+from gradflow.guards.errors import InputError, RunError
 from gradflow.tracking import environment
 
 

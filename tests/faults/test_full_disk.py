@@ -17,8 +17,8 @@ import pytest
 import yaml
 from filelock import FileLock
 
-from gradflow.errors import RunError
-from gradflow.writing import write_text
+from gradflow.files.writing import write_text
+from gradflow.guards.errors import RunError
 
 CHECKOUT = Path(__file__).parents[2]
 PIPELINES = (".", "studies/identity", "studies/initialisation", "studies/recipe", "ledger")

@@ -10,9 +10,12 @@ import pytest
 import yaml
 from click.testing import CliRunner
 
-from gradflow import params, sources
-from gradflow.errors import InputError, RunError, shown
-from gradflow.figures import style
+from gradflow import recipe
+from gradflow.data import sources
+from gradflow.drawing import style
+from gradflow.guards.errors import InputError, RunError, shown
+from gradflow.params.loading import load
+from gradflow.recipe import Recipe
 from pipelines import experiments
 from stages import check, track
 
@@ -97,7 +100,7 @@ def test_what_a_terminal_would_obey_is_refused_where_dvc_shows_it(refused, key):
 def test_a_hostile_path_is_no_data_set(refused, small, monkeypatch, tmp_path, name):
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
     assert "data.path: must" in refused(lambda document: document["data"].update(source="file", path=name))
-    data = params.load(small / "params.yaml").data.model_copy(update={"path": name, "revision": name})
+    data = load(Recipe, small / "params.yaml").data.model_copy(update={"path": name, "revision": name})
 
     with pytest.raises(RunError, match=r"must name a data set|cannot be read|cannot be reached|was not got"):
         sources.hub(data)
@@ -122,7 +125,7 @@ def test_a_label_is_only_drawn(tmp_path, monkeypatch, name):
     monkeypatch.chdir(tmp_path)
     with Path("own.csv").open("w", newline="", encoding="utf-8") as file:
         csv.writer(file).writerows([["a", "b", "label"], *([i, -i, (name, "other")[i % 2]] for i in range(60))])
-    data = params.Data(source="file", path="own.csv", revision=None, samples=60, noise=0.1, seed=0)
+    data = recipe.Data(source="file", path="own.csv", revision=None, samples=60, noise=0.1, seed=0)
     table = sources.file(data)
     if len(name) > 200:
         with pytest.raises(InputError, match="must hold labels of up to 200 characters, got one of 10000"):

@@ -72,7 +72,7 @@ def kill(running, project, into, moment):
 
 DRIVER = """
 import sys
-from gradflow.unfinished import Unfinished
+from gradflow.training.unfinished import Unfinished
 
 # As often as a state can be saved at all.
 Unfinished.due = lambda self: self._interrupt.number is not None or self._writing is None or self._writing.done()

@@ -18,7 +18,7 @@ from dvc.utils.serialize import load_yaml
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from gradflow import yaml12
+from gradflow.params import yaml12
 
 # DVC's own, when its functions are called from here.
 pytestmark = pytest.mark.filterwarnings("ignore:_NoneStep.value:DeprecationWarning")

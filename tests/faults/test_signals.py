@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 import yaml
 
-from gradflow import dataset
+from gradflow.data import dataset
 
 ROOT = Path(__file__).parents[2]
 ROWS = ["train.parquet", "val.parquet"]
@@ -84,7 +84,7 @@ def test_a_signal_in_training_saves_ends_within_three_seconds_and_the_next_run_g
 def test_a_second_signal_ends_a_training_at_once():
     sleeping = """if True:
         import time
-        from gradflow import interrupts
+        from gradflow.guards import interrupts
         with interrupts.noticed() as interrupt:
             print("in", flush=True)
             while interrupt.number is None:  # a sleep goes on after a signal

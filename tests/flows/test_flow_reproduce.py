@@ -145,7 +145,7 @@ def test_bad_input_is_said_in_one_line_with_exit_code_2_and_never_tried_again(co
 
 
 def test_a_folder_without_a_pipeline_is_refused_in_one_line(toy):
-    from gradflow.errors import InputError
+    from gradflow.guards.errors import InputError
     from pipelines import dag
 
     done = toy.run(*REPRODUCE, code=2)

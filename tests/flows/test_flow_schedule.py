@@ -219,7 +219,7 @@ def test_the_deployments_of_this_project_can_be_served():
     ],
 )
 def test_a_deployment_that_cannot_work_is_refused_in_one_line(change, line, tmp_path, monkeypatch):
-    from gradflow.errors import InputError
+    from gradflow.guards.errors import InputError
     from pipelines.schedule import deployments
 
     monkeypatch.chdir(CHECKOUT)

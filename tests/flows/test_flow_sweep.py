@@ -130,7 +130,7 @@ def test_a_point_is_run_again_when_the_code_or_another_parameter_has_changed(squ
 
 @pytest.mark.parametrize("grid", ["n=[1", "n", "=1,2"])
 def test_a_grid_that_cannot_be_read_is_refused(squares, grid):
-    from gradflow.errors import InputError
+    from gradflow.guards.errors import InputError
     from pipelines import experiments
 
     with pytest.raises(InputError, match=re.escape(f"grid: must be KEY=VALUE,VALUE..., got '{grid}'")):

@@ -6,9 +6,9 @@ from types import SimpleNamespace
 import pytest
 import torch
 
-from gradflow import trace
-from gradflow.initialisation import stack
-from gradflow.network import Trunk
+from gradflow.instruments import trace
+from gradflow.kit.inits import stack
+from gradflow.kit.network import Trunk
 
 SEEDS, BATCH, DEPTH, WIDTH = 3, 12, 5, 8
 VARIANTS = {

@@ -6,7 +6,6 @@ import numpy as np
 import pytest
 import torch
 
-from gradflow import catalogue, trace
 from gradflow.instruments import (
     branch_ratio,
     dead_units,
@@ -15,7 +14,9 @@ from gradflow.instruments import (
     shattering,
     statistics,
     telescoping,
+    trace,
 )
+from gradflow.params import catalogue
 
 
 def check(measured, instrument, expected):

@@ -3,10 +3,10 @@
 import pytest
 import torch
 
-from gradflow import passes, trace
-from gradflow.initialisation import initialised
-from gradflow.instruments import branch_ratio, dead_units, gradient_norms, statistics
-from gradflow.probe import COLUMNS, Probe
+from gradflow.instruments import branch_ratio, dead_units, gradient_norms, statistics, trace
+from gradflow.kit.inits import initialised
+from gradflow.training import passes
+from gradflow.training.probe import COLUMNS, Probe
 
 
 def close(actual, expected):

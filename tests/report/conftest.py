@@ -10,7 +10,7 @@ import pytest
 import yaml
 from filelock import FileLock
 
-from gradflow.figures.experiment import Experiment
+from gradflow.drawing.experiment import Experiment
 from gradflow.report import page
 
 IDENTITY = {"depth": 3, "width": 8, "seeds": 2, "train.steps": 6, "train.batch_size": 16, "probe.steps": [2, 4]}

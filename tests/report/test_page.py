@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 import yaml
 
-from gradflow.figures.experiment import Experiment
+from gradflow.drawing.experiment import Experiment
 from gradflow.report import charts, claims, evolution, headline, identity, words
 
 

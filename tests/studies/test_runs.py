@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 from click.testing import CliRunner
 
-from gradflow import catalogue
+from gradflow.params import catalogue
 from stages import check_study
 
 

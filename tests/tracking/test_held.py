@@ -9,7 +9,7 @@ from safetensors import safe_open
 from safetensors.torch import load_file
 
 from gradflow import checkpoints
-from gradflow.errors import RunError
+from gradflow.guards.errors import RunError
 from gradflow.tracking import environment
 
 environment.prepare()

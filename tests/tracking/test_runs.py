@@ -13,8 +13,9 @@ import pandas as pd
 import pytest
 import torch
 
-from gradflow import checkpoints, dataset
-from gradflow.errors import RunError
+from gradflow import checkpoints
+from gradflow.data import dataset
+from gradflow.guards.errors import RunError
 from gradflow.tracking import result
 
 TRACK = ("python", "-m", "stages.track", "data", "models", "logs", "reports", "data/tracked")

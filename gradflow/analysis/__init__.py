@@ -1,0 +1,1 @@
+"""From logs to the numbers that are read, drawn and compared."""

@@ -1,0 +1,34 @@
+"""The residual block that normalises the sum (post-LN, as in the first Transformer: arXiv 1706.03762, 3.1)."""
+
+from typing import Literal
+
+from torch import Tensor, relu
+
+from gradflow.kit.block import Block, Place
+from gradflow.kit.layers import Kit
+
+
+class PostNorm(Block):
+    """``x -> norm(x + scale * relu(W x + b))``: the stream keeps its power, and the norm stands in the gradient's way.
+
+    Args:
+        kit: Makes its layers.
+        place: Where it stands.
+        norm: ``layer`` or ``rms``.
+        scale: Factor on the branch.
+    """
+
+    def __init__(self, kit: Kit, place: Place, *, norm: Literal["layer", "rms"] = "layer", scale: float = 1.0) -> None:
+        super().__init__()
+        self.linear = kit.linear(place.width, place.width)
+        self.norm = kit.norm(norm, place.width)
+        self.scale = scale
+
+    def branch(self, x: Tensor) -> Tensor:
+        """``scale * relu(W x + b)``."""
+        return self.scale * relu(self.linear(x))
+
+    def after(self, x: Tensor) -> Tensor:
+        """The sum, normalised."""
+        normalised: Tensor = self.norm(x)
+        return normalised

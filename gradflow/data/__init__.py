@@ -1,0 +1,1 @@
+"""The rows: where they come from, and the table that holds them."""

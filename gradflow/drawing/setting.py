@@ -1,0 +1,69 @@
+"""The experiments of the pipelines as their figures show them: from parameters, metrics and the source of the data."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from gradflow.drawing import style
+from gradflow.drawing.experiment import Experiment
+from gradflow.recipe import Recipe
+
+
+_INITS = {
+    "default": "PyTorch's default initialisation",
+    "he": "He initialisation",
+    "he_over_sqrt_depth": "He initialisation over √depth",
+}
+
+
+def of_recipe(config: Recipe, metrics: Mapping[str, Any], source: Mapping[str, Any]) -> Experiment:
+    """The trainings on two classes.
+
+    Args:
+        config: Their params.yaml.
+        metrics: Their metrics.json.
+        source: data/raw/source.json.
+    """
+    return Experiment(
+        depths={name: config.of(name).depth for name in config.variants},
+        seeds=config.seeds,
+        epochs=config.train.epochs,
+        diverged={
+            name: {entry["seed"]: entry["epoch"] for entry in metrics[name]["diverged"]} for name in config.variants
+        },
+        caption=_caption(config, source),
+    )
+
+
+def _caption(config: Recipe, source: Mapping[str, Any]) -> str:
+    """Setting and data of the experiment in one sentence."""
+    train = config.train
+    seeds, epochs = (f"{n} {word}{'s' * (n != 1)}" for n, word in ((config.seeds, "seed"), (train.epochs, "epoch")))
+    said = {name: _in_words(config.of(name)) for name in config.variants}
+    common = _in_words(config)
+    own = {
+        name: ", ".join(said[name][key] for key in common if said[name][key] != common[key]) for name in config.variants
+    }
+    exceptions = "; ".join(f"{name}: {text}" for name, text in own.items() if text)
+    where = {
+        "sklearn": "two moons made by scikit-learn",
+        "hub": f"data set {style.words(str(source['path']), 80)}",
+        "file": style.words(str(source["path"]), 80),
+    }[source["source"]]
+    return (
+        f"{common['depth'].capitalize()}, width {config.width}, {seeds}, {epochs} of SGD ({common['lr']},"
+        f" {common['momentum']}, batches of {train.batch_size}, {common['clip_norm']}), {common['init']}."
+        f"{f' Other than that, {exceptions}.' if exceptions else ''}"
+        f" Data: {where}, {source['rows']:,} rows."
+    )
+
+
+def _in_words(config: Recipe) -> dict[str, str]:
+    """What a variant may have of its own, by key."""
+    train = config.train
+    return {
+        "depth": f"depth {config.depth}",
+        "lr": f"learning rate {train.lr:g}",
+        "momentum": f"momentum {train.momentum:g}",
+        "clip_norm": "no clipping" if train.clip_norm is None else f"gradients clipped at norm {train.clip_norm:g}",
+        "init": _INITS[train.init],
+    }

@@ -1,0 +1,50 @@
+"""The configuration of a training, which its checkpoint and its facts carry."""
+
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from gradflow.guards.errors import RunError
+from gradflow.recipe import Recipe
+
+
+def of(config: Recipe, variant: str) -> dict[str, Any]:
+    """What params.yaml says of the training of a variant, in plain JSON values."""
+    chosen, own = config.variants[variant], config.of(variant)
+    return {
+        "variant": variant,
+        "network": "mlp",
+        "block": chosen.block,
+        "settings": chosen.settings(),
+        "depth": own.depth,
+        "width": config.width,
+        "widths": chosen.widths,
+        "seeds": config.seeds,
+        "train": own.train.model_dump(),
+    }
+
+
+def check(path: Path, found: Mapping[str, Any], wanted: Mapping[str, Any]) -> None:
+    """Check that a file belongs to these parameters.
+
+    Args:
+        path: The file.
+        found: The configuration that it carries.
+        wanted: From :func:`of`.
+
+    Raises:
+        RunError: It belongs to others.
+    """
+    carried = dict(_flat(found))
+    for key, value in _flat(wanted):
+        was = carried.get(key, "nothing")
+        if (type(was), was) != (type(value), value):  # 20.0 and True are no depth, though they equal one
+            raise RunError(f"{path}: was trained with {key} {was}, params.yaml says {value}; run `dvc repro`")
+
+
+def _flat(section: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+    for key, value in section.items():
+        if isinstance(value, Mapping):
+            yield from _flat(value, f"{prefix}{key}.")
+        else:
+            yield prefix + key, value

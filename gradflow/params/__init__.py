@@ -1,0 +1,1 @@
+"""Reading a params.yaml and holding it to its rules."""

@@ -1,0 +1,24 @@
+"""Variants of studies that name the initialisation of each, and the instruments that measure them."""
+
+from typing import TYPE_CHECKING, Annotated, Literal
+
+from pydantic import Field
+
+from gradflow.params import catalogue
+from gradflow.params.sections import Init, Variant, VariantName, any_block
+
+
+class Start(Variant):
+    """A network and how it starts."""
+
+    init: Init
+
+
+if TYPE_CHECKING:
+    AnyStart = Start
+    InstrumentName = str
+else:
+    AnyStart = any_block(Start)
+    InstrumentName = Literal[*catalogue.instruments()]
+
+Starts = Annotated[dict[VariantName, AnyStart], Field(min_length=1)]

@@ -1,0 +1,186 @@
+"""What may stand in the params.yaml of the recipe, the pipeline on a data set of two classes: its keys and rules."""
+
+import math
+from collections.abc import Collection
+from itertools import pairwise
+from typing import TYPE_CHECKING, Annotated, Literal
+
+from pydantic import Field, create_model
+
+from gradflow.guards.errors import InputError
+from gradflow.kit.widths import of_streams
+from gradflow.params import catalogue
+from gradflow.params.sections import (
+    Count,
+    Depth,
+    Init,
+    Parameters,
+    Section,
+    Seed,
+    Seeds,
+    Text,
+    Variant,
+    VariantName,
+    Width,
+    any_block,
+    check_size,
+)
+
+
+class Data(Section):
+    """Where the rows come from."""
+
+    source: Literal["sklearn", "hub", "file"]
+    path: Text
+    revision: Text | None
+    samples: Annotated[int, Field(ge=20, le=10_000_000)]
+    noise: Annotated[float, Field(ge=0, le=1000)]
+    seed: Seed
+
+
+class Split(Section):
+    """How the rows are divided."""
+
+    validation: Annotated[float, Field(gt=0, lt=1)]
+    seed: Seed
+
+
+class Train(Section):
+    """How a network is trained."""
+
+    epochs: Count
+    batch_size: Annotated[int, Field(ge=1)]
+    optimizer: Literal["sgd", "adam", "adamw"]
+    lr: Annotated[float, Field(gt=0, le=10_000)]
+    momentum: Annotated[float, Field(ge=0, lt=1)]
+    clip_norm: Annotated[float, Field(gt=0)] | None
+    init: Init
+    seed: Seed
+
+
+if TYPE_CHECKING:
+    Overrides = Section
+else:  # the rules are those of Train; variants that share epochs, batches and seeds can be compared step by step
+    Overrides = create_model(
+        "Overrides",
+        __base__=Section,
+        **{
+            name: (field.rebuild_annotation(), None)  # what is not set counts as absent, not as None
+            for name, field in Train.model_fields.items()
+            if name not in ("epochs", "batch_size", "seed")
+        },
+    )
+
+
+class Trained(Variant):
+    """A network with what replaces ``depth``, ``width`` and keys of ``train`` for it alone.
+
+    ``widths``: of the stream, one for each of as many equal parts of the depth.
+    """
+
+    depth: Depth | None = None
+    widths: Annotated[list[Width], Field(min_length=1)] | None = None
+    train: Overrides = Overrides()
+
+
+class Probe(Section):
+    """When and on how many rows the networks are measured."""
+
+    samples: Annotated[int, Field(ge=2)]
+    every: Count
+
+
+class Analysis(Section):
+    """What counts as vanished."""
+
+    vanished_below: Annotated[float, Field(gt=0)]
+
+
+class Plot(Section):
+    """How figures are written."""
+
+    dpi: Annotated[int, Field(ge=50, le=1200)]
+
+
+if TYPE_CHECKING:
+    AnyVariant = Trained
+else:
+    AnyVariant = any_block(Trained)
+
+
+class Recipe(Parameters):
+    """The whole of the params.yaml of the pipeline on a data set of two classes."""
+
+    depth: Depth
+    width: Width
+    seeds: Seeds
+    data: Data
+    split: Split
+    train: Train
+    variants: Annotated[dict[VariantName, AnyVariant], Field(min_length=1)]
+    probe: Probe
+    analysis: Analysis
+    plot: Plot
+
+    def of(self, variant: str) -> "Recipe":
+        """The parameters as one variant takes them: its own values stand in ``depth`` and ``train``."""
+        own = self.variants[variant]
+        train = self.train.model_copy(update=own.train.model_dump(exclude_unset=True))
+        return self.model_copy(update={"depth": own.depth or self.depth, "train": train})
+
+    def check(self) -> None:
+        """See :meth:`Parameters.check`."""
+        sizes = {
+            name: self.of(name).depth * max(own.widths or [self.width]) ** 2 for name, own in self.variants.items()
+        }
+        check_size(self.variants, self.seeds * max(sizes.values()))
+        for name, own in self.variants.items():
+            _check_widths(f"params.yaml: variants.{name}.widths", own, self.of(name).depth)
+        if self.data.source == "sklearn":  # other sources tell their rows only when they are fetched
+            half = self.data.samples // 2
+            self.check_rows([half, self.data.samples - half])
+
+    def check_rows(self, classes: Collection[int]) -> None:
+        """Check that a data set with that many rows of each class can be split, batched and probed.
+
+        Raises:
+            InputError: It cannot; names the key to change.
+        """
+        rows = sum(classes)
+        train = train_rows(rows, self.split.validation)
+        for of_class in classes:  # a stratified split takes its share of each, rounded up or down
+            if not 1 <= of_class * train // rows <= -(-of_class * train // rows) < of_class:
+                raise InputError(
+                    "params.yaml: split.validation",
+                    f"must leave rows of each class on both sides, got {self.split.validation} of {of_class} rows",
+                )
+        self.check_batches(train)
+
+    def check_batches(self, train: int) -> None:
+        """Check that a train split of that many rows can be batched and probed.
+
+        Raises:
+            InputError: It cannot; names the key to change.
+        """
+        for key, value in (("train.batch_size", self.train.batch_size), ("probe.samples", self.probe.samples)):
+            if value > train:
+                raise InputError(f"params.yaml: {key}", f"must be <= {train}, the rows of the train split, got {value}")
+
+
+def _check_widths(where: str, variant: Trained, depth: int) -> None:
+    widths = variant.widths or [0]
+    if len(widths) > depth:
+        raise InputError(where, f"must have at most {depth} entries, one a block, got {len(widths)}")
+    streams = of_streams(widths, depth)
+    for index, (width, out) in enumerate(pairwise(streams), start=1):
+        if width != out and not catalogue.changes_width(variant.block):
+            raise InputError(
+                where,
+                f"must be of one width for {variant.block} blocks, which do not project their stream, got {width} to"
+                f" {out} at block {index}",
+            )
+
+
+def train_rows(rows: int, validation: float) -> int:
+    """Rows of the train split, rounded as scikit-learn's ``train_test_split`` does."""
+    return rows - math.ceil(rows * validation)

@@ -1,0 +1,1 @@
+"""Training: its steps, its probe, and what lets it go on after a kill."""

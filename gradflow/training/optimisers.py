@@ -1,0 +1,88 @@
+"""How weights move: SGD with momentum, Adam, AdamW, each seed on its own."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Literal, Protocol
+
+import torch
+from torch import Tensor
+
+Name = Literal["sgd", "adam", "adamw"]
+_BETAS, _EPS, _DECAY = (0.9, 0.999), 1e-8, 0.01  # those of torch.optim
+
+
+@dataclass(frozen=True)
+class Descent:
+    """How a network is trained.
+
+    Attributes:
+        optimizer: A key of :data:`OPTIMISERS`.
+        lr: Learning rate.
+        momentum: Of SGD; Adam and AdamW have 0.9 and 0.999 of their own.
+        clip_norm: Largest norm of a seed's gradients together; None: no clipping.
+    """
+
+    optimizer: Name
+    lr: float
+    momentum: float = 0.0
+    clip_norm: float | None = None
+
+
+class Optimiser(Protocol):
+    """Moves values, a list of tensors (parameters, seeds, numbers).
+
+    Attributes:
+        state: Tensors that one update changes and the next one needs.
+    """
+
+    state: list[Tensor]
+
+    def update(self, values: Sequence[Tensor], gradients: Sequence[Tensor], factor: Tensor, alive: Tensor) -> None:
+        """Move the values.
+
+        Args:
+            values: Tensors (parameters, seeds, numbers).
+            gradients: Likewise, finite; of a seed that is not alive they are not used.
+            factor: (seeds, 1), by which each seed's gradients count; 0 for a seed that is not alive.
+            alive: (seeds, 1), which seeds are still training.
+        """
+
+
+class Sgd:
+    """Momentum m = momentum * m + gradient, value = value - lr * m (Sutskever et al. 2013, PMLR 28:1139-1147)."""
+
+    def __init__(self, config: Descent, values: Sequence[Tensor]) -> None:
+        self._lr, self._momentum = config.lr, config.momentum
+        self.state = [torch.zeros_like(part) for part in values]
+
+    def update(self, values: Sequence[Tensor], gradients: Sequence[Tensor], factor: Tensor, alive: Tensor) -> None:
+        """See :class:`Optimiser`."""
+        for value, gradient, moving in zip(values, gradients, self.state, strict=True):
+            moving.mul_(self._momentum * alive).addcmul_(gradient, factor)
+            value.sub_(moving, alpha=self._lr)
+
+
+class Adam:
+    """Adam (Kingma and Ba 2015, arXiv 1412.6980); with decay AdamW (Loshchilov and Hutter 2019, arXiv 1711.05101)."""
+
+    def __init__(self, config: Descent, values: Sequence[Tensor]) -> None:
+        self._lr, self._decay = config.lr, _DECAY if config.optimizer == "adamw" else 0.0
+        self._steps = values[0].new_zeros(1)
+        self._means, self._squares = ([torch.zeros_like(part) for part in values] for _ in range(2))
+        self.state = [self._steps, *self._means, *self._squares]
+
+    def update(self, values: Sequence[Tensor], gradients: Sequence[Tensor], factor: Tensor, alive: Tensor) -> None:
+        """See :class:`Optimiser`."""
+        self._steps += 1
+        first, second = ((1 - beta**self._steps) for beta in _BETAS)
+        size, root = self._lr / first, second.sqrt()
+        for value, gradient, mean, square in zip(values, gradients, self._means, self._squares, strict=True):
+            clipped = gradient * factor
+            mean.mul_(alive).lerp_(clipped, 1 - _BETAS[0])
+            square.mul_(_BETAS[1] * alive).addcmul_(clipped, clipped, value=1 - _BETAS[1])
+            if self._decay:
+                value.mul_(1 - self._lr * self._decay * alive)
+            value.sub_(size * mean / (square.sqrt() / root + _EPS))
+
+
+OPTIMISERS: dict[Name, Callable[[Descent, Sequence[Tensor]], Optimiser]] = {"sgd": Sgd, "adam": Adam, "adamw": Adam}

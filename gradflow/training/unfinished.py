@@ -1,0 +1,222 @@
+"""Unfinished trainings: a training that is stopped or killed leaves its state, and the same work goes on from it.
+
+The state lies in ``.unfinished/`` of the checkout, beside whatever DVC keeps. Its name is a fingerprint of all that
+the result depends on, so no other work ever sees it, and experiments in copies of the checkout find it too. That of a
+training that is done stays until DVC, too, is done with it: a full disk or a kill while DVC takes the outputs into its
+cache, and deletes them before the next try, must not cost the training.
+"""
+
+import hashlib
+import io
+import json
+import os
+import sys
+import time
+from collections.abc import Iterable, Iterator, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+import numpy as np
+from numpy.typing import NDArray
+
+from gradflow.files.writing import replacing
+from gradflow.guards import checkout
+from gradflow.guards.errors import InputError, RunError
+from gradflow.guards.interrupts import Interrupt, StoppedError, noticed
+
+if TYPE_CHECKING:  # who only forgets states needs no PyTorch
+    from torch import Tensor
+
+FOLDER = ".unfinished"
+_REACHED = "reached"
+_DIGEST = hashlib.sha256().digest_size  # bytes at the start of a file
+# What nobody came back for.
+_DAY = 24 * 3600  # seconds, in which size does not count
+_KEPT_SECONDS = 14 * _DAY
+_KEPT_BYTES = 4 * 2**30
+_SHARE = 1 / 50  # of its time, at most, that a training spends on copying its state
+
+
+class Unfinished:
+    """The state of one training, saved every few seconds by a thread beside it.
+
+    Args:
+        path: Its file.
+        every: Seconds between two savings; 0: only when a signal comes.
+        interrupt: Tells of signals.
+        pool: One thread.
+    """
+
+    def __init__(self, path: Path, every: float, interrupt: Interrupt, pool: ThreadPoolExecutor) -> None:
+        self.path = path
+        self._every, self._interrupt, self._pool = every or float("inf"), interrupt, pool
+        self._next = time.monotonic() + self._every
+        self._writing: Future[None] | None = None
+        self._warned = False
+
+    def read(self) -> dict[str, NDArray[Any]] | None:
+        """What an earlier process saved, by name, and a line that says so; None where there is nothing.
+
+        A damaged file is set aside with a warning.
+        """
+        for done in self.path.parent.glob(f"{self.path.stem}.*.done"):
+            with suppress(FileNotFoundError):  # the same work beside this one took it
+                done.replace(self.path)
+        try:
+            with self.path.open("rb") as file:
+                state = _read(file)
+        except FileNotFoundError:
+            return None
+        except ValueError:
+            aside = self.path.with_suffix(".damaged")
+            self.path.replace(aside)
+            _warn(f"{self.path}: is damaged, now called {aside.name}; the training starts over")
+            return None
+        click.echo(f"going on from {state.pop(_REACHED)}, which an earlier run saved")
+        return state
+
+    def due(self) -> bool:
+        """Whether to save now."""
+        if self._interrupt.number is not None:
+            return True
+        return time.monotonic() >= self._next and (self._writing is None or self._writing.done())
+
+    def save(self, state: "Mapping[str, Tensor]", reached: str) -> None:
+        """Save copies of tensors; when a signal has come, end.
+
+        Where they cannot be saved, e.g. on a full disk, a warning says so and the training goes on.
+
+        Args:
+            state: By name.
+            reached: How far the training is, for people.
+
+        Raises:
+            StoppedError: A signal had come.
+        """
+        start = time.monotonic()
+        arrays = {name: tensor.detach().to("cpu", copy=True).numpy() for name, tensor in state.items()}
+        arrays[_REACHED] = np.array(reached)
+        self._next = time.monotonic() + max(self._every, (time.monotonic() - start) / _SHARE)
+        saved = self._written()
+        self._writing = self._pool.submit(_write, self.path, arrays)
+        if self._interrupt.number is not None:
+            saved = self._written()
+            done = f"{reached} saved" if saved else f"{reached} could not be saved"
+            go_on = "goes on from there" if saved else "starts it over"
+            if not saved and self.path.is_file():
+                go_on = "goes on from what was saved before"
+            raise StoppedError(self._interrupt.number, f"{done}, `dvc repro` {go_on}")
+
+    def _written(self) -> bool:
+        """Wait for the thread; whether it could write."""
+        error = self._writing.exception() if self._writing else None
+        if isinstance(error, RunError):
+            if not self._warned:
+                _warn(f"{error.message}; the training goes on, but a kill would lose it")
+            self._warned = True
+        elif error:
+            raise error
+        return not error
+
+
+@contextmanager
+def kept(fingerprint: str) -> Iterator[Unfinished]:
+    """The state of the training of that fingerprint; when the block ends without an error it is done.
+
+    Raises:
+        InputError: GRADFLOW_SAVE_SECONDS has no usable value.
+        StoppedError: A signal came when there was no further state to save; everything is done.
+    """
+    seconds = os.environ.get("GRADFLOW_SAVE_SECONDS") or "5"
+    if not (seconds.isascii() and seconds.isdigit() and int(seconds) <= 86_400):
+        raise InputError(
+            "environment: GRADFLOW_SAVE_SECONDS", f"must be a whole number from 0 to 86400, got {seconds!r}"
+        )
+    folder = checkout.root() / FOLDER
+    path = folder / f"{fingerprint}.npz"
+    _prune(folder, fingerprint)
+    with noticed() as interrupt:
+        with ThreadPoolExecutor(1) as pool:
+            yield Unfinished(path, int(seconds), interrupt, pool)
+        with suppress(FileNotFoundError):  # there was no room to save it
+            path.replace(path.with_suffix(_done_here()))
+    if interrupt.number is not None:
+        raise StoppedError(interrupt.number, "the training is done, `dvc repro` goes on from there")
+
+
+def forget() -> None:
+    """Delete the states of what was trained here and is done: for a stage that runs once DVC has the outputs."""
+    for path in (checkout.root() / FOLDER).glob(f"*{_done_here()}"):
+        path.unlink(missing_ok=True)
+
+
+def fingerprint(work: Mapping[str, object], inputs: Iterable[Path]) -> str:
+    """A name for all that a training's result depends on: what is to be done, the data, and the code.
+
+    Args:
+        work: Parameters, device and versions of libraries; plain JSON values.
+        inputs: The files that it reads.
+    """
+    own = {"gradflow", "stages", "__main__"}  # the code that has been imported is the code that the work depends on
+    modules = {name: getattr(module, "__file__", None) for name, module in sys.modules.items()}
+    code = {name: file for name, file in modules.items() if name.split(".")[0] in own and file}
+    parts = {
+        "work": work,
+        "inputs": [_digest(path) for path in inputs],
+        "code": {name: _digest(Path(file)) for name, file in code.items()},
+    }
+    return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:32]
+
+
+def _done_here() -> str:
+    """The ending of what is done in this folder: DVC is done with it at another time than in an experiment's copy."""
+    return f".{hashlib.sha256(str(Path.cwd()).encode()).hexdigest()[:8]}.done"
+
+
+def _digest(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _read(file: io.BufferedReader) -> dict[str, NDArray[Any]]:
+    """The arrays of a file.
+
+    Raises:
+        ValueError: It is not as it was written, or holds objects.
+    """
+    digest = file.read(_DIGEST)
+    if hashlib.file_digest(file, "sha256").digest() != digest:
+        raise ValueError
+    file.seek(_DIGEST)
+    with np.load(file, allow_pickle=False) as held:
+        return dict(held)
+
+
+def _write(path: Path, arrays: dict[str, Any]) -> None:
+    with replacing(path) as file:
+        file.seek(_DIGEST)
+        np.savez(file, allow_pickle=False, **arrays)
+        file.seek(_DIGEST)
+        digest = hashlib.file_digest(file, "sha256").digest()
+        file.seek(0)
+        file.write(digest)
+
+
+def _prune(folder: Path, fingerprint: str) -> None:
+    """Delete what nobody came back for: old states, and the oldest of too many."""
+    others = []
+    for other in folder.glob("*"):
+        with suppress(FileNotFoundError):  # a training beside this one has moved it
+            others += [(other.stat(), other)] * (not other.name.startswith(fingerprint))
+    total = 0
+    for facts, other in sorted(others, key=lambda pair: -pair[0].st_mtime):
+        total, age = total + facts.st_size, time.time() - facts.st_mtime
+        if age > _KEPT_SECONDS or (age > _DAY and total > _KEPT_BYTES):
+            other.unlink(missing_ok=True)
+
+
+def _warn(line: str) -> None:
+    click.echo(f"gradflow: warning: {line}", err=True)

@@ -1,0 +1,130 @@
+"""The task: a deep stack of square blocks learns to give back its input, Y = X.
+
+Inputs are uniform on (-1, 1) and fresh at every step, so nothing can be learnt by heart; the loss is the mean
+squared error, and predicting 0 costs E[x^2] = 1/3. An epoch is one step.
+"""
+
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pyarrow as pa
+import torch
+from torch import Tensor
+
+from gradflow.instruments import trace
+from gradflow.kit.network import Network
+from gradflow.params import catalogue
+from gradflow.training.record import Record
+
+if TYPE_CHECKING:
+    from gradflow.training.step import Step
+
+# What the numbers of a seed are drawn for. NumPy draws them and PyTorch the weights: two streams that share nothing.
+_BATCHES, _PROBE = 0, 1
+
+
+class Identity:
+    """Fresh batches, the same for all networks.
+
+    Args:
+        width: Units of inputs and outputs.
+        steps: How many are taken.
+        batch_size: Inputs of each.
+        seed: Of the inputs.
+        probe_at: Numbers of steps after which to measure, beside before the first and after the last.
+        instruments: Names of the instruments to measure with, on one batch that is never trained on.
+        where: The device to use.
+    """
+
+    steps = 1
+
+    def __init__(
+        self,
+        *,
+        width: int,
+        steps: int,
+        batch_size: int,
+        seed: int,
+        probe_at: Sequence[int],
+        instruments: Sequence[str],
+        where: torch.device,
+    ) -> None:
+        self.epochs, self._shape, self._seed, self._where = steps, (batch_size, width), seed, where
+        self._probed, self._instruments = {*probe_at}, instruments
+        self._probe = self._uniform(_PROBE, 0)
+
+    def batches(self, first: int) -> Iterator[Sequence[Tensor]]:
+        """One batch (batch, width) an epoch."""
+        for epoch in range(first, self.epochs + 1):
+            yield [self._uniform(_BATCHES, epoch - 1)]
+
+    def pick(self, batch: Tensor) -> tuple[Tensor, Tensor]:
+        """A batch is to be given back."""
+        return batch, batch
+
+    def losses(self, outputs: Tensor, targets: Tensor) -> Tensor:
+        """Squared error, mean over batch and units: (seeds, batch, width), (batch, width) -> (seeds,)."""
+        return (outputs - targets).square().mean((1, 2))
+
+    def measure(self, network: Network) -> Tensor:
+        """Nothing beside the train loss."""
+        return torch.empty(len(next(network.parameters())), 0, dtype=torch.float64, device=self._where)
+
+    def probed(self, epoch: int) -> bool:
+        """After the steps that were asked for."""
+        return epoch in self._probed
+
+    def probe(self, step: "Step") -> tuple[Tensor, Tensor]:
+        """What the instruments find on the probe's batch, and that a seed may go on whatever it is."""
+        seeds = len(step.alive)
+        losses = lambda y: self.losses(y, self._probe)  # noqa: E731
+        traced = trace.record(step.network.blocks, self._probe.expand(seeds, -1, -1), losses)
+        measured = trace.measured(traced, self._instruments)
+        return measured, torch.ones_like(step.alive)
+
+    def at_the_end(self, network: Network) -> Tensor:
+        """The loss of each seed after the last step, on a batch more: (seeds,)."""
+        x = self._uniform(_BATCHES, self.epochs)
+        with torch.no_grad():
+            return self.losses(network(x.expand(len(next(network.parameters())), -1, -1)), x)
+
+    def _uniform(self, purpose: int, after: int) -> Tensor:
+        """The batch (batch, width) that comes after so many."""
+        random = np.random.default_rng((self._seed, purpose))
+        random.bit_generator.advance(after * self._shape[0] * self._shape[1])  # type: ignore[attr-defined]  # PCG64 has it
+        return torch.from_numpy(random.uniform(-1, 1, self._shape).astype(np.float32)).to(self._where)
+
+
+def tables(record: Record, last: Tensor, instruments: Sequence[str]) -> tuple[pa.Table, pa.Table]:
+    """What was recorded, up to where a seed's loss stops being finite.
+
+    Args:
+        record: Of the training.
+        last: (seeds,), the loss of each seed after the last step.
+        instruments: What the probe measured with.
+
+    Returns:
+        Columns seed, step, loss (before the step after that one); and seed, step, layer (from 1) and those of the
+        instruments, with a gap for what does not exist.
+    """
+    losses = torch.cat([record.history[:, :, 0], last.double().unsqueeze(0)]).cpu().numpy()
+    finite = np.logical_and.accumulate(np.isfinite(losses), axis=0)
+    seed, step = np.nonzero(finite.T)
+    history = pa.table(
+        {"seed": seed.astype(np.int32), "step": step.astype(np.int32), "loss": losses[step, seed]},
+    )
+    steps = np.array(sorted(record.probes), dtype=np.int32)
+    probes = np.stack([record.probes[step].cpu().numpy() for step in steps.tolist()])
+    probes[~np.isfinite(probes)] = np.nan
+    seed, index = np.nonzero(finite[steps].T)
+    depth = probes.shape[2]
+    columns = {
+        "seed": np.repeat(seed.astype(np.int32), depth),
+        "step": np.repeat(steps[index], depth),
+        "layer": np.tile(np.arange(1, depth + 1, dtype=np.int32), len(seed)),
+    }
+    names = [column for name in instruments for column in catalogue.instruments()[name]]
+    values = probes[index, seed]
+    measured = {name: pa.array(values[:, :, i].ravel(), from_pandas=True) for i, name in enumerate(names)}
+    return history, pa.table(columns | measured)

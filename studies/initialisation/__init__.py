@@ -1,0 +1,1 @@
+"""Networks before any training, beside what theory says of them."""

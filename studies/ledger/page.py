@@ -1,0 +1,78 @@
+"""report: all results on one page that carries whatever it needs."""
+
+from pathlib import Path
+
+import click
+
+from gradflow.analysis import gradients
+from gradflow.data import dataset
+from gradflow.drawing import setting
+from gradflow.files import documents
+from gradflow.files.writing import write_text
+from gradflow.guards.errors import RunError
+from gradflow.ledger.evaluated import Evaluated
+from gradflow.params import yaml12
+from gradflow.params.loading import load
+from gradflow.recipe import Recipe
+from gradflow.report import page
+from gradflow.tables.artefacts import read_table
+from gradflow.tables.columns import by_variant
+from studies.identity import published, summary
+from studies.identity.figures import setting as identity_setting
+from studies.identity.params import Params as Identity
+
+
+@click.command()
+@click.argument("settings", type=click.Path(path_type=Path))
+@click.argument("source", type=click.Path(path_type=Path))
+@click.argument("results", type=click.Path(path_type=Path))
+@click.argument("study_settings", type=click.Path(path_type=Path))
+@click.argument("study", type=click.Path(path_type=Path))
+@click.argument("ledger", type=click.Path(path_type=Path))
+@click.argument("written", type=click.Path(path_type=Path))
+def main(
+    settings: Path, source: Path, results: Path, study_settings: Path, study: Path, ledger: Path, written: Path
+) -> None:
+    """Write the page WRITTEN.
+
+    SETTINGS is the params.yaml of the run whose tables are in RESULTS, SOURCE (JSON) describes its data;
+    STUDY_SETTINGS and STUDY are those of the distant identity. LEDGER holds the evaluated claims (JSON).
+    """
+    for path in (*(study / name for name in ("history.csv", "probe.csv", "metrics.json")), ledger):
+        if not path.exists():
+            raise RunError(f"{path}: missing; run `make studies`, which makes all that the page shows")
+    html = page.render(
+        _run(settings, source, results), _identity(study_settings, study), documents.read(ledger, list[Evaluated])
+    )
+    write_text(written, html)
+
+
+def _run(settings: Path, source: Path, results: Path) -> page.Run:
+    config = load(Recipe, settings)
+    metrics = documents.read_by_variant(results / "metrics.json", gradients.Summary, config.variants)
+    names = ("gradient_norms", "probe", "history")
+    norms, probes, history = (
+        read_table(results / f"{name}.csv", holds) for name, holds in zip(names, gradients.tables(config), strict=True)
+    )
+    experiment = setting.of_recipe(config, metrics, documents.read(source, dataset.Source))
+    return page.Run(experiment, yaml12.read(settings), metrics, gradients.by_layer(norms), probes, history)
+
+
+def _identity(settings: Path, study: Path) -> page.Identity:
+    config = load(Identity, settings)
+    metrics = documents.read_by_variant(study / "metrics.json", summary.Summary, config.variants)
+    history, probe = summary.tables(config)
+    return page.Identity(
+        identity_setting.experiment(config, metrics),
+        yaml12.read(settings),
+        metrics,
+        read_table(study / "probe.csv", by_variant(probe, config.variants)),
+        read_table(study / "history.csv", by_variant(history, config.variants)),
+        published.compared(metrics, config.depth),
+        published.definitions(metrics),
+        published.widest(metrics),
+    )
+
+
+if __name__ == "__main__":
+    main()
