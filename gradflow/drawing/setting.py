@@ -7,7 +7,6 @@ from gradflow.drawing import style
 from gradflow.drawing.experiment import Experiment
 from gradflow.recipe import Recipe
 
-
 _INITS = {
     "default": "PyTorch's default initialisation",
     "he": "He initialisation",

@@ -4,6 +4,7 @@ import os
 from importlib.metadata import version
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING
 
 import mlflow.pytorch
 import numpy as np
@@ -13,15 +14,17 @@ from mlflow.models import Model, ModelSignature
 from mlflow.types import Schema, TensorSpec
 
 from gradflow.data.dataset import Points
-from gradflow.kit.network import Network
 from gradflow.tracking.result import Variant
+
+if TYPE_CHECKING:
+    from gradflow.kit.network import Network
 
 # Without names: MLflow turns a named input into a dict, which its PyTorch models then refuse.
 _ROWS = Schema([TensorSpec(np.dtype("float32"), (-1, 2))])
 SIGNATURE = ModelSignature(inputs=_ROWS, outputs=_ROWS)  # points to logits
 
 
-def log(client: MlflowClient, experiment: str, run: str, variant: Variant, network: Network, example: Points) -> str:
+def log(client: MlflowClient, experiment: str, run: str, variant: Variant, network: "Network", example: Points) -> str:
     """Log the best seed of a variant as a model of a run.
 
     The steps of ``mlflow.pytorch.log_model`` one by one: that function reads all metrics of the run
