@@ -30,7 +30,8 @@ reproduce: setup ## Run the pipeline: figures, checkpoints, tables, metrics
 .PHONY: studies
 studies: setup ## Run the pipeline and all studies: reports/
 	@python -m pipelines.torn
-	dvc repro --all-pipelines
+	dvc repro
+	cd studies && dvc repro --all-pipelines
 
 .PHONY: ui
 ui: setup ## Show what was tracked, in MLflow's pages (PORT=5000)

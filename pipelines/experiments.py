@@ -113,18 +113,18 @@ def _state(folder: Path) -> str:
     Outputs that lie in git, and dvc.lock, do not count: they follow from the rest.
     """
     plan = dag.read(folder)
-    outputs = [f":(exclude,top){path}" for path in (*plan.outputs_in_git, "**/dvc.lock", "dvc.lock")]
+    outputs = [f":(exclude){path}" for path in plan.outputs_in_git] + [":(exclude,top)**/dvc.lock"]
     commands = (
         ["git", "rev-parse", "HEAD"],
-        ["git", "rev-parse", "--show-prefix"],
         ["git", "diff", "--no-ext-diff", "--binary", "HEAD", "--", ":(top)", *outputs],
     )
     texts = []
     for command in commands:
-        done = subprocess.run(command, cwd=folder, capture_output=True, check=False)  # noqa: S603  # no shell
+        done = subprocess.run(command, cwd=plan.root, capture_output=True, check=False)  # noqa: S603  # no shell
         if done.returncode:
             raise InputError(str(folder), f"git: {done.stderr.decode().strip()}")
         texts.append(done.stdout)
+    texts.append(folder.resolve().relative_to(plan.root.resolve()).as_posix().encode())
     return hashlib.sha256(b"\0".join(texts)).hexdigest()
 
 

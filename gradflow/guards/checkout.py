@@ -3,14 +3,28 @@
 import os
 from pathlib import Path
 
+STUDIES = "studies"  # where a second DVC project lies, inside that of the root
+
 
 def root() -> Path:
-    """The folder with ``.dvc``: of the main checkout when DVC runs this, else the nearest one upwards."""
-    if named := os.environ.get("DVC_ROOT"):
-        return Path(named).resolve()
-    return nearest(Path.cwd()) or Path.cwd()
+    """The top folder: of the main checkout when DVC runs this, else of the one that this runs in."""
+    folder = Path(os.environ.get("DVC_ROOT") or Path.cwd()).resolve()
+    return around(folder) or folder
 
 
-def nearest(folder: Path) -> Path | None:
-    """The innermost checkout that a folder is or lies in."""
-    return next((each for each in (folder, *folder.parents) if (each / ".dvc").is_dir()), None)
+def around(folder: Path) -> Path | None:
+    """The top folder of the checkout that a folder is or lies in: DVC's outermost project in git's."""
+    found = []
+    for each in (folder, *folder.parents):
+        if (each / ".dvc").is_dir():
+            found.append(each)
+        if (each / ".git").exists():
+            break
+    else:  # nothing says where the checkout ends: a stray .dvc further up is none of it
+        found = found[: 1 + (bool(found) and found[0].name == STUDIES)]
+    return found[-1] if found else None
+
+
+def projects(root: Path) -> list[Path]:
+    """The DVC projects of a checkout: its root, and the studies."""
+    return [each for each in (root, root / STUDIES) if (each / ".dvc").is_dir()]

@@ -12,7 +12,7 @@ import yaml
 from gradflow.guards import checkout
 from gradflow.guards.errors import RunError
 
-_LOCKS = ("dvc.lock", "*/dvc.lock", "studies/*/dvc.lock")  # seen from the folder with .dvc
+_LOCKS = ("dvc.lock", "studies/*/dvc.lock")  # seen from the top of the checkout
 _SETTLED_SECONDS = 3  # DVC writes a lock file in place: a younger one may be half of what it is going to be
 _LOADER: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 _md5 = partial(hashlib.md5, usedforsecurity=False)
@@ -62,9 +62,9 @@ def unusable(path: Path, why: Exception | str) -> RunError:
 
 
 def _locks(path: Path) -> list[Path]:
-    """The lock files that may name a file: those of the innermost checkout around it."""
+    """The lock files that may name a file: those of the checkout around it."""
     file = Path(os.path.abspath(path))  # noqa: PTH100  # links stay: DVC may have put one into its cache
-    root = checkout.nearest(file.parent)
+    root = checkout.around(file.parent)
     if root is None:  # results that were taken out of a checkout, with their lock file
         return [lock for folder in file.parents if (lock := folder / "dvc.lock").is_file()]
     return [lock for pattern in _LOCKS for lock in root.glob(pattern)]

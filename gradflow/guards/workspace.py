@@ -30,10 +30,12 @@ def hold() -> None:
 
     Nothing happens outside a DVC repository, or where the lock cannot be written.
     """
-    root = checkout.nearest(Path.cwd())
-    if root is None:
-        return
-    folder = root / ".dvc" / "tmp" / "exps"
+    root = checkout.around(Path.cwd())
+    for project in checkout.projects(root) if root else ():
+        _hold(project / ".dvc" / "tmp" / "exps")
+
+
+def _hold(folder: Path) -> None:
     with suppress(OSError):  # on a full disk DVC cannot put anything aside either
         folder.mkdir(parents=True, exist_ok=True)
         for pause in itertools.count():
@@ -48,10 +50,11 @@ def hold() -> None:
 
 def mend(root: Path) -> None:
     """Empty DVC's own lock of files where it was killed while it wrote that: it would refuse every further command."""
-    folder = root / ".dvc" / "tmp"
-    if folder.exists():  # not in a fresh clone
-        with _edited(folder):
-            pass
+    for project in checkout.projects(root):
+        folder = project / ".dvc" / "tmp"
+        if folder.exists():  # not in a fresh clone
+            with _edited(folder):
+                pass
 
 
 def _entered(folder: Path) -> dict[str, Any] | None:

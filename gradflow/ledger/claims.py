@@ -1,4 +1,4 @@
-"""What may stand in ledger/claims.yaml: every key, its type and its rule."""
+"""What may stand in studies/ledger/claims.yaml: every key, its type and its rule."""
 
 from pathlib import Path
 from typing import Annotated, Literal
@@ -87,7 +87,7 @@ class Claim(sections.Section):
         predicted: What the source, or theory, expects to be measured.
         measure: What is measured.
         test: When the claim holds.
-        figure: A picture of it, seen from reports/.
+        figure: A picture of it, seen from the root of the checkout.
         note: What a reader should know besides.
     """
 
@@ -108,7 +108,7 @@ class Chapter(sections.Section):
 
 
 class Ledger(sections.Parameters):
-    """The whole of ledger/claims.yaml: what the sources are, and the claims by chapter."""
+    """The whole of studies/ledger/claims.yaml: what the sources are, and the claims by chapter."""
 
     sources: dict[Text, Text]
     chapters: Annotated[dict[Word, Chapter], Field(min_length=1)]

@@ -39,9 +39,9 @@ class Measured:
     trained: int | None = None
 
 
-def file_of(study: str, reports: Path) -> Path:
-    """The metrics file of a study."""
-    return (reports if study == "root" else reports / study) / "metrics.json"
+def folder_of(study: str, root: Path) -> Path:
+    """Where the params.yaml of a study lies, and its ``reports/``; ``root``: the recipe of the root."""
+    return root if study == "root" else root / "studies" / study
 
 
 def metrics(file: Path) -> Any:
@@ -49,18 +49,18 @@ def metrics(file: Path) -> Any:
     return documents.read(file, Metrics)
 
 
-def read(claim: Claim, reports: Path, metrics: Callable[[Path], Any] = metrics) -> list[Measured]:
+def read(claim: Claim, root: Path, metrics: Callable[[Path], Any] = metrics) -> list[Measured]:
     """The numbers that a claim is about, in the order of its metrics.
 
     Args:
         claim: The claim.
-        reports: The folder of all reports.
+        root: The folder of the recipe, with ``studies/``.
         metrics: Reads a metrics file; many claims share one.
 
     Raises:
         RunError: The metrics file or a number is missing; names file and key.
     """
-    file = file_of(claim.measure.study, reports)
+    file = folder_of(claim.measure.study, root) / "reports" / "metrics.json"
     document = metrics(file)
     found = []
     for name, path in claim.measure.paths().items():

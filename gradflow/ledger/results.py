@@ -1,5 +1,6 @@
 """All claims with their numbers and verdicts, as JSON holds them and as a page in Markdown."""
 
+import os
 import re
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
@@ -19,7 +20,7 @@ def evaluate(ledger: Ledger, root: Path) -> list[dict[str, Any]]:
 
     Args:
         ledger: The claims.
-        root: The folder of params.yaml, of studies/ with theirs, and of reports/ with metrics files and figures.
+        root: The folder of the recipe and of studies/, each with a params.yaml, metrics and figures.
 
     Raises:
         RunError: A metrics file, a number or a figure is missing; names file and key.
@@ -35,11 +36,10 @@ def evaluate(ledger: Ledger, root: Path) -> list[dict[str, Any]]:
 def _evaluate(
     key: str, claim: Claim, chapter: Chapter, ledger: Ledger, root: Path, metrics: Callable[[Path], Any]
 ) -> dict[str, Any]:
-    reports = root / "reports"
-    if claim.figure and not (reports / claim.figure).is_file():
-        raise RunError(f"{reports / claim.figure}: no such figure, which claim {key} shows; run `dvc repro` to draw it")
+    if claim.figure and not (root / claim.figure).is_file():
+        raise RunError(f"{root / claim.figure}: no such figure, which claim {key} shows; run `dvc repro` to draw it")
     try:
-        numbers = measured.read(claim, reports, metrics)
+        numbers = measured.read(claim, root, metrics)
         definition = _with_parameters(claim.measure, root)
     except RunError as error:
         raise RunError(f"{error.message} (claim {key})") from None
@@ -76,14 +76,14 @@ def _evaluate(
         ],
         "kind": verdict.kind,
         "verdict": str(verdict),
-        "figure": claim.figure,
+        "figure": claim.figure and Path(os.path.relpath(claim.figure, "reports")).as_posix(),
         "note": claim.note,
     }
 
 
 def _with_parameters(measure: Measure, root: Path) -> str:
     """The definition with the values that its study has run with for ``{train.epochs}`` and its like."""
-    file = root / ("params.yaml" if measure.study == "root" else f"studies/{measure.study}/params.yaml")
+    file = measured.folder_of(measure.study, root) / "params.yaml"
 
     def value(key: re.Match[str]) -> str:
         found: Any = yaml12.read(file)
@@ -105,8 +105,8 @@ def markdown(results: Sequence[dict[str, Any]]) -> str:
     lines = [
         "# Claims",
         "",
-        f"{len(results)} claims: {counts}. Each verdict follows from the numbers alone: `ledger/claims.yaml` says what"
-        " is measured and when a claim holds, `claims.json` has every number.",
+        f"{len(results)} claims: {counts}. Each verdict follows from the numbers alone: `studies/ledger/claims.yaml` says"
+        " what is measured and when a claim holds, `claims.json` has every number.",
     ]
     for title in dict.fromkeys(result["chapter"] for result in results):
         chapter = [result for result in results if result["chapter"] == title]

@@ -1,0 +1,70 @@
+"""study: a study of the same networks, whose dvc.yaml is made from that of the recipe.
+
+``python -m pipelines.study NAME`` makes ``studies/NAME/`` with the recipe's stages and parameters; where the folder is
+there, its dvc.yaml is made anew. Stages and code are the root's, results stay in the folder.
+"""
+
+import io
+import re
+import shutil
+
+import click
+from ruamel.yaml import YAML
+
+from gradflow.files.writing import write_text
+from gradflow.guards import checkout
+from gradflow.guards.errors import InputError
+
+_UP = "../.."  # from the folder of a study to the root
+_HEADER = """\
+# The stages of the root's dvc.yaml, run here with the parameters beside this file.
+# Made by `python -m pipelines.study {name}`, which makes it anew: what is written here by hand is lost.
+"""
+_ELSEWHERE = ("stages/", "gradflow/", "data/own")  # what a study takes from the root
+
+
+def derived(recipe: str, name: str) -> str:
+    """The dvc.yaml of a study.
+
+    Args:
+        recipe: The text of the root's dvc.yaml.
+        name: Of the study.
+    """
+    yaml = YAML()
+    yaml.width = 10_000  # commands stay as they are
+    yaml.indent(mapping=2, sequence=4, offset=2)
+    document = yaml.load(recipe)
+    document.pop("artifacts", None)
+    stages = document["stages"]
+    stages.pop("track")
+    for stage in stages.values():
+        own = stage.get("do", stage)
+        own["cmd"] = type(own["cmd"])(f"PYTHONPATH={_UP} {own['cmd']}")
+        own["deps"][:] = [f"{_UP}/{path}" if path.startswith(_ELSEWHERE) else path for path in own["deps"]]
+    for plot in document["plots"]:
+        for values in plot.values() if isinstance(plot, dict) else ():
+            values["template"] = f"{_UP}/.dvc/plots/{values['template']}.json"
+    text = io.StringIO()
+    yaml.dump(document, text)
+    return _HEADER.format(name=name) + re.sub(r"\A(#.*\n)+", "", text.getvalue())
+
+
+@click.command()
+@click.argument("name")
+def main(name: str) -> None:
+    """Make the study NAME, or its dvc.yaml anew."""
+    if not re.fullmatch(r"[a-z][a-z0-9_]*", name):
+        raise InputError("NAME", f"must be a lower-case letter followed by letters, digits or _, got {name!r}")
+    root = checkout.root()
+    folder = root / "studies" / name
+    if (folder / "params.py").exists():
+        raise InputError("NAME", f"must be a study of the recipe's networks, {name} has parameters of its own")
+    folder.mkdir(exist_ok=True)
+    if not (folder / "params.yaml").exists():
+        shutil.copyfile(root / "params.yaml", folder / "params.yaml")
+        click.echo(f"{folder / 'params.yaml'}: change what the study is about, then run `dvc repro` in its folder")
+    write_text(folder / "dvc.yaml", derived((root / "dvc.yaml").read_text(encoding="utf-8"), name))
+
+
+if __name__ == "__main__":
+    main()
