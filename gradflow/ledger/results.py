@@ -105,8 +105,8 @@ def markdown(results: Sequence[dict[str, Any]]) -> str:
     lines = [
         "# Claims",
         "",
-        f"{len(results)} claims: {counts}. Each verdict follows from the numbers alone: `studies/ledger/claims.yaml` says"
-        " what is measured and when a claim holds, `claims.json` has every number.",
+        f"{len(results)} claims: {counts}. Each verdict follows from the numbers alone:"
+        " `studies/ledger/claims.yaml` says what is measured and when a claim holds, `claims.json` has every number.",
     ]
     for title in dict.fromkeys(result["chapter"] for result in results):
         chapter = [result for result in results if result["chapter"] == title]
