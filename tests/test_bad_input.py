@@ -67,7 +67,6 @@ VALUES = [
     ("train.lr", -1, "must be > 0, got -1"),
     ("train.lr", float("nan"), "must be a finite number, got nan"),
     ("train.lr", float("inf"), "must be a finite number, got inf"),
-    ("train.lr", "1e-3", "must be a number, got '1e-3': write 0.001"),
     ("train.lr", "fast", "must be a number, got 'fast'"),
     ("train.momentum", 1, "must be < 1, got 1"),
     ("train.momentum", -0.5, "must be >= 0, got -0.5"),
@@ -90,7 +89,6 @@ VALUES = [
     ("analysis.vanished_below", 0, "must be > 0, got 0"),
     ("plot.dpi", 5, "must be >= 50, got 5"),
     ("train.lr", 1e300, "must be <= 10000, got 1e+300"),
-    ("train.lr", "1.5e-16", "must be a number, got '1.5e-16': write 0.00000000000000015"),
     ("data.noise", 1e200, "must be <= 1000, got 1e+200"),
     ("data.path", "a" * 1001, "must be no longer than 1000 characters, got 'aaaaaaaaaaaa...aaaaaaaaaaaaa'"),
     ("variants", {}, "must not be empty, got {}"),
@@ -194,14 +192,20 @@ def test_a_missing_key_is_refused_and_a_misspelt_one_is_named(folder):
 @pytest.mark.parametrize(
     ("text", "line"),
     [
-        ("depth: [4\n", "params.yaml, line 2: is not readable YAML: expected ',' or ']', but got '<stream end>'"),
-        ("depth: 4\ndepth: 5\n", "params.yaml, line 2: is not readable YAML: 'depth' stands twice"),
-        ("train:\n  lr: 1\n  lr: 2\n", "params.yaml, line 3: is not readable YAML: 'lr' stands twice"),
+        ("depth: [4\n", "params.yaml, line 2: is not readable YAML: did not find expected ',' or ']'"),
+        (
+            "depth: 4\ndepth: 5\n",
+            'params.yaml, line 2: is not readable YAML: found duplicate key "depth" with value "5"',
+        ),
+        (
+            "train:\n  lr: 1\n  lr: 2\n",
+            'params.yaml, line 3: is not readable YAML: found duplicate key "lr" with value "2"',
+        ),
         ("- depth\n", "params.yaml: must hold keys and values, got ['depth']"),
         ("", "params.yaml: must hold keys and values, got None"),
         (
             "!!python/name:os.system x",
-            "params.yaml, line 1: is not readable YAML: '!!python/name:os.system' may not stand here",
+            "params.yaml, line 1: is not readable YAML: could not determine a constructor for the tag",
         ),
     ],
 )
@@ -228,8 +232,19 @@ def test_a_message_of_any_length_is_soon_one_line_that_can_be_read():
     assert len(said) < 5_010 and said.startswith("a.yaml: ") and said.endswith(" is wrong")
 
 
-@pytest.mark.parametrize(("text", "number"), [("1e-05", 1e-05), ("1e-10", 1e-10), ("0.00001", 1e-05), ("5", 5.0)])
-def test_numbers_are_read_as_dvc_writes_them(folder, text, number):
+@pytest.mark.parametrize(
+    ("text", "number"),
+    [
+        ("1e-05", 1e-05),
+        ("1e-10", 1e-10),
+        ("0.00001", 1e-05),
+        ("5", 5.0),
+        ("1e-3", 0.001),
+        ("1e3", 1000.0),
+        ("020", 20.0),
+    ],
+)
+def test_numbers_are_read_as_dvc_writes_and_reads_them(folder, text, number):
     lines = Path("params.yaml").read_text(encoding="utf-8").splitlines()
     kept = [f"  vanished_below: {text}" if "vanished_below:" in line else line for line in lines]
     write("params.yaml", "\n".join(kept))
@@ -347,13 +362,13 @@ def write(path, held):
 
 
 def test_the_commands_themselves_end_with_2_and_one_line(project):
-    project.change({"train.lr": "1e-3"})
+    project.change({"train.lr": "fast"})
     before = content(project.root, OUTPUTS)
 
     for stage, arguments in ARGUMENTS.items():
         done = project.run("python", "-m", f"stages.{stage}", *arguments, code=2)
         line = the_line(done.returncode, done.stderr)
-        assert line == "params.yaml: train.lr: must be a number, got '1e-3': write 0.001"
+        assert line == "params.yaml: train.lr: must be a number, got 'fast'"
         assert done.stdout == ""
 
     assert content(project.root, OUTPUTS) == before
@@ -434,17 +449,33 @@ def test_an_experiment_with_an_unknown_key_fails_and_leaves_nothing(project):
 @pytest.mark.parametrize(
     ("written", "rule"),
     [
-        ("depth: 020", "depth: must be a whole number, got '020'"),  # 16 to YAML 1.1, 20 to DVC
         ("depth: 1:30", "depth: must be a whole number, got '1:30'"),  # 90 to YAML 1.1
         ("depth: on", "depth: must be a whole number, got 'on'"),  # true to YAML 1.1
-        ("depth: 1_0", "depth: must be a whole number, got '1_0'"),
+        ("depth: 3.", "depth: must be a whole number, got 3.0"),
+        ("depth: 12e4567", "depth: must be a whole number, got inf"),
+        ("depth: 2026-01-31", "depth: must be a whole number, got datetime.date(2026, 1, 31)"),
     ],
 )
-def test_what_readers_of_yaml_disagree_on_is_refused(folder, written, rule):
+def test_what_is_no_whole_number_to_dvc_is_refused(folder, written, rule):
     text = Path("params.yaml").read_text(encoding="utf-8")
     Path("params.yaml").write_text(text.replace("depth: 3", written), encoding="utf-8")
 
     assert refusal("check", "data/checked") == f"params.yaml: {rule}"
+
+
+@pytest.mark.parametrize(
+    ("written", "shown"),
+    [("12e4567", "inf"), ("020", "20"), ("2026-01-31", "datetime.date(2026, 1, 31)"), ("true", "True"), (".5", "0.5")],
+)
+def test_a_text_that_is_none_to_dvc_wants_quotes(folder, written, shown):
+    text = Path("params.yaml").read_text(encoding="utf-8")
+    assert "revision: null" in text
+
+    write("params.yaml", text.replace("revision: null", f"revision: {written}"))
+    line = f"params.yaml: data.revision: must be text: put it into quotes, got {shown}"
+    assert refusal("check", "data/checked") == line
+    write("params.yaml", text.replace("revision: null", f"revision: '{written}'"))
+    assert params.load().data.revision == written
 
 
 def test_networks_too_large_for_any_memory_are_refused(folder):

@@ -20,7 +20,7 @@ from gradflow import checkpoints, recipe
 from gradflow.data import sources
 from gradflow.files import documents, parquet
 from gradflow.guards import errors
-from gradflow.params import yaml12
+from gradflow.params import reading
 from gradflow.training import unfinished
 
 ROOT = Path(__file__).parents[1]
@@ -88,7 +88,7 @@ class Trap:
         ("a.safetensors", checkpoints.read),
         ("a.parquet", parquet.read),
         ("a.json", lambda path: documents.read(path, dict)),
-        ("a.yaml", yaml12.read),
+        ("a.yaml", reading.read),
         ("a.csv", lambda path: sources.file(recipe.Data.model_construct(path=str(path)))),
     ],
 )

@@ -12,7 +12,7 @@ from gradflow.guards.errors import RunError
 from gradflow.ledger import measured
 from gradflow.ledger.claims import Chapter, Claim, Ledger, Measure
 from gradflow.ledger.verdict import FAILS, HOLDS, PARTLY, judge
-from gradflow.params import yaml12
+from gradflow.params import reading
 
 
 def evaluate(ledger: Ledger, root: Path) -> list[dict[str, Any]]:
@@ -86,7 +86,7 @@ def _with_parameters(measure: Measure, root: Path) -> str:
     file = measured.folder_of(measure.study, root) / "params.yaml"
 
     def value(key: re.Match[str]) -> str:
-        found: Any = yaml12.read(file)
+        found: Any = reading.read(file)
         for part in key[1].split("."):
             if not isinstance(found, dict) or part not in found:
                 raise RunError(f"{file}: {key[1]}: is missing, which a definition names")

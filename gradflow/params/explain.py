@@ -1,9 +1,7 @@
 """The one line that is said of a broken rule, from pydantic's report: file, key, rule and value."""
 
 import difflib
-import math
 from collections.abc import Mapping
-from decimal import Decimal
 from pathlib import Path
 from typing import Any, get_args
 
@@ -73,7 +71,7 @@ def _explained(path: Path, error: ErrorDetails, document: Mapping[Any, Any], mod
         return InputError(f"{path}: {_dotted(location)}", "is missing")
     else:
         rule = _RULES.get(kind, error["msg"]).format(**context)
-    return InputError(f"{path}: {_dotted(location)}", f"{rule}, got {shown(value)}{_written_out(kind, value)}")
+    return InputError(f"{path}: {_dotted(location)}", f"{rule}, got {shown(value)}")
 
 
 def _nearest(key: str, known: list[str], model: type[BaseModel]) -> str | None:
@@ -101,15 +99,6 @@ def _models(annotation: Any) -> list[type[BaseModel]]:
     if isinstance(annotation, type) and issubclass(annotation, BaseModel):
         return [annotation]
     return [model for part in get_args(annotation) for model in _models(part)]
-
-
-def _written_out(kind: str, value: object) -> str:
-    """YAML 1.1 reads 1e-3 as text: say how to write the number."""
-    try:
-        number = float(value) if kind == "float_type" and isinstance(value, str) else math.nan
-    except ValueError:
-        number = math.nan
-    return f": write {Decimal(repr(number)):f}" if math.isfinite(number) else ""
 
 
 def _dotted(location: list[int | str]) -> str:

@@ -5,7 +5,7 @@ from typing import TypeVar
 
 from pydantic import ValidationError
 
-from gradflow.params import explain, yaml12
+from gradflow.params import explain, reading
 from gradflow.params.sections import Parameters
 
 Model = TypeVar("Model", bound=Parameters)
@@ -21,7 +21,7 @@ def load(model: type[Model], path: Path = Path("params.yaml")) -> Model:
     Raises:
         InputError: The file is missing, is no YAML, or breaks a rule; names file, key, rule and value.
     """
-    document = yaml12.read(path)
+    document = reading.read(path)
     try:
         params = model.model_validate(document)
     except ValidationError as errors:

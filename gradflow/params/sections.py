@@ -4,6 +4,7 @@ import operator
 import re
 from collections import Counter
 from collections.abc import Collection
+from datetime import date
 from functools import reduce
 from typing import Annotated, Any, Literal
 
@@ -11,7 +12,7 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Fie
 from pydantic_core import PydanticCustomError
 
 from gradflow.guards.errors import InputError
-from gradflow.params import catalogue, yaml12
+from gradflow.params import catalogue
 
 # The name of a variant becomes a file name, a DVC stage name and a word in figures.
 VARIANT_NAME = r"[A-Za-z][A-Za-z0-9_-]{0,39}"
@@ -26,8 +27,8 @@ MOST_NUMBERS = 10**8  # of one quantity that is held for all seeds, layers and s
 
 
 def _plain(value: object) -> object:
-    """Refuse text that DVC or a terminal would take for something else."""
-    if isinstance(value, yaml12.Unclear):
+    """Refuse what is no text to DVC, and what a terminal would take for something else."""
+    if isinstance(value, int | float | date):  # 12e4567 may be a commit, 2026-01-31 the name of a branch
         raise PydanticCustomError("unclear", "must be text: put it into quotes")
     if isinstance(value, str) and re.search(r"[\x00-\x1f\x7f-\x9f]", value):
         raise PydanticCustomError("control_characters", "must not hold control characters")

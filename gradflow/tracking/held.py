@@ -16,7 +16,7 @@ from pydantic import Field
 from gradflow.files import documents
 from gradflow.files.documents import Document
 from gradflow.guards.errors import RunError, shown
-from gradflow.params import yaml12
+from gradflow.params import reading
 from gradflow.tracking import origin, result, runs
 from gradflow.tracking.store import Store, StoreError
 
@@ -126,7 +126,7 @@ def artefacts(lock: Mapping[str, Any]) -> result.Artefacts:
 
 def _read(path: Path) -> Mapping[str, Any]:
     """A dvc.lock, of which what is used here has its form."""
-    lock = yaml12.read(path, _LARGEST_LOCK, _MOST_NODES)
+    lock = reading.read(path, _LARGEST_LOCK, _MOST_NODES)
     if fault := documents.fault(lock, _Lock):
         raise RunError(f"its dvc.lock cannot be read: {fault}")
     return lock
@@ -144,7 +144,7 @@ def _fetch(root: Path, commit: str, pipeline: Path, folder: Path) -> Mapping[str
 
     if not files.exists((pipeline / "dvc.lock").as_posix()):
         return None
-    lock, written = _read(fetch("dvc.lock")), yaml12.read(fetch("params.yaml"))
+    lock, written = _read(fetch("dvc.lock")), reading.read(fetch("params.yaml"))
     if _STAGE not in lock.get("stages", {}) or not _consistent(lock, written):
         return None
     for path in (dep["path"] for dep in lock["stages"][_STAGE].get("deps", [])):

@@ -16,7 +16,7 @@ from gradflow.files import documents
 from gradflow.guards import manifest
 from gradflow.guards.errors import RunError
 from gradflow.kit import configuration
-from gradflow.params import yaml12
+from gradflow.params import reading
 from gradflow.params.loading import load
 from gradflow.recipe import Recipe
 from gradflow.tables import artefacts as tables
@@ -121,7 +121,7 @@ def read(artefacts: Artefacts) -> Result:
         InputError: params.yaml is missing, not readable, or breaks a rule.
         RunError: An artefact is missing or damaged.
     """
-    document = yaml12.read(artefacts.params)
+    document = reading.read(artefacts.params)
     try:
         return _read(artefacts, document)
     except (OSError, KeyError, ValueError, TypeError, RecursionError) as error:

@@ -11,7 +11,7 @@ from gradflow.files import documents
 from gradflow.files.writing import write_text
 from gradflow.guards.errors import RunError
 from gradflow.ledger.evaluated import Evaluated
-from gradflow.params import yaml12
+from gradflow.params import reading
 from gradflow.params.loading import load
 from gradflow.recipe import Recipe
 from gradflow.report import page
@@ -55,7 +55,7 @@ def _run(settings: Path, source: Path, results: Path) -> page.Run:
         read_table(results / f"{name}.csv", holds) for name, holds in zip(names, gradients.tables(config), strict=True)
     )
     experiment = setting.of_recipe(config, metrics, documents.read(source, dataset.Source))
-    return page.Run(experiment, yaml12.read(settings), metrics, gradients.by_layer(norms), probes, history)
+    return page.Run(experiment, reading.read(settings), metrics, gradients.by_layer(norms), probes, history)
 
 
 def _identity(settings: Path, study: Path) -> page.Identity:
@@ -64,7 +64,7 @@ def _identity(settings: Path, study: Path) -> page.Identity:
     history, probe = summary.tables(config)
     return page.Identity(
         identity_setting.experiment(config, metrics),
-        yaml12.read(settings),
+        reading.read(settings),
         metrics,
         read_table(study / "probe.csv", by_variant(probe, config.variants)),
         read_table(study / "history.csv", by_variant(history, config.variants)),

@@ -18,7 +18,7 @@ from dvc.utils.serialize import load_yaml
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from gradflow.params import yaml12
+from gradflow.params import reading
 
 # DVC's own, when its functions are called from here.
 pytestmark = pytest.mark.filterwarnings("ignore:_NoneStep.value:DeprecationWarning")
@@ -79,7 +79,7 @@ def assert_decided(said):
 
 def assert_runnable(folder):
     """DVC reads the same values and makes all stages of them."""
-    assert as_text(load_yaml(str(folder / "params.yaml"))) == as_text(yaml12.read(folder / "params.yaml"))
+    assert as_text(load_yaml(str(folder / "params.yaml"))) == as_text(reading.read(folder / "params.yaml"))
     with Repo(str(folder)) as repo:
         stages = load_file(repo, str(folder / "dvc.yaml")).stages
         build_graph([stages[name] for name in stages])
