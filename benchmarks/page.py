@@ -61,7 +61,7 @@ def promises(frames: Frames) -> Iterator[Promise]:
         seconds = frames["from_nothing"].set_index(["way", "round"])["seconds"]
         text = "from nothing to the figures, one seed: {} / scripts and drawing"
         yield Promise(text.format("`dvc repro plot`"), 1.0, seconds["dvc"] / seconds["scripts"])
-        yield Promise(text.format("the flow"), 0.7, seconds["flow"] / seconds["scripts"])
+        yield Promise(text.format("the flow"), 0.75, seconds["flow"] / seconds["scripts"])
     if "nothing_to_do" in frames:
         seconds = frames["nothing_to_do"].set_index(["way", "round"])["seconds"]
         yield Promise("`dvc repro` with nothing to do / empty pipeline", 1.5, seconds["pipeline"] / seconds["empty"])

@@ -1,9 +1,8 @@
 """leash: run a command that never outlives whoever started it.
 
 ``python leash.py COMMAND...`` starts the command in a process group of its own and ends when it ends, with its exit
-code. What comes on standard input is handed on. When standard input closes - because the other end was closed, or its
-process died in any way, kill -9 included - the whole group is ended: DVC alone would leave its shell and the training
-behind.
+code. When standard input closes - because the other end was closed, or its process died in any way, kill -9
+included - the whole group is ended: DVC alone would leave its shell and the training behind.
 
 Standard library only, so that it starts in a few hundredths of a second.
 """
@@ -14,7 +13,6 @@ import subprocess
 import sys
 import threading
 import time
-from contextlib import suppress
 
 # What DVC needs to leave its locks and temporary folders in order; Prefect's own limit for a cancelled run is 30 s.
 GRACE_SECONDS = 10.0
@@ -23,15 +21,11 @@ GRACE_SECONDS = 10.0
 def main(command: list[str]) -> int:
     """Run the command and return its exit code, as a shell would give it (128 + n for signal n)."""
     signal.signal(signal.SIGINT, signal.SIG_DFL)  # a background job inherits "ignore", and would pass it on
-    child = subprocess.Popen(command, stdin=subprocess.PIPE, start_new_session=True)  # noqa: S603  # no shell
-    assert child.stdin is not None
-    handed_on = child.stdin
+    child = subprocess.Popen(command, stdin=subprocess.DEVNULL, start_new_session=True)  # noqa: S603  # no shell
 
     def hold() -> None:
-        while received := os.read(sys.stdin.fileno(), 4096):
-            with suppress(BrokenPipeError):  # the command is at its end
-                os.write(handed_on.fileno(), received)
-        handed_on.close()
+        while os.read(sys.stdin.fileno(), 4096):
+            pass
         _end(child.pid)
 
     threading.Thread(target=hold, daemon=True).start()

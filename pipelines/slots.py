@@ -28,7 +28,8 @@ class Slots:
         gpus = [] if os.environ.get("GRADFLOW_DEVICE") == "cpu" else _gpus()
         if gpus:
             return cls([{"GRADFLOW_THREADS": threads, "CUDA_VISIBLE_DEVICES": gpu} for gpu in gpus[:jobs]])
-        return cls([{"GRADFLOW_THREADS": threads}] * (jobs or cores()))
+        cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+        return cls([{"GRADFLOW_THREADS": threads}] * (jobs or cores))
 
     @contextmanager
     def taken(self) -> Iterator[Mapping[str, str]]:
@@ -38,11 +39,6 @@ class Slots:
             yield share
         finally:
             self._free.put(share)
-
-
-def cores() -> int:
-    """How many cores this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def _gpus() -> list[str]:

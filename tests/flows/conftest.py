@@ -42,18 +42,14 @@ def alive():
 
 @pytest.fixture(scope="session")
 def processes_of_dvc():
-    """What flows have started of DVC in a project: with idle=True those that still wait to be told what to do."""
+    """What flows have started of DVC in a project."""
 
-    def reads_a_pipe(process):
-        return (process / "fd/0").readlink().name.startswith("pipe:")
-
-    def look(project, *, idle=False):
+    def look(project):
         found = []
         for process in Path("/proc").glob("[0-9]*"):
             with suppress(OSError):  # it has just ended
-                command = (process / "cmdline").read_text()
-                waits = "leash.py" not in command and reads_a_pipe(process)
-                if "standby.py" in command and (process / "cwd").samefile(project.root) and (waits or not idle):
+                command = (process / "cmdline").read_text().split("\0")
+                if "--wait-for-lock" in command and (process / "cwd").samefile(project.root):
                     found.append(int(process.name))
         return found
 
