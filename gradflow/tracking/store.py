@@ -87,7 +87,7 @@ class Store:
         if self.artifacts and found.artifact_location != location and self.database:
             raise StoreError(
                 f"{self.database}: was copied or moved, its artifacts lie in {found.artifact_location}; "
-                "delete it and run `python -m stages.track --all`"
+                "delete it and run `python -m pipelines.track_all`"
             )
         return str(found.experiment_id)
 

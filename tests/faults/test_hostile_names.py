@@ -145,7 +145,7 @@ def test_a_label_is_only_drawn(tmp_path, monkeypatch, name):
 @pytest.mark.parametrize("name", ["", " ", "\n", "a\nb", "x" * 10_000, "\u202ea", "\x1b[2J"], ids=names)
 def test_a_name_that_mlflow_cannot_show_is_refused(name, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    done = CliRunner().invoke(track.main, ["--all", f"--experiment={name}"])
+    done = CliRunner().invoke(track.main, [*"12345", f"--experiment={name}"])
 
     assert done.exit_code == 2
     assert "--experiment: must be 1 to 500 printable characters" in line(done.stderr)
@@ -207,7 +207,7 @@ def test_an_experiment_of_somebody_else_writes_nothing_outside(project, where, t
     project.run("git", "reset", "--quiet", "--hard", base)
     there = sorted(tmp_path.iterdir())
 
-    done = project.run("python", "-m", "stages.track", "--all", code=1, TMPDIR=str(temporary))
+    done = project.run("python", "-m", "pipelines.track_all", code=1, TMPDIR=str(temporary))
 
     assert f"theirs: its dvc.lock names {shown(where)}, which lies outside the pipeline" in line(done.stderr)
     assert sorted(tmp_path.iterdir()) == there and not list(temporary.iterdir())

@@ -19,7 +19,7 @@ from gradflow.guards.errors import RunError
 from gradflow.tracking import result
 
 TRACK = ("python", "-m", "stages.track", "data", "models", "logs", "reports", "data/tracked")
-ALL = ("python", "-m", "stages.track", "--all")
+ALL = ("python", "-m", "pipelines.track_all")
 VARIANTS = ("plain", "residual")
 
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")  # MLflow's own
@@ -327,7 +327,7 @@ def test_a_copied_checkout_says_that_its_database_belongs_to_another(tracked, tm
 
     lines = copy.run(*TRACK, code=1).stderr.splitlines()
 
-    assert len(lines) == 1 and "stages.track --all" in lines[0]
+    assert len(lines) == 1 and "python -m pipelines.track_all" in lines[0]
 
 
 @pytest.mark.parametrize("uri", ["not an address", "http://", "http://[::1"])

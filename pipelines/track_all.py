@@ -1,4 +1,4 @@
-"""What DVC holds: the results of all experiments and of the workspace, to fill a lost or new database from."""
+"""track_all: log what DVC holds, all experiments and the workspace, to fill a lost or new database."""
 
 import shlex
 from collections.abc import Mapping
@@ -15,10 +15,15 @@ from pydantic import Field
 
 from gradflow.files import documents
 from gradflow.files.documents import Document
+from gradflow.guards import workspace
 from gradflow.guards.errors import RunError, shown
 from gradflow.params import reading
-from gradflow.tracking import origin, result, runs
-from gradflow.tracking.store import Store, StoreError
+from gradflow.tracking import environment, experiment, origin, result
+
+environment.prepare()
+
+from gradflow.tracking import runs, store  # noqa: E402  # they import MLflow
+from gradflow.tracking.store import StoreError  # noqa: E402
 
 _STAGE = "track"
 _CODE = ("gradflow", "stages")
@@ -55,19 +60,16 @@ class Experiment(NamedTuple):
     baseline: str
 
 
-def track(where: Store, experiment: str) -> None:
-    """Track each result that DVC holds for the pipeline in the current folder, the oldest experiment first.
+@click.command()
+@experiment.option
+def main(experiment: str) -> None:
+    """Log each result that DVC holds for the pipeline in the current folder, unless it is logged.
 
-    A result counts when the stage ``track`` has run on it: nothing half-made is logged. One that cannot
-    be read does not stop the others.
-
-    Args:
-        where: The store.
-        experiment: Name of the MLflow experiment.
-
-    Raises:
-        RunError: A result could not be read, or the store cannot be used.
+    A result counts when the stage track has run on it: nothing half-made is logged. One that cannot be read does not
+    stop the others.
     """
+    workspace.hold()
+    where = store.find()
     pipeline = Path.cwd().relative_to(where.root)
     failed = []
     for one in experiments(where.root):
@@ -184,3 +186,7 @@ def _outdated(root: Path) -> bool:
 
 def _tell(name: str, done: runs.Tracked) -> None:
     click.echo(f"{name}: {'tracked' if done.now else 'already tracked'}")
+
+
+if __name__ == "__main__":
+    main()

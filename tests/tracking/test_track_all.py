@@ -10,13 +10,9 @@ from safetensors.torch import load_file
 
 from gradflow import checkpoints
 from gradflow.guards.errors import RunError
-from gradflow.tracking import environment
+from pipelines import track_all
 
-environment.prepare()
-
-from gradflow.tracking import held  # noqa: E402  # with its environment
-
-ALL = ("python", "-m", "stages.track", "--all")
+ALL = ("python", "-m", "pipelines.track_all")
 
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")  # MLflow's own
 
@@ -113,11 +109,11 @@ def test_a_lock_of_a_thousand_variants_is_read_and_a_bomb_is_not(tmp_path):
     path = tmp_path / "dvc.lock"
     text = json.dumps(lock)
     path.write_text(text, encoding="utf-8")
-    assert held._read(path) == lock
+    assert track_all._read(path) == lock
 
     path.write_text(f"a: &a {text}\n" + "b: [" + "*a, " * 10 + "]\n", encoding="utf-8")
     with pytest.raises(RunError, match="holds too much"):
-        held._read(path)
+        track_all._read(path)
 
 
 @pytest.mark.parametrize("text", ["stages: all", "stages: {track: {}}", "stages: {track: {cmd: a, deps: [{}]}}"])
@@ -126,4 +122,4 @@ def test_a_lock_of_another_form_is_one_line(tmp_path, text):
     path.write_text(text, encoding="utf-8")
 
     with pytest.raises(RunError, match=r"its dvc\.lock cannot be read: stages"):
-        held._read(path)
+        track_all._read(path)
