@@ -24,12 +24,12 @@ setup: .venv/installed ## Make .venv from requirements.lock
 
 .PHONY: reproduce
 reproduce: setup ## Run the pipeline: figures, checkpoints, tables, metrics
-	@python -m pipelines.torn
+	@python -m pipelines.mend
 	dvc repro
 
 .PHONY: studies
 studies: setup ## Run the pipeline and all studies: reports/
-	@python -m pipelines.torn
+	@python -m pipelines.mend
 	dvc repro
 	cd studies && dvc repro --all-pipelines
 

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from pipelines import torn
+from pipelines.mend import mend
 
 
 @contextmanager
@@ -34,5 +34,5 @@ def alone(root: Path, on_wait: Callable[[str], None]) -> Iterator[int]:
         file.truncate(0)
         file.write(f"{os.getpid()}\n")
         file.flush()
-        torn.mend(root, on_wait)  # nobody may be there to do so at night
+        mend(root, on_wait)  # nobody may be there to do so at night
         yield file.fileno()

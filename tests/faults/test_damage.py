@@ -282,16 +282,16 @@ def test_what_a_killed_dvc_has_half_written_is_mended(project):
         lock.write_text(torn)
         output.unlink()
         project.run("dvc", "repro", code=255)
-        said = project.run("python", "-m", "pipelines.torn").stderr
+        said = project.run("python", "-m", "pipelines.mend").stderr
         assert said.startswith("gradflow: dvc.lock was half-written, ") and said.count("\n") == 1
         assert project.lock() == before, "a run cache may be elsewhere"
         project.repro()
         assert project.lock() == before and output.exists()
-    assert project.run("python", "-m", "pipelines.torn").stderr == ""
+    assert project.run("python", "-m", "pipelines.mend").stderr == ""
 
     project.run("git", "rm", "--quiet", "--cached", "dvc.lock")
     lock.write_text(TORN[1])
-    project.run("python", "-m", "pipelines.torn")
+    project.run("python", "-m", "pipelines.mend")
     project.repro()
     assert project.lock() == before
 
@@ -306,6 +306,6 @@ def test_a_lock_with_conflicts_is_left_to_its_owner(project):
     conflicts = lock.read_text()
     assert "<<<<<<<" in conflicts
 
-    project.run("python", "-m", "pipelines.torn")
+    project.run("python", "-m", "pipelines.mend")
 
     assert lock.read_text() == conflicts

@@ -33,7 +33,7 @@ def test_a_kill_at_a_random_moment_costs_little_and_changes_nothing(number, long
 
     rwlock = project.root / ".dvc/tmp/rwlock"
     killed["torn"] = "rwlock" if rwlock.is_file() and not rwlock.read_text() else None
-    if project.run("python", "-m", "pipelines.torn").stderr:  # with the next line, what `make reproduce` does
+    if project.run("python", "-m", "pipelines.mend").stderr:  # with the next line, what `make reproduce` does
         killed["torn"] = "dvc.lock"
     again = project.run("dvc", "repro")
     assert long_run.same(project), killed

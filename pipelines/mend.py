@@ -1,4 +1,4 @@
-"""torn: what DVC was killed in the middle of writing, mended.
+"""mend: what DVC was killed in the middle of writing, mended.
 
 It writes its lock of files and each dvc.lock in place, and refuses half of one ever after. ``make reproduce`` and
 ``make studies`` do this first, and so does a flow.
