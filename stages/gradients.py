@@ -12,7 +12,6 @@ from gradflow.params.loading import load
 from gradflow.recipe import Recipe
 from gradflow.tables import artefacts
 from gradflow.tables.logs import Facts, tables
-from gradflow.training import unfinished
 
 
 @click.command()
@@ -45,7 +44,6 @@ def main(logs: Path, norms: Path, probes: Path, history: Path, metrics: Path) ->
         for variant in variants
     }
     write_json(metrics, numbers)
-    unfinished.forget()
 
 
 if __name__ == "__main__":

@@ -271,33 +271,7 @@ def test_what_nobody_came_back_for_is_deleted(tmp_path, monkeypatch):
 
     with unfinished.kept("own"):
         assert {file.stem for file in folder.iterdir()} == {"own", "small", "yesterday's", "moved"}
-    [done] = folder.glob("own.*.done")
-    unfinished.os.utime(done, (now - 20 * 86_400,) * 2)
-    with unfinished.kept("own"):
-        assert done.exists(), "its own is what it came back for"
-    unfinished.forget()
     assert {file.stem for file in folder.iterdir()} == {"small", "yesterday's", "moved"}
-
-
-def test_what_was_trained_in_the_copy_of_an_experiment_is_forgotten_there_and_found_from_everywhere(
-    tmp_path, monkeypatch
-):
-    """Its DVC may not have taken the outputs yet."""
-    monkeypatch.setenv("DVC_ROOT", str(tmp_path))
-    copy, another = tmp_path / "copy", tmp_path / "another copy"
-    for folder in (copy, another):
-        folder.mkdir()
-    monkeypatch.chdir(copy)
-    with unfinished.kept("own") as state:
-        state.save({"number": torch.arange(3)}, "the end")
-
-    monkeypatch.chdir(tmp_path)
-    unfinished.forget()
-    monkeypatch.chdir(another)
-    with unfinished.kept("own") as state:
-        assert np.array_equal(state.read()["number"], [0, 1, 2])
-    unfinished.forget()
-    assert not any((tmp_path / unfinished.FOLDER).iterdir())
 
 
 def test_a_signal_after_the_last_state_ends_the_stage_too(tmp_path, monkeypatch):
@@ -313,7 +287,7 @@ def test_a_signal_after_the_last_state_ends_the_stage_too(tmp_path, monkeypatch)
         train()
     assert (tmp_path / "output").exists()
     assert stopped.value.message == "stopped by SIGTERM: the training is done, `dvc repro` goes on from there"
-    assert [path.suffix for path in (tmp_path / unfinished.FOLDER).iterdir()] == [".done"]
+    assert [path.name for path in (tmp_path / unfinished.FOLDER).iterdir()] == ["own.npz"]
 
 
 def test_what_is_left_of_today_is_kept_however_large(tmp_path, monkeypatch):
@@ -340,9 +314,8 @@ def test_a_state_stays_when_the_work_ends_with_an_error(tmp_path, monkeypatch):
         fail()
     with unfinished.kept("own") as state:
         assert np.array_equal(state.read()["number"], [0, 1, 2])
-    assert not state.path.exists()
-    with unfinished.kept("own") as state:  # as long as it is not forgotten
-        assert np.array_equal(state.read()["number"], [0, 1, 2])
+    with unfinished.kept("own") as state:
+        assert state.read() is None, "the work was done"
 
 
 @pytest.mark.parametrize("seconds", ["-1", "1.5", "often", "86401", "٣"])

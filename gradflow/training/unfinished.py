@@ -1,9 +1,8 @@
 """Unfinished trainings: a training that is stopped or killed leaves its state, and the same work goes on from it.
 
 The state lies in ``.unfinished/`` of the checkout, beside whatever DVC keeps. Its name is a fingerprint of all that
-the result depends on, so no other work ever sees it, and experiments in copies of the checkout find it too. That of a
-training that is done stays until DVC, too, is done with it: a full disk or a kill while DVC takes the outputs into its
-cache, and deletes them before the next try, must not cost the training.
+the result depends on, so no other work ever sees it, and experiments in copies of the checkout find it too. It is
+deleted when the training has written its outputs.
 """
 
 import hashlib
@@ -16,19 +15,17 @@ from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
 import numpy as np
 from numpy.typing import NDArray
+from torch import Tensor
 
 from gradflow.files.writing import replacing
 from gradflow.guards import checkout
 from gradflow.guards.errors import InputError, RunError
 from gradflow.guards.interrupts import Interrupt, StoppedError, noticed
-
-if TYPE_CHECKING:  # who only forgets states needs no PyTorch
-    from torch import Tensor
 
 FOLDER = ".unfinished"
 _REACHED = "reached"
@@ -62,9 +59,6 @@ class Unfinished:
 
         A damaged file is set aside with a warning.
         """
-        for done in self.path.parent.glob(f"{self.path.stem}.*.done"):
-            with suppress(FileNotFoundError):  # the same work beside this one took it
-                done.replace(self.path)
         try:
             with self.path.open("rb") as file:
                 state = _read(file)
@@ -84,7 +78,7 @@ class Unfinished:
             return True
         return time.monotonic() >= self._next and (self._writing is None or self._writing.done())
 
-    def save(self, state: "Mapping[str, Tensor]", reached: str) -> None:
+    def save(self, state: Mapping[str, Tensor], reached: str) -> None:
         """Save copies of tensors; when a signal has come, end.
 
         Where they cannot be saved, e.g. on a full disk, a warning says so and the training goes on.
@@ -124,11 +118,11 @@ class Unfinished:
 
 @contextmanager
 def kept(fingerprint: str) -> Iterator[Unfinished]:
-    """The state of the training of that fingerprint; when the block ends without an error it is done.
+    """The state of the training of that fingerprint; when the block ends without an error it is deleted.
 
     Raises:
         InputError: GRADFLOW_SAVE_SECONDS has no usable value.
-        StoppedError: A signal came when there was no further state to save; everything is done.
+        StoppedError: A signal came when there was no further state to save; the last one stays.
     """
     seconds = os.environ.get("GRADFLOW_SAVE_SECONDS") or "5"
     if not (seconds.isascii() and seconds.isdigit() and int(seconds) <= 86_400):
@@ -141,16 +135,9 @@ def kept(fingerprint: str) -> Iterator[Unfinished]:
     with noticed() as interrupt:
         with ThreadPoolExecutor(1) as pool:
             yield Unfinished(path, int(seconds), interrupt, pool)
-        with suppress(FileNotFoundError):  # there was no room to save it
-            path.replace(path.with_suffix(_done_here()))
-    if interrupt.number is not None:
-        raise StoppedError(interrupt.number, "the training is done, `dvc repro` goes on from there")
-
-
-def forget() -> None:
-    """Delete the states of what was trained here and is done: for a stage that runs once DVC has the outputs."""
-    for path in (checkout.root() / FOLDER).glob(f"*{_done_here()}"):
-        path.unlink(missing_ok=True)
+        if interrupt.number is not None:
+            raise StoppedError(interrupt.number, "the training is done, `dvc repro` goes on from there")
+        path.unlink(missing_ok=True)  # there may have been no room to save it
 
 
 def fingerprint(work: Mapping[str, object], inputs: Iterable[Path]) -> str:
@@ -169,11 +156,6 @@ def fingerprint(work: Mapping[str, object], inputs: Iterable[Path]) -> str:
         "code": {name: _digest(Path(file)) for name, file in code.items()},
     }
     return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:32]
-
-
-def _done_here() -> str:
-    """The ending of what is done in this folder: DVC is done with it at another time than in an experiment's copy."""
-    return f".{hashlib.sha256(str(Path.cwd()).encode()).hexdigest()[:8]}.done"
 
 
 def _digest(path: Path) -> str:
@@ -209,7 +191,7 @@ def _prune(folder: Path, fingerprint: str) -> None:
     """Delete what nobody came back for: old states, and the oldest of too many."""
     others = []
     for other in folder.glob("*"):
-        with suppress(FileNotFoundError):  # a training beside this one has moved it
+        with suppress(FileNotFoundError):  # a training beside this one is done
             others += [(other.stat(), other)] * (not other.name.startswith(fingerprint))
     total = 0
     for facts, other in sorted(others, key=lambda pair: -pair[0].st_mtime):

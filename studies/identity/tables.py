@@ -7,7 +7,6 @@ import click
 from gradflow.files.writing import write_json
 from gradflow.params.loading import load
 from gradflow.tables import artefacts
-from gradflow.training import unfinished
 from studies.identity.params import Params
 from studies.identity.summary import summary, tables
 
@@ -37,7 +36,6 @@ def main(logs: Path, history: Path, probe: Path, metrics: Path) -> None:
         for variant in config.variants
     }
     write_json(metrics, numbers)
-    unfinished.forget()
 
 
 if __name__ == "__main__":
