@@ -475,7 +475,7 @@ def test_a_text_that_is_none_to_dvc_wants_quotes(folder, written, shown):
     line = f"params.yaml: data.revision: must be text: put it into quotes, got {shown}"
     assert refusal("check", "data/checked") == line
     write("params.yaml", text.replace("revision: null", f"revision: '{written}'"))
-    assert params.load().data.revision == written
+    assert load(Recipe).data.revision == written
 
 
 def test_networks_too_large_for_any_memory_are_refused(folder):
