@@ -62,10 +62,10 @@ def kill(running, project, into, moment):
     folder = project.root / ".unfinished"
     half = list(folder.glob("*.npz"))
     facts = {"stage": stage, "after": round(now - begun, 2), "half": len(half), "lost": None}
-    epochs = [at for at, line in running.said if line.startswith(f"{stage.removeprefix('train@')}: epoch")]
+    epochs = [(at, line) for at, line in running.said if line.startswith(f"{stage.removeprefix('train@')}: epoch")]
     trained = epochs and re.search(r"epoch (\d+)/\1\b", epochs[-1][1])
     if (half or epochs) and not trained:
-        facts["lost"] = round(now - (half[0].stat().st_mtime if half else epochs[0]), 2)
+        facts["lost"] = round(now - (half[0].stat().st_mtime if half else epochs[0][0]), 2)
         assert facts["lost"] < int(project.env["GRADFLOW_SAVE_SECONDS"]) + SLACK, facts
     return facts
 
