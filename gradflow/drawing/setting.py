@@ -1,12 +1,13 @@
 """The experiments of the pipelines as their figures show them: from parameters, metrics and the source of the data."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from gradflow.drawing import style
 from gradflow.drawing.experiment import Experiment
 from gradflow.recipe import Recipe
 
+_OPTIMISERS = {"sgd": "SGD", "adam": "Adam", "adamw": "AdamW"}
 _INITS = {
     "default": "PyTorch's default initialisation",
     "he": "He initialisation",
@@ -37,10 +38,11 @@ def _caption(config: Recipe, source: Mapping[str, Any]) -> str:
     """Setting and data of the experiment in one sentence."""
     train = config.train
     seeds, epochs = (f"{n} {word}{'s' * (n != 1)}" for n, word in ((config.seeds, "seed"), (train.epochs, "epoch")))
-    said = {name: _in_words(config.of(name)) for name in config.variants}
+    said = {name: _in_words(config.of(name), own.widths) for name, own in config.variants.items()}
     common = _in_words(config)
     own = {
-        name: ", ".join(said[name][key] for key in common if said[name][key] != common[key]) for name in config.variants
+        name: ", ".join(text for key, text in said[name].items() if text and text != common[key])
+        for name in config.variants
     }
     exceptions = "; ".join(f"{name}: {text}" for name, text in own.items() if text)
     where = {
@@ -49,20 +51,23 @@ def _caption(config: Recipe, source: Mapping[str, Any]) -> str:
         "file": style.words(str(source["path"]), 80),
     }[source["source"]]
     return (
-        f"{common['depth'].capitalize()}, width {config.width}, {seeds}, {epochs} of SGD ({common['lr']},"
-        f" {common['momentum']}, batches of {train.batch_size}, {common['clip_norm']}), {common['init']}."
+        f"{common['depth'].capitalize()}, {common['widths']}, {seeds}, {epochs} of {common['optimizer']}"
+        f" ({common['lr']}, {f'{momentum}, ' if (momentum := common['momentum']) else ''}batches of"
+        f" {train.batch_size}, {common['clip_norm']}), {common['init']}."
         f"{f' Other than that, {exceptions}.' if exceptions else ''}"
         f" Data: {where}, {source['rows']:,} rows."
     )
 
 
-def _in_words(config: Recipe) -> dict[str, str]:
-    """What a variant may have of its own, by key."""
+def _in_words(config: Recipe, widths: Sequence[int] | None = None) -> dict[str, str]:
+    """What a variant may have of its own, by key; empty where there is nothing to say."""
     train = config.train
     return {
         "depth": f"depth {config.depth}",
+        "widths": f"widths {', '.join(map(str, widths))}" if widths else f"width {config.width}",
+        "optimizer": _OPTIMISERS[train.optimizer],
         "lr": f"learning rate {train.lr:g}",
-        "momentum": f"momentum {train.momentum:g}",
+        "momentum": f"momentum {train.momentum:g}" if train.optimizer == "sgd" else "",  # the others have their own
         "clip_norm": "no clipping" if train.clip_norm is None else f"gradients clipped at norm {train.clip_norm:g}",
         "init": _INITS[train.init],
     }
