@@ -53,7 +53,8 @@ def _type(annotation: ast.expr | None) -> Any:
             return reduce(or_, (_type(left), _type(right)))
         case ast.Subscript(ast.Name("Literal"), chosen):
             words = ast.literal_eval(chosen)
-            return Literal[words]
+            if all(isinstance(word, str) for word in (words if isinstance(words, tuple) else (words,))):
+                return Literal[words]
     raise TypeError
 
 
