@@ -12,7 +12,8 @@ class Bottleneck(Block):
     Args:
         kit: Makes its layers.
         place: Where it stands.
-        reduction: How many times fewer units the inner map has, rounded down, at least one unit.
+        reduction: How many times fewer units the inner map has, rounded down to at least one unit;
+            less than 1 counts as 1.
         scale: Factor on the branch.
     """
 

@@ -9,7 +9,8 @@ from gradflow.kit.layers import Kit
 class Highway(Block):
     """``x -> T(x) * relu(W x + b) + (1 - T(x)) * x`` with the transform gate ``T(x) = sigmoid(W_T x + b_T)``.
 
-    At the start about 1 - sigmoid(b_T) of the gradient comes through a block, so through L blocks its L-th power.
+    At the start, with a gate that is nearly closed (b_T of -2 or less), about 1 - sigmoid(b_T) of the gradient comes
+    through a block, so through L blocks about its L-th power.
 
     Args:
         kit: Makes its layers.

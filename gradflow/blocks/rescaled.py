@@ -1,4 +1,4 @@
-"""The rescaled residual block: the sum of stream and branch is scaled, so its power does not grow without bound."""
+"""The rescaled residual block: the sum of stream and branch is scaled, so what came in early fades with depth."""
 
 from torch import Tensor, relu
 
@@ -12,8 +12,10 @@ class Rescaled(Block):
     Args:
         kit: Makes its layers.
         place: Where it stands.
-        scale: Factor on the sum. With 1/sqrt(2) the sum of two unrelated terms of equal power keeps that power, but
-            what came in before fades by that factor with each block.
+        scale: Factor on the sum, by which what came in before fades with each block. With 1/sqrt(2) the sum of two
+            unrelated terms of equal power keeps that power, but these two are neither: a ReLU's branch has a positive
+            mean, which adds up with that of the stream. At the start 20 blocks multiply the power by about 1000 with
+            He's weights, and divide it by about 30 with the default ones, whose branches are weak.
     """
 
     def __init__(self, kit: Kit, place: Place, *, scale: float = 0.7071067811865476) -> None:

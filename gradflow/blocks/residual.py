@@ -17,7 +17,7 @@ class Residual(Block):
         place: Where it stands.
         scale: Factor on the branch. With a constant one the power of the stream grows exponentially with
             depth, also with 1/sqrt(2); with 1/sqrt(depth) it still grows, since a ReLU's branch has a positive
-            mean, but at 20 blocks by no more than a small factor.
+            mean, but through 20 blocks at the start only by 48 with He's weights, by 3 with the default ones.
     """
 
     def __init__(self, kit: Kit, place: Place, *, scale: float = 1.0) -> None:
