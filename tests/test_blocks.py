@@ -1,131 +1,120 @@
 """Every block: its row here, its size, its gradient, and that a stack of networks is the networks."""
 
+from functools import partial
+
 import pytest
 import torch
 from torch import nn
 
-from gradflow.kit.inits import INITS, initialised
-from gradflow.kit.network import Network, stacked
+from gradflow.instruments import branch_ratio, gradient_split, trace
+from gradflow.kit import block
+from gradflow.kit.block import Place
+from gradflow.kit.building import build
+from gradflow.kit.inits import INITS, stack
+from gradflow.kit.layers import Kit
 from gradflow.params import catalogue
-from gradflow.training import passes
 
 # A block, its settings, and the parameters of one of width n beside nothing else. A new block needs a row.
-BLOCKS = {
-    "linear_terminated": ({"scale": 0.5}, lambda n: 2 * (n * n + n)),
-    "plain": ({}, lambda n: n * n + n),
-    "rescaled": ({"scale": 0.5}, lambda n: n * n + n),
-    "residual": ({"scale": 0.5}, lambda n: n * n + n),
-    "rezero": ({"start": 0.5}, lambda n: n * n + n + 1),
-}
+ROWS = [
+    ("bottleneck", {"reduction": 4, "scale": 0.5}, lambda n: 2 * n * (n // 4) + (n // 4) ** 2 + 2 * (n // 4) + n),
+    ("gated", {"gate": "scalar", "bias": -1.0}, lambda n: n * n + n + 1),
+    ("gated", {"gate": "unit", "bias": -1.0}, lambda n: n * n + n + n),
+    ("highway", {"bias": -1.0}, lambda n: 2 * (n * n + n)),
+    ("linear_terminated", {"scale": 0.5}, lambda n: 2 * (n * n + n)),
+    ("plain", {}, lambda n: n * n + n),
+    ("postnorm", {"norm": "layer", "scale": 0.5}, lambda n: n * n + n + 2 * n),
+    ("postnorm", {"norm": "rms", "scale": 0.5}, lambda n: n * n + n + n),
+    ("prenorm", {"norm": "layer", "scale": 0.5}, lambda n: n * n + n + 2 * n),
+    ("prenorm", {"norm": "rms", "scale": 0.5}, lambda n: n * n + n + n),
+    ("rescaled", {"scale": 0.5}, lambda n: n * n + n),
+    ("residual", {"scale": 0.5}, lambda n: n * n + n),
+    ("rezero", {"start": 0.5}, lambda n: n * n + n + 1),
+]
+every_block = pytest.mark.parametrize(
+    ("name", "settings"),
+    [pytest.param(name, settings, id="-".join([name, *map(str, settings.values())])) for name, settings, _ in ROWS],
+)
+
+
+def one(name, settings, width=4):
+    """A single block of a single network."""
+    return block.named(name)(Kit(), Place(width, width), **settings)
+
+
+def described(name, settings, depth, width, network="mlp"):
+    return {
+        "network": network,
+        "block": name,
+        "settings": settings,
+        "depth": depth,
+        "width": width,
+        "widths": None,
+    }
+
+
+def stacked(*network, seeds, init="default", seed=0, **kwargs):
+    return stack(partial(build, described(*network, **kwargs)), seeds=seeds, init=init, seed=seed)
 
 
 def test_every_block_has_a_row():
-    assert sorted(BLOCKS) == catalogue.names()
+    assert {name for name, *_ in ROWS} == set(catalogue.names())
 
 
-@pytest.mark.parametrize("name", BLOCKS)
-def test_settings_read_from_the_source_are_those_of_the_constructor(name):
-    settings, _ = BLOCKS[name]
+@every_block
+def test_settings_read_from_the_source_are_those_of_the_constructor(name, settings):
     assert set(catalogue.settings(name)) == set(settings)
-    catalogue.block(name)(4, **{key: default for key, (_, default) in catalogue.settings(name).items()})
+    one(name, {key: default for key, (_, default) in catalogue.settings(name).items()})
 
 
-@pytest.mark.parametrize("name", BLOCKS)
-def test_parameter_count(name):
-    settings, count = BLOCKS[name]
-    block = catalogue.block(name)(16, **settings)
-    assert sum(p.numel() for p in block.parameters()) == count(16)
+@pytest.mark.parametrize(("name", "settings", "count"), ROWS)
+def test_parameter_count(name, settings, count):
+    assert sum(p.numel() for p in one(name, settings, width=16).parameters()) == count(16)
 
 
-@pytest.mark.parametrize("name", BLOCKS)
-def test_gradient_agrees_with_finite_differences(name):
-    settings, _ = BLOCKS[name]
+@every_block
+def test_gradient_agrees_with_finite_differences(name, settings):
     torch.manual_seed(0)
-    block = catalogue.block(name)(5, **settings).double()
+    made = one(name, settings, width=5).double()
     x = torch.randn(3, 5, dtype=torch.float64, requires_grad=True)
-    assert torch.autograd.gradcheck(block, (x,))
+    assert torch.autograd.gradcheck(made, (x,))
 
 
-@pytest.mark.parametrize("name", BLOCKS)
-def test_skip_says_whether_the_input_is_passed_on(name):
-    settings, _ = BLOCKS[name]
-    block = catalogue.block(name)(4, **settings)
-    for parameter in block.parameters():
-        nn.init.zeros_(parameter)
-    x = torch.randn(3, 4)
-    assert torch.equal(block(x), x) == block.skip
+@every_block
+def test_the_next_stream_is_what_the_block_does_to_the_sum_of_what_it_carries_and_its_branch(name, settings):
+    torch.manual_seed(0)
+    made, x = one(name, settings), torch.randn(3, 4)
+    carried, branch = made.carry(x), made.branch(x)
+    assert branch.any()
+    torch.testing.assert_close(made(x), made.after(branch if carried is None else carried + branch))
 
 
-@pytest.mark.parametrize("name", [name for name in BLOCKS if catalogue.block(name)(1).skip])
-def test_branch_is_what_a_block_with_a_skip_adds(name):
-    settings, _ = BLOCKS[name]
-    block = catalogue.block(name)(4, **settings)
-    x = torch.randn(3, 4)
-    assert block.branch(x).any()
-    torch.testing.assert_close(block(x), x + block.branch(x))
+@every_block
+def test_a_block_says_whether_it_adds_to_its_stream(name, settings):
+    torch.manual_seed(0)
+    made, x = one(name, settings), torch.randn(3, 4)
+    says = block.adds_to_the_stream(made, x, made.carry(x))
+    assert says == torch.allclose(made(x) - x, made.branch(x), atol=1e-6)
 
 
-def test_a_rezero_block_starts_as_the_identity_and_can_leave_it():
-    block = catalogue.block("rezero")(4)
-    x = torch.randn(3, 4)
-    assert torch.equal(block(x), x)
-    block(x).square().sum().backward()
-    assert block.a.grad.item() != 0
-
-
-BY_HAND = [
-    (name, settings) for name, (settings, _) in BLOCKS.items() if hasattr(catalogue.block(name)(1), "relu_scale")
-]
-BY_HAND += [("residual", {"scale": scale}) for scale in (1.0, 0.0, -0.5)]
-
-
-@pytest.mark.parametrize(("name", "settings"), BY_HAND)
-@pytest.mark.parametrize("depth", [1, 4])
-def test_the_pass_by_hand_agrees_with_autograd(name, settings, depth):
-    stack = initialised(name, settings, depth, 8, seeds=3, init="default", seed=0)
-    points, labels = torch.randn(2, 7, 2), torch.arange(7) % 2
-    found = []
-    for make in (
-        lambda gradients: passes.Fused(stack, gradients, 7),
-        lambda gradients: passes.Autograd(stack, gradients),
-    ):
-        gradients = {parameter: torch.full_like(parameter, torch.nan) for parameter in stack.parameters()}
-        run = make(gradients)
-        run(points[0], labels)
-        losses = run(points[1], labels)  # what the first call left must not matter
-        found.append([losses, *gradients.values()])
-    for by_hand, by_autograd in zip(*found, strict=True):
-        torch.testing.assert_close(by_hand, by_autograd, rtol=1e-5, atol=1e-7)
-
-
-@pytest.mark.parametrize(("name", "settings"), BY_HAND)
-def test_a_block_that_is_not_what_it_says_is_left_to_autograd(name, settings, monkeypatch):
-    block = catalogue.block(name)
-    stack = initialised(name, settings, 3, 8, seeds=2, init="default", seed=0)
-    assert passes.by_hand(stack)
-
-    forward = block.forward
-    monkeypatch.setattr(block, "forward", lambda self, x: forward(self, x) + 0.1 * x)
-    assert not passes.by_hand(stack)
-
-
+@every_block
 @pytest.mark.parametrize("init", INITS)
-@pytest.mark.parametrize("name", BLOCKS)
-def test_a_stack_computes_what_its_networks_compute(name, init):
-    settings, _ = BLOCKS[name]
-    stack = initialised(name, settings, 3, 8, seeds=4, init=init, seed=10)
+def test_a_stack_computes_what_its_networks_compute(name, settings, init):
+    together = stacked(name, settings, 3, 8, seeds=4, init=init, seed=10)
     x = torch.randn(5, 2)
-    together = stack(x.expand(4, -1, -1))
+    outputs = together(x.expand(4, -1, -1))
     for seed in range(4):
         torch.manual_seed(10 + seed)
-        single = Network(name, settings, 3, 8)
+        single = build(described(name, settings, 3, 8))
         INITS[init](single)
-        torch.testing.assert_close(together[seed], single(x))
+        for each in single.blocks:
+            each.start()
+        torch.testing.assert_close(outputs[seed], single(x))
+        assert all(torch.equal(together.get_parameter(key)[seed], own) for key, own in single.named_parameters())
 
 
 def test_a_seed_starts_the_same_whatever_the_number_of_seeds():
-    few = initialised("plain", {}, 2, 4, seeds=2, init="default", seed=0).state_dict()
-    many = initialised("plain", {}, 2, 4, seeds=5, init="default", seed=0).state_dict()
+    few = stacked("highway", {}, 2, 4, seeds=2).state_dict()
+    many = stacked("highway", {}, 2, 4, seeds=5).state_dict()
     assert all(torch.equal(few[name], many[name][:2]) for name in few)
 
 
@@ -133,34 +122,114 @@ def test_initialising_leaves_the_global_generator_alone():
     torch.manual_seed(3)
     expected = torch.rand(1)
     torch.manual_seed(3)
-    initialised("plain", {}, 2, 4, seeds=2, init="he", seed=0)
+    stacked("plain", {}, 2, 4, seeds=2, init="he")
     assert torch.equal(torch.rand(1), expected)
 
 
 def test_he_draws_variance_two_over_inputs_and_no_bias():
-    network = Network("plain", {}, 1, 400)
+    network = build(described("plain", {}, 1, 400))
     INITS["he"](network)
-    weight = network.linears()[1].weight.detach()
-    assert float(weight.var()) == pytest.approx(2 / 400, rel=0.05)
-    assert not network.linears()[1].bias.any()
+    [linear] = [each.module for each in network.linear_maps() if each.layer == 1]
+    assert float(linear.weight.detach().var()) == pytest.approx(2 / 400, rel=0.05)
+    assert not linear.bias.any()
 
 
-def test_a_block_setting_without_default_is_refused(tmp_path, monkeypatch):
-    (tmp_path / "odd.py").write_text("class Block:\n    def __init__(self, width, *, scale: float): ...\n")
-    monkeypatch.setattr(catalogue, "_BLOCKS", tmp_path)
-    with pytest.raises(TypeError, match=r"odd\.py: scale must be a float, int or bool with a default"):
-        catalogue.settings("odd")
+def test_a_rezero_block_starts_as_the_identity_and_can_leave_it():
+    made, x = one("rezero", {}), torch.randn(3, 4)
+    assert torch.equal(made(x), x)
+    made(x).square().sum().backward()
+    assert made.a.grad.item() != 0
 
 
-@pytest.mark.parametrize("key", ["block", "depth", "train"])
-def test_a_block_setting_with_the_name_of_another_key_is_refused(tmp_path, monkeypatch, key):
-    (tmp_path / "odder.py").write_text(f"class Block:\n    def __init__(self, width, *, {key}: int = 1): ...\n")
-    monkeypatch.setattr(catalogue, "_BLOCKS", tmp_path)
-    catalogue.settings.cache_clear()
-    with pytest.raises(TypeError, match=f"odder\\.py: {key} is the name of another key of a variant"):
-        catalogue.settings("odder")
+def test_a_trunk_of_rezero_blocks_is_the_identity_whatever_its_weights():
+    trunk = stacked("rezero", {}, 6, 8, seeds=3, init="he", network="trunk")
+    x = torch.randn(3, 5, 8)
+    assert torch.equal(trunk(x), x)
 
 
-def test_stacked_linear_has_a_leading_seeds_axis():
-    linear = stacked(3)(4, 5)
-    assert (linear.weight.shape, linear.bias.shape) == ((3, 5, 4), (3, 5))
+@pytest.mark.parametrize("init", INITS)
+def test_all_gates_start_with_the_bias_that_was_set(init):
+    highway = stacked("highway", {"bias": -3.0}, 2, 8, seeds=3, init=init)
+    for each in highway.blocks:
+        assert torch.equal(each.gate.bias, torch.full((3, 8), -3.0))
+        assert each.gate.weight.std() > 0.1, "the gate looks at the stream from the start"
+    for gate, width in (("scalar", 1), ("unit", 8)):
+        gated = stacked("gated", {"gate": gate, "bias": -3.0}, 2, 8, seeds=3, init=init)
+        assert all(torch.equal(each.a, torch.full((3, 1, width), -3.0)) for each in gated.blocks)
+
+
+@pytest.mark.parametrize("name", ["highway", "gated"])
+def test_an_open_gate_leaves_the_layer_and_a_closed_one_the_stream(name):
+    torch.manual_seed(0)
+    x = torch.randn(3, 4)
+    for bias in (-100.0, 100.0):
+        made = one(name, {"bias": bias})
+        made.start()
+        torch.testing.assert_close(made(x), x if bias < 0 else made.linear(x).relu())
+
+
+def traced(name, settings, init="default", depth=20, width=64, seeds=4):
+    """A trace of a trunk at its start, whose loss knows nothing of the weights."""
+    random = torch.Generator().manual_seed(1)
+    x, v = torch.rand(64, width, generator=random) * 2 - 1, torch.randn(64, width, generator=random)
+    trunk = stacked(name, settings, depth, width, seeds=seeds, init=init, network="trunk")
+    return trace.record(trunk.blocks, x.expand(seeds, -1, -1), lambda last: (last * v).sum((1, 2)))
+
+
+@pytest.mark.parametrize("bias", [-5.0, -3.0, -2.0])
+@pytest.mark.parametrize("name", ["highway", "gated"])
+def test_a_nearly_closed_gate_lets_one_minus_its_sigmoid_of_the_gradient_through_each_block(name, bias):
+    passed = 1 / (1 + torch.tensor(bias, dtype=torch.float64).exp())
+    found = traced(name, {"bias": bias})
+    gain = gradient_split.measure(found)[..., gradient_split.COLUMNS.index("gradient_gain")]
+    torch.testing.assert_close(gain, passed.expand_as(gain), rtol=0.02, atol=0)
+    through_all = found.g[0].norm() / found.g[-1].norm()
+    torch.testing.assert_close(through_all, passed**20, rtol=0.05, atol=0)
+
+
+@pytest.mark.parametrize("init", ["default", "he"])
+@pytest.mark.parametrize(
+    ("name", "settings", "low", "high"),
+    [
+        ("gated", {"bias": -1.0}, 0.7310586, 0.7310586),  # 1 - sigmoid(-1)
+        ("highway", {"bias": -1.0}, 0.6, 0.9),
+        ("rescaled", {"scale": 0.7}, 0.7, 0.7),
+    ],
+)
+def test_blocks_that_carry_a_part_of_their_stream_have_gradients_past_the_branch(name, settings, low, high, init):
+    found = traced(name, settings, init)
+    later = torch.linalg.vector_norm(found.g[1:], dim=(2, 3)).T
+    past = gradient_split.measure(found)[..., gradient_split.COLUMNS.index("identity_norm")] / later
+    assert past.min() > low * (1 - 1e-5) and past.max() < high * (1 + 1e-5)
+    ratio = branch_ratio.measure(found)
+    assert ratio.min() > 0.01 and ratio.max() < 2
+
+
+def test_a_rescaled_stream_grows_with_weights_of_he_and_fades_with_the_default_ones():
+    power = {init: traced("rescaled", {}, init).x.square().mean((1, 2, 3)) for init in ("he", "default")}
+    ratio = {init: float(of[-1] / of[0]) for init, of in power.items()}
+    assert 500 < ratio["he"] < 2000
+    assert 1 / 60 < ratio["default"] < 1 / 15
+
+
+def test_maps_are_named_by_their_blocks_in_the_order_in_which_they_were_made():
+    network = build(described("bottleneck", {}, 2, 8))
+    assert [(each.layer, each.name) for each in network.linear_maps()] == [
+        (0, "stem"),
+        *((layer, f"block_{layer}.{name}") for layer in (1, 2) for name in ("linear", "inner", "out")),
+        (3, "head"),
+    ]
+    maps = build(described("plain", {}, 1, 4)).linear_maps()
+    assert [(each.layer, each.name) for each in maps] == [(0, "stem"), (1, "block_1"), (2, "head")]
+    trunk = build(described("plain", {}, 2, 4, network="trunk"))
+    assert [(each.layer, each.name) for each in trunk.linear_maps()] == [(1, "block_1"), (2, "block_2")]
+
+
+@every_block
+def test_every_linear_map_is_logged(name, settings):
+    single, together = build(described(name, settings, 2, 8)), stacked(name, settings, 2, 8, seeds=3)
+    maps = [part for part in single.modules() if isinstance(part, nn.Linear)]
+    assert [each.module for each in single.linear_maps()] == maps
+    assert [(each.name, each.weight.shape) for each in together.linear_maps()] == [
+        (each.name, (3, *each.weight.shape)) for each in single.linear_maps()
+    ]
