@@ -16,6 +16,8 @@ from gradflow.instruments import (
     telescoping,
     trace,
 )
+from gradflow.kit.block import Block
+from gradflow.kit.layers import Kit
 from gradflow.params import catalogue
 
 
@@ -37,7 +39,10 @@ def test_gradient_norms(measured):
     check(
         measured,
         gradient_norms,
-        lambda r, i: [np.linalg.norm(r.weight_gradient[i]), np.linalg.norm(r.z_gradient[i])],
+        lambda r, i: [
+            np.linalg.norm([np.linalg.norm(gradient) for gradient in r.weight_gradients[i]]),
+            np.linalg.norm(r.z_gradient[i]),
+        ],
     )
 
 
@@ -54,33 +59,33 @@ def test_dead_units(measured):
 
 
 def test_dead_units_are_those_that_pass_nothing_on_any_sample():
-    network = one_block(torch.diag(torch.tensor([1.0, 0.0, -1.0, 2.0])))
-    traced = trace.record([network], torch.rand(1, 6, 4) + 0.1, lambda x: x.sum((1, 2)))
+    block = one_block(torch.diag(torch.tensor([1.0, 0.0, -1.0, 2.0])))
+    traced = trace.record([block], torch.rand(1, 6, 4) + 0.1, lambda x: x.sum((1, 2)))
     assert dead_units.measure(traced).item() == 0.5
 
 
 def test_branch_ratio(measured):
     def expected(r, i):
-        ratio = np.linalg.norm(array(r.x[i + 1] - r.x[i])) / np.linalg.norm(array(r.x[i]))
-        return [ratio if measured.skip else math.nan]
+        ratio = np.linalg.norm(array(r.f[i])) / np.linalg.norm(array(r.x[i]))
+        return [ratio if measured.carries else math.nan]
 
     check(measured, branch_ratio, expected)
 
 
 def test_gradient_split(measured):
     def expected(r, i):
-        whole, later = (np.asarray(g).ravel() for g in (r.x_gradient[i], r.x_gradient[i + 1]))
-        identity = later if measured.skip else 0 * later
-        branch = whole - identity
+        identity, branch = (
+            np.einsum("boi,bo->bi", array(jacobian), array(r.sum_gradient[i])).ravel() for jacobian in r.jacobians[i]
+        )
         sizes = np.linalg.norm(identity), np.linalg.norm(branch)
-        cosine = identity @ branch / (sizes[0] * sizes[1]) if measured.skip else math.nan
-        return [*sizes, cosine, np.linalg.norm(whole) / np.linalg.norm(later)]
+        cosine = identity @ branch / (sizes[0] * sizes[1]) if measured.carries else math.nan
+        return [*sizes, cosine, np.linalg.norm(r.x_gradient[i]) / np.linalg.norm(r.x_gradient[i + 1])]
 
     check(measured, gradient_split, expected)
 
 
 def test_a_branch_that_opposes_the_stream_leaves_no_gradient_in_spite_of_the_skip():
-    block = one_block(-torch.eye(4), skip=True)
+    block = one_block(-torch.eye(4), carries=True)
     traced = trace.record([block], torch.rand(1, 6, 4) + 0.1, lambda x: x.sum((1, 2)))
     assert not traced.x[-1].any()
     identity, branch, cosine, gain = gradient_split.measure(traced)[0, 0].tolist()
@@ -89,7 +94,7 @@ def test_a_branch_that_opposes_the_stream_leaves_no_gradient_in_spite_of_the_ski
 
 
 def test_tiny_gradients_have_norms_and_angles():
-    traced = trace.record([one_block(torch.eye(4), skip=True)], torch.rand(1, 6, 4), lambda x: 1e-30 * x.sum((1, 2)))
+    traced = trace.record([one_block(torch.eye(4), carries=True)], torch.rand(1, 6, 4), lambda x: 1e-30 * x.sum((1, 2)))
     weight_gradient, delta = gradient_norms.measure(traced)[0, 0].tolist()
     assert delta == pytest.approx(1e-30 * math.sqrt(24), rel=1e-5) and weight_gradient > 0
     assert gradient_split.measure(traced)[0, 0, 2].item() == pytest.approx(1)
@@ -97,20 +102,20 @@ def test_tiny_gradients_have_norms_and_angles():
 
 def test_telescoping(measured):
     def expected(r, i):
-        if not measured.skip:
+        if not measured.adds:
             return [math.nan, math.nan]
         way = array(r.x[-1] - r.x[0])
         return [np.sum(array(r.f[i]) * way) / np.sum(way * way), 0]
 
     check(measured, telescoping, expected)
-    if measured.skip:
+    if measured.adds:
         share, error = telescoping.measure(measured.trace).unbind(2)
         assert error.max() <= 1e-5
         torch.testing.assert_close(share.sum(1), torch.ones(3, dtype=torch.float64), rtol=1e-5, atol=0)
 
 
 def test_a_stream_that_does_not_move_has_no_shares():
-    traced = trace.record([one_block(torch.zeros(4, 4), skip=True)], torch.rand(1, 6, 4), lambda x: x.sum((1, 2)))
+    traced = trace.record([one_block(torch.zeros(4, 4), carries=True)], torch.rand(1, 6, 4), lambda x: x.sum((1, 2)))
     assert telescoping.measure(traced).isnan().all() and not branch_ratio.measure(traced).any()
 
 
@@ -142,29 +147,21 @@ def test_a_linear_network_does_not_shatter():
 def test_every_instrument_is_found_by_its_file_with_its_columns():
     modules = [branch_ratio, dead_units, gradient_norms, gradient_split, statistics, telescoping]
     assert catalogue.instruments() == {module.__name__.rpartition(".")[2]: module.COLUMNS for module in modules}
-    assert all(columns == catalogue.instrument(name).COLUMNS for name, columns in catalogue.instruments().items())
 
 
-def one_block(weight, skip=False):
-    """A stacked block x -> relu(W x), or with a skip x -> x + W x, of one seed."""
+def one_block(weight, carries=False):
+    """A block of one seed: x -> relu(W x), or with what it carries x -> x + W x."""
 
-    class Linear(torch.nn.Module):
+    class One(Block):
         def __init__(self):
             super().__init__()
-            self.weight = torch.nn.Parameter(weight[None])
+            self.linear = Kit(seeds=1).linear(*weight.mT.shape)
+            self.linear.weight.data, self.linear.bias.data = weight[None], torch.zeros(1, len(weight))
 
-        def forward(self, x):
-            return x @ self.weight.mT
-
-    class Block(torch.nn.Module):
-        def __init__(self):
-            super().__init__()
-            self.skip, self.linear = skip, Linear()
-
-        def forward(self, x):
-            return self.linear(x).relu()
+        def carry(self, x):
+            return x if carries else None
 
         def branch(self, x):
-            return self.linear(x)
+            return self.linear(x) if carries else self.linear(x).relu()
 
-    return Block()
+    return One()

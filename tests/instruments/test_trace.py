@@ -1,12 +1,11 @@
 """A trace against autograd on the network's formulas, and the identities that tie its parts together."""
 
-import pytest
 import torch
+from torch.nn.functional import cross_entropy
 
-from gradflow.instruments import branch_ratio, dead_units, gradient_norms, statistics, trace
-from gradflow.kit.inits import initialised
-from gradflow.training import passes
-from gradflow.training.probe import COLUMNS, Probe
+from gradflow.instruments import trace
+from gradflow.params import catalogue
+from gradflow.training.probe import COLUMNS, probe
 
 
 def close(actual, expected):
@@ -15,60 +14,83 @@ def close(actual, expected):
         assert (one - other.detach()).norm() <= 1e-5 * other.norm()
 
 
+def of_seed(tensors, seed):
+    return [tensor[seed] for tensor in tensors]
+
+
+def test_every_block_has_a_formula(variants):
+    assert {name for name, *_ in variants.values()} == set(catalogue.names())
+
+
 def test_a_trace_holds_what_autograd_finds(measured):
+    traced = measured.trace
     for seed, r in enumerate(measured.references):
         for actual, expected in (
-            (measured.trace.x, r.x),
-            (measured.trace.f, r.f),
-            (measured.trace.z, r.z),
-            (measured.trace.g, r.x_gradient),
-            (measured.trace.delta, r.z_gradient),
-            (measured.trace.weight_gradient, r.weight_gradient),
+            (traced.x[:, seed], r.x),
+            (traced.f[:, seed], r.f),
+            (of_seed(traced.z, seed), r.z),
+            (traced.g[:, seed], r.x_gradient),
+            (of_seed(traced.delta, seed), r.z_gradient),
         ):
-            close(actual[:, seed], expected)
+            close(actual, expected)
 
 
-def test_gradient_through_the_branch_is_the_jacobian_of_the_branch_times_the_gradient(measured):
+def test_a_trace_holds_the_gradients_of_all_maps_of_a_block(measured):
     for seed, r in enumerate(measured.references):
-        expected = [torch.einsum("boi,bo->bi", j, g) for j, g in zip(r.jacobian, r.x_gradient[1:], strict=True)]
-        close(measured.trace.through_branch[:, seed], expected)
+        for actual, expected in zip(measured.trace.weight_gradients, r.weight_gradients, strict=True):
+            close(of_seed(actual, seed), expected)
+
+
+def test_gradients_past_and_through_the_branch_are_the_jacobians_of_both_times_that_of_their_sum(measured):
+    for seed, r in enumerate(measured.references):
+        for part, actual in enumerate((measured.trace.through_carry, measured.trace.through_branch)):
+            expected = [
+                torch.einsum("boi,bo->bi", jacobians[part], gradient)
+                for jacobians, gradient in zip(r.jacobians, r.sum_gradient, strict=True)
+            ]
+            close(actual[:, seed], expected)
 
 
 def test_the_two_parts_sum_to_the_full_gradient(measured):
     traced = measured.trace
-    along_skip = traced.g[1:] if measured.skip else 0
-    difference = traced.g[:-1] - along_skip - traced.through_branch
+    difference = traced.g[:-1] - traced.through_carry - traced.through_branch
     assert difference.norm() <= 1e-6 * traced.g.norm()
 
 
+def test_a_trace_says_which_blocks_carry_and_which_add_to_their_stream(measured):
+    traced = measured.trace
+    assert traced.carries.tolist() == [measured.carries] * 5
+    assert traced.adds.tolist() == [measured.adds] * 5
+    if measured.adds:
+        assert torch.equal(traced.through_carry, traced.g[1:])
+
+
 def test_what_the_blocks_add_telescopes(measured):
-    if measured.skip:
-        moved = measured.trace.x[-1] - measured.trace.x[0]
-        assert (moved - measured.trace.f.sum(0)).norm() <= 1e-5 * moved.norm()
+    moved = measured.trace.x[-1] - measured.trace.x[0]
+    telescopes = (moved - measured.trace.f.sum(0)).norm() <= 1e-5 * moved.norm()
+    assert telescopes == measured.adds
 
 
-@pytest.mark.parametrize(
-    ("block", "settings"), [("plain", {}), ("residual", {"scale": 0.7}), ("rezero", {"start": 0.1})]
-)
-def test_the_streaming_probe_sees_the_same(block, settings):
-    network = initialised(block, settings, 6, 16, seeds=3, init="default", seed=0)
+def test_the_streaming_probe_sees_the_same(built):
+    network = built.make("mlp", depth=6, width=16)
     points, labels = torch.randn(32, 2, generator=torch.Generator().manual_seed(1)), torch.arange(32) % 2
-    gradients = {parameter: torch.empty_like(parameter) for parameter in network.parameters()}
-    expected = Probe(network, gradients, points, labels)()
 
+    def losses(logits, labels):
+        return torch.stack([cross_entropy(own, labels) for own in logits])
+
+    expected = probe(network, points, labels, losses)
     traced = trace.record(
-        network.blocks,
-        network.stem(points.expand(3, -1, -1)),
-        lambda x: passes.mean_losses(network.head(x), labels),
+        network.blocks, network.stem(points.expand(3, -1, -1)), lambda x: losses(network.head(x), labels)
     )
 
-    instruments = (gradient_norms, statistics, dead_units, branch_ratio)
-    assert [column for instrument in instruments for column in instrument.COLUMNS] == list(COLUMNS)
-    actual = torch.cat([instrument.measure(traced) for instrument in instruments], 2)
-    torch.testing.assert_close(actual, expected, rtol=1e-4, atol=1e-9, equal_nan=True)
+    instruments = ("gradient_norms", "statistics", "dead_units", "branch_ratio")
+    assert [column for name in instruments for column in catalogue.instruments()[name]] == list(COLUMNS)
+    torch.testing.assert_close(trace.measured(traced, instruments), expected, rtol=1e-4, atol=1e-9, equal_nan=True)
 
 
-def test_hooks_are_gone_afterwards(measured):
-    network = initialised("plain", {}, 2, 4, seeds=1, init="he", seed=0)
-    trace.record(network.blocks, torch.randn(1, 3, 4), lambda x: x.sum((1, 2)))
+def test_hooks_are_gone_afterwards(built):
+    network = built.make("mlp")
+    points, labels = torch.randn(8, 2), torch.arange(8) % 2
+    trace.record(network.blocks, network.stem(points.expand(3, -1, -1)), lambda x: x.sum((1, 2)))
+    probe(network, points, labels, lambda logits, _: logits.sum((1, 2)))
     assert not any(module._forward_hooks for module in network.modules())
