@@ -1,5 +1,7 @@
 """Tables and metrics from logs that are small enough to be checked by hand."""
 
+import re
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -10,7 +12,7 @@ FACTS = {"depth": 3, "seeds": 2, "train": {"epochs": 2}, "diverged": []}
 
 
 def norms(values):
-    """Rows of norms_by_epoch for {(seed, epoch): [norm of layer 0, 1, ...]}."""
+    """Rows of by_layer for {(seed, epoch): [norm of layer 0, 1, ...]}."""
     rows = [
         {"variant": "a", "seed": seed, "epoch": epoch, "layer": layer, "grad_norm": value}
         for (seed, epoch), layers in values.items()
@@ -46,10 +48,11 @@ def test_norms_by_epoch_are_mean_smallest_and_largest_over_steps():
             "epoch": [1, 1, 1, 2, 2, 2] * 2,
             "step": list(range(1, 7)) * 2,
             "layer": [0] * 6 + [1] * 6,
+            "name": ["stem"] * 6 + ["head"] * 6,
             "grad_norm": np.float32([1, 2, 6, 4, 4, 4, 10, 20, 60, 40, 40, 40]),
         }
     )
-    table = gradients.norms_by_epoch(log, {"a": 0})
+    table = gradients.norms_by_epoch(log)
     assert table.to_dict("list") == {
         "variant": ["a"] * 4,
         "seed": [0] * 4,
@@ -62,8 +65,37 @@ def test_norms_by_epoch_are_mean_smallest_and_largest_over_steps():
     }
 
 
-def test_layers_are_named():
-    assert [gradients.layer_name(layer, 2) for layer in range(4)] == ["stem", "block_1", "block_2", "head"]
+def by_map(names, values):
+    """A table of norms of one epoch, a row a linear map; the layer is that of the block's number."""
+    layers = [0 if name == "stem" else int(re.search(r"\d+", name)[0]) if name != "head" else 9 for name in names]
+    return pd.DataFrame(
+        {"variant": "a", "seed": 0, "epoch": 1, "layer": layers, "name": names, "grad_norm": np.array(values)}
+    )
+
+
+def test_maps_of_a_layer_are_taken_together_as_the_root_of_the_sum_of_their_squares():
+    names = ["stem", "block_1.linear", "block_1.gate", "block_2.linear", "block_2.gate", "head"]
+    table = gradients.by_layer(by_map(names, [7.0, 3.0, 4.0, 5.0, 12.0, 2.0]))
+    assert table.to_dict("list") == {
+        "variant": ["a"] * 4,
+        "seed": [0] * 4,
+        "epoch": [1] * 4,
+        "layer": [0, 1, 2, 9],
+        "name": ["stem", "block_1", "block_2", "head"],
+        "grad_norm": [7.0, 5.0, 13.0, 2.0],
+    }
+
+
+def test_the_norm_of_a_layer_with_one_map_is_left_to_the_last_bit():
+    sizes = np.exp(np.random.default_rng(0).uniform(-100, 80, 2000)).astype(np.float32).astype(np.float64)
+    table = gradients.by_layer(by_map([f"block_{number}" for number in range(1, 2001)], sizes))
+    assert table["grad_norm"].tolist() == sizes.tolist()
+
+
+def test_maps_of_two_variants_stay_apart():
+    table = by_map(["stem", "block_1.linear", "block_1.out", "head"], [1.0, 3.0, 4.0, 2.0])
+    both = gradients.by_layer(pd.concat([table, table.assign(variant="b", grad_norm=1.0)]))
+    assert both.groupby("variant")["grad_norm"].apply(list).to_dict() == {"a": [1, 5, 2], "b": [1, 2**0.5, 1]}
 
 
 def test_summary_of_two_seeds():

@@ -1,14 +1,21 @@
 """Measured signals at initialisation against the theory lines of the figures."""
 
 from functools import cache, partial
+from typing import get_args
 
 import numpy as np
 import pytest
 import torch
 
 from gradflow import theory
-from gradflow.kit.inits import initialised
-from gradflow.training.probe import COLUMNS, Probe
+from gradflow.kit import block
+from gradflow.kit.block import Place
+from gradflow.kit.building import build
+from gradflow.kit.inits import INITS, stack
+from gradflow.kit.layers import Kit
+from gradflow.params import catalogue
+from gradflow.params.sections import Init
+from gradflow.training.probe import COLUMNS, probe
 from studies.initialisation import signals
 from studies.initialisation.params import Params
 
@@ -16,10 +23,36 @@ from studies.initialisation.params import Params
 @cache
 def probed(init, seeds=300, depth=20, width=64):
     """The probe of a plain network at initialisation, (seeds, depth, columns)."""
-    network = initialised("plain", {}, depth, width, seeds=seeds, init=init, seed=0)
+    described = {"network": "mlp", "block": "plain", "settings": {}, "depth": depth, "width": width, "widths": None}
+    network = stack(partial(build, described), seeds=seeds, init=init, seed=0)
     points = torch.randn(64, 2, generator=torch.Generator().manual_seed(0))
-    gradients = {parameter: torch.empty_like(parameter) for parameter in network.parameters()}
-    return Probe(network, gradients, points, (points[:, 0] > 0).long())().numpy()
+    return probe(network, points, (points[:, 0] > 0).long(), cross_entropies).numpy()
+
+
+def cross_entropies(logits, labels):
+    """The loss of each seed."""
+    return torch.stack([torch.nn.functional.cross_entropy(own, labels) for own in logits])
+
+
+def plain(init, depth=20, width=64):
+    """A plain block at its start."""
+    return theory.Branch.drawn(init, depth, width, skip=False)
+
+
+@pytest.mark.parametrize("init", get_args(Init))
+def test_theory_knows_the_variances_that_an_initialisation_draws(init):
+    described = {"network": "trunk", "block": "plain", "settings": {}, "depth": 8, "width": 256, "widths": None}
+    network = stack(partial(build, described), seeds=1, init=init, seed=0)
+    weights, biases = (
+        torch.cat([each.module.get_parameter(name).detach().flatten() for each in network.linear_maps()])
+        for name in ("weight", "bias")
+    )
+    measured = [256 * float(values.square().mean()) for values in (weights, biases)]
+    assert measured == pytest.approx(theory.variances(init, 8), rel=0.1)
+
+
+def test_everything_that_may_be_asked_for_as_initialisation_is_there():
+    assert set(INITS) == set(get_args(Init))
 
 
 def root_mean_square(init, column):
@@ -30,32 +63,32 @@ def root_mean_square(init, column):
 @pytest.mark.parametrize("init", ["default", "he"])
 def test_gradients_of_a_plain_network_decay_as_predicted(init):
     slope = np.polyfit(np.arange(20), np.log(root_mean_square(init, "delta_norm")), 1)[0]
-    assert np.exp(-slope) == pytest.approx(theory.factor(init), rel=0.05)
+    assert np.exp(-slope) == pytest.approx(plain(init).factor, rel=0.05)
 
 
 def test_the_default_initialisation_loses_0_408_a_layer():
-    assert theory.factor("default") == pytest.approx(0.40825, abs=1e-5)
-    assert theory.factor("he") == 1
+    assert plain("default").factor == pytest.approx(0.40825, abs=1e-5)
+    assert plain("he").factor == 1
 
 
 def test_the_decay_is_that_of_theory_at_every_single_layer():
     norms = root_mean_square("default", "delta_norm")
-    assert norms[:-1] / norms[1:] == pytest.approx(np.full(19, theory.factor("default")), rel=0.05)
+    assert norms[:-1] / norms[1:] == pytest.approx(np.full(19, plain("default").factor), rel=0.05)
 
 
 def test_weight_gradients_follow_their_line_once_the_rows_look_alike():
     # In the first six blocks the stream still tells the classes apart, and the rows' shares add up.
     measured = root_mean_square("default", "weight_grad_norm")
-    predicted = theory.weight_gradients("default", 20, 64)
+    predicted = theory.weight_gradients(plain("default"), 20, 64)
     assert (measured / measured[-1])[6:] == pytest.approx(predicted[6:], rel=0.3)
     assert np.all((measured / measured[-1])[:6] > predicted[:6])
 
 
 def test_the_activations_fall_to_a_floor_that_the_biases_hold():
     # rms 1/sqrt(5n), so that from there on the norm falls by sqrt(chi) alone.
-    ratios = theory.weight_gradients("default", 30, 64)
-    assert ratios[-2] == pytest.approx(theory.factor("default"), rel=1e-6)
-    assert theory.weight_gradients("he", 5, 64) == pytest.approx(np.ones(5))
+    ratios = theory.weight_gradients(plain("default", 30), 30, 64)
+    assert ratios[-2] == pytest.approx(plain("default").factor, rel=1e-6)
+    assert theory.weight_gradients(plain("he", 5), 5, 64) == pytest.approx(np.ones(5))
 
 
 CASES = {
@@ -120,11 +153,12 @@ def test_the_published_lines():
         (theory.Branch(weights=2, biases=0), 9.27e8),
         (theory.Branch(weights=2 / 20, biases=0), 48.4),
         (theory.Branch(weights=1 / 3, biases=0, scale=0.5**0.5), 217),
+        (theory.Branch.drawn("he", 20, 64, scale=20**-0.5), 48.4),
+        (theory.Branch.drawn("default", 20, 64, scale=20**-0.5), 2.72),
     ):
         assert theory.stream(branch, 20, **no_mean)[-1, 0] == pytest.approx(ratio, rel=5e-3)
     cosines = theory.stream(theory.Branch(weights=2, biases=0, skip=False), 20, **no_mean)[:, 2]
     assert cosines[[1, 5, 10, 20]] == pytest.approx([0.318, 0.736, 0.872, 0.948], abs=5e-4)
-    plain = partial(theory.Branch.drawn, depth=20, width=64, skip=False)
     factors = [plain(init).factor for init in ("he", "he_over_sqrt_depth", "default")]
     assert factors == pytest.approx([1, 0.2236, 0.408], abs=3e-4)
 
@@ -145,3 +179,31 @@ def test_theory_has_lines_where_signals_leave_what_numbers_hold():
     with np.errstate(over="ignore", invalid="ignore"):
         assert not np.isfinite(theory.stream(exploding, 3, power=1 / 3)[-1, 0])
     assert exploding.factor == pytest.approx(1e200)
+
+
+LINES = {
+    "bottleneck": None,
+    "gated": None,
+    "highway": None,
+    "linear_terminated": {"skip": True, "second": True, "scale": 1.0},
+    "plain": {"skip": False, "second": False, "scale": 1.0},
+    "postnorm": None,
+    "prenorm": None,
+    "rescaled": None,
+    "residual": {"skip": True, "second": False, "scale": 1.0},
+    "rezero": {"skip": True, "second": False, "scale": 0.0},
+}
+
+
+def test_each_block_says_how_theory_sees_it_or_that_it_does_not():
+    found = {}
+    for name in catalogue.names():
+        made = block.named(name)(Kit(), Place(4, 4))
+        seen = made.theory(partial(theory.Branch.drawn, "he", 3, 4))
+        found[name] = seen and {key: getattr(seen, key) for key in ("skip", "second", "scale")}
+    assert found == LINES
+
+
+def test_only_plain_networks_have_a_line_of_weight_gradients():
+    assert theory.weight_gradients(theory.Branch.drawn("he", 3, 4), 3, 4) is None
+    assert theory.weight_gradients(theory.Branch.drawn("he", 3, 4, skip=False, second=True), 3, 4) is None
