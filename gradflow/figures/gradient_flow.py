@@ -24,7 +24,7 @@ def draw(
     """Gradient norm by layer: median and range over seeds on a logarithmic axis.
 
     Args:
-        norms: Columns variant, seed, epoch, layer, grad_norm, as in reports/gradient_norms.csv.
+        norms: Columns variant, seed, epoch, layer, grad_norm, a row a layer, from :func:`gradflow.analysis.gradients.by_layer`.
         experiment: What the figures share.
         theory: Variant to the predicted norms (depth,) relative to the last block, for the variants that
             theory speaks of.
