@@ -1,10 +1,16 @@
 import re
+import subprocess
+import sys
+from functools import partial
 from itertools import combinations
+from pathlib import Path
+from typing import get_args
 
 import matplotlib
 import numpy as np
 import pandas as pd
 import pytest
+import yaml
 from matplotlib.collections import PolyCollection
 from matplotlib.colors import to_hex
 from matplotlib.figure import Figure
@@ -12,10 +18,17 @@ from matplotlib.text import Text
 from matplotlib.transforms import Bbox
 
 from gradflow import boundary, checkpoints
-from gradflow.drawing import style
+from gradflow.drawing import setting, style
 from gradflow.drawing.experiment import Experiment
 from gradflow.figures import activations, decision_boundary, gradient_flow, gradient_heatmap, loss_curves
-from gradflow.kit.inits import initialised
+from gradflow.kit.building import build
+from gradflow.kit.inits import stack
+from gradflow.params.sections import Init
+from gradflow.recipe import Recipe
+from gradflow.tables import artefacts, logs
+from stages import plot
+
+ROOT = Path(__file__).parents[1]
 
 FIGURES = ("gradient_flow", "gradient_heatmap", "loss_curves", "activations", "decision_boundary")
 WITHOUT_CURVES = ("gradient_heatmap", "decision_boundary")
@@ -289,19 +302,65 @@ def test_a_plain_network_alone_has_no_branch_and_the_figure_says_so():
     assert "no variant has a skip connection" in all_words(drawn("activations", experiment(["plain"])))
 
 
-def test_boundary_evaluates_each_seed_left_and_says_where_there_is_no_boundary(tmp_path):
-    about = {"block": "residual", "settings": {"scale": 0.5}, "depth": 3, "width": 8, "seeds": 3}
-    network = initialised("residual", {"scale": 0.5}, 3, 8, seeds=3, init="default", seed=0)
-    checkpoints.save(tmp_path / "r.safetensors", network, about)
-    grids = boundary.probabilities(tmp_path / "r.safetensors", about, EXTENT, 5, without={1})
-    assert grids.shape == (2, 5, 5)
+def test_the_boundary_is_that_of_the_single_networks_and_of_the_seeds_asked_for(tmp_path):
     import torch
 
+    described = {"network": "mlp", "block": "residual", "settings": {"scale": 0.5}, "depth": 3, "width": 8}
+    about = described | {"widths": None, "seeds": 3}
+    network = stack(partial(build, about), seeds=3, init="default", seed=0)
+    checkpoints.save(tmp_path / "r.safetensors", network, about)
+    grids = boundary.probabilities(network, EXTENT, [0, 2])
+    assert grids.shape == (2, boundary.SIZE, boundary.SIZE)
     corner = torch.tensor([[EXTENT[0], EXTENT[3]]])  # upper left: last row, first column
     for grid, seed in zip(grids, (0, 2), strict=True):
         single = checkpoints.load(tmp_path / "r.safetensors", seed)(corner).softmax(1)[0, 1].item()
         assert grid[-1, 0] == pytest.approx(single, abs=1e-6)
-    assert boundary.probabilities(tmp_path / "r.safetensors", about, EXTENT, 5, without={0, 1, 2}).shape == (0, 5, 5)
+    assert boundary.probabilities(network, EXTENT, []).shape == (0, boundary.SIZE, boundary.SIZE)
+
+
+def test_the_boundary_comes_back_from_its_table_as_it_was(tmp_path):
+    random = np.random.default_rng(0)
+    for seeds in ([0, 2], []):
+        grids = random.random((len(seeds), 3, 3), dtype=np.float32)
+        logs.write_boundary(tmp_path / "a.parquet", grids, seeds)
+        table = artefacts.read_table(tmp_path / "a.parquet", logs.BOUNDARY)
+        assert table["seed"].unique().tolist() == seeds
+        found = plot._grid(table)
+        assert np.array_equal(found, grids) if seeds else len(found) == 0
+
+
+def caption(**changes):
+    """What stands below the figures of the root's params.yaml with some values changed."""
+    params = yaml.safe_load((ROOT / "params.yaml").read_text(encoding="utf-8"))
+    for key, value in changes.items():
+        section, _, last = key.rpartition("__")
+        (params[section] if section else params)[last] = value
+    config = Recipe.model_validate(params)
+    metrics = {name: {"diverged": []} for name in config.variants}
+    return setting.of_recipe(config, metrics, {"source": "sklearn", "path": "", "rows": 2000}).caption
+
+
+def test_a_caption_says_how_the_networks_were_trained():
+    assert caption() == (
+        "Depth 20, width 64, 8 seeds, 100 epochs of SGD (learning rate 0.1, momentum 0.9, batches of 128, gradients"
+        " clipped at norm 1), PyTorch's default initialisation. Data: two moons made by scikit-learn, 2,000 rows."
+    )
+    assert "100 epochs of Adam (learning rate 0.1, batches of 128," in caption(train__optimizer="adam")
+    own = {"b": {"block": "plain", "widths": [64, 32], "train": {"optimizer": "adamw", "lr": 0.01}}}
+    said = caption(variants={"a": {"block": "plain"}} | own)
+    assert "Other than that, b: widths 64, 32, AdamW, learning rate 0.01." in said
+    sgd = {"a": {"block": "plain"}, "b": {"block": "plain", "train": {"optimizer": "sgd"}}}
+    assert "b: SGD, momentum 0.9." in caption(train__optimizer="adam", variants=sgd)
+
+
+@pytest.mark.parametrize("init", get_args(Init))
+def test_a_caption_has_words_for_every_initialisation(init):
+    assert "initialisation" in caption(train__init=init)
+
+
+def test_drawing_the_recipe_needs_no_pytorch():
+    looked = "import sys, stages.plot; assert not {'torch', 'safetensors'} & {*sys.modules}"
+    subprocess.run([sys.executable, "-c", looked], cwd=ROOT, check=True)
 
 
 def test_a_network_that_sees_one_class_everywhere_is_named():
