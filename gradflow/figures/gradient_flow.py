@@ -24,7 +24,8 @@ def draw(
     """Gradient norm by layer: median and range over seeds on a logarithmic axis.
 
     Args:
-        norms: Columns variant, seed, epoch, layer, grad_norm, a row a layer, from :func:`gradflow.analysis.gradients.by_layer`.
+        norms: Columns variant, seed, epoch, layer, grad_norm, a row a layer; see
+            :func:`gradflow.analysis.gradients.by_layer`.
         experiment: What the figures share.
         theory: Variant to the predicted norms (depth,) relative to the last block, for the variants that
             theory speaks of.

@@ -26,7 +26,8 @@ def draw(norms: pd.DataFrame, experiment: Experiment) -> Figure:
     """Layer by epoch, a panel a variant, the median over seeds as colour on one logarithmic scale.
 
     Args:
-        norms: Columns variant, seed, epoch, layer, grad_norm, a row a layer, from :func:`gradflow.analysis.gradients.by_layer`.
+        norms: Columns variant, seed, epoch, layer, grad_norm, a row a layer; see
+            :func:`gradflow.analysis.gradients.by_layer`.
         experiment: What the figures share.
     """
     grids = {
