@@ -2,12 +2,14 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from math import inf
 from typing import Literal, Protocol
 
 import torch
 from torch import Tensor
 
 Name = Literal["sgd", "adam", "adamw"]
+LARGEST = torch.finfo(torch.float32).max
 _BETAS, _EPS, _DECAY = (0.9, 0.999), 1e-8, 0.01  # those of torch.optim
 
 
@@ -67,7 +69,7 @@ class Adam:
 
     def __init__(self, config: Descent, values: Sequence[Tensor]) -> None:
         self._lr, self._decay = config.lr, _DECAY if config.optimizer == "adamw" else 0.0
-        self._steps = values[0].new_zeros(1)
+        self._steps = values[0].new_zeros(values[0].shape[1], 1, dtype=torch.float64)  # 1 - 0.999 costs digits
         self._means, self._squares = ([torch.zeros_like(part) for part in values] for _ in range(2))
         self.state = [self._steps, *self._means, *self._squares]
 
@@ -75,14 +77,24 @@ class Adam:
         """See :class:`Optimiser`."""
         self._steps += 1
         first, second = ((1 - beta**self._steps) for beta in _BETAS)
-        size, root = self._lr / first, second.sqrt()
+        size, root, diverged = (self._lr / first).float(), second.sqrt().float(), ~alive
         for value, gradient, mean, square in zip(values, gradients, self._means, self._squares, strict=True):
             clipped = gradient * factor
-            mean.mul_(alive).lerp_(clipped, 1 - _BETAS[0])
-            square.mul_(_BETAS[1] * alive).addcmul_(clipped, clipped, value=1 - _BETAS[1])
+            mean.lerp_(clipped, 1 - _BETAS[0]).masked_fill_(diverged, 0.0)
+            square.mul_(_BETAS[1]).addcmul_(clipped, clipped, value=1 - _BETAS[1])
+            square.masked_fill_(diverged, 0.0)  # which may be infinite where the gradient was not
             if self._decay:
                 value.mul_(1 - self._lr * self._decay * alive)
             value.sub_(size * mean / (square.sqrt() / root + _EPS))
+
+
+def stays_in_float32(config: Descent, steps: int) -> bool:
+    """Whether that many steps lead to finite weights from any that training starts with, whatever the gradients."""
+    if config.optimizer == "sgd":  # clipping bounds how far all steps together can go
+        bound = inf if config.clip_norm is None else config.lr * config.clip_norm / (1 - config.momentum)
+        return steps * bound <= LARGEST / 1e6
+    # A step of Adam is a few times lr at most; decay alone can make weights larger.
+    return config.optimizer == "adam" or config.lr * _DECAY <= 2
 
 
 OPTIMISERS: dict[Name, Callable[[Descent, Sequence[Tensor]], Optimiser]] = {"sgd": Sgd, "adam": Adam, "adamw": Adam}

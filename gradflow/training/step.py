@@ -4,7 +4,6 @@ Nothing here waits for a result: what a step finds stays in tensors until the ep
 never runs dry, and the step can be captured as a CUDA graph.
 """
 
-import math
 import warnings
 from collections import Counter
 from collections.abc import Callable
@@ -15,11 +14,9 @@ from torch import Tensor
 from torch.linalg import vector_norm
 
 from gradflow.kit.network import Network
-from gradflow.training.optimisers import OPTIMISERS, Descent
+from gradflow.training.optimisers import LARGEST, OPTIMISERS, Descent, stays_in_float32
 from gradflow.training.probe import probe
 from gradflow.training.task import Task
-
-LARGEST = torch.finfo(torch.float32).max
 
 
 class Flat:
@@ -98,9 +95,7 @@ class Step:
         self._parameters, self._views = list(flat.views), list(flat.views.values())
         self._optimiser = OPTIMISERS[config.optimizer](config, flat.values)
         seeds, new, steps = flat.values[0].shape[1], flat.values[0].new_zeros, task.epochs * task.steps
-        # Clipping bounds how far all steps together can go; where that may leave float32, each step is looked at.
-        bound = math.inf if config.clip_norm is None else config.lr * config.clip_norm / (1 - config.momentum)
-        self._unbounded = config.optimizer == "sgd" and steps * bound > LARGEST / 1e6
+        self._unbounded = not stays_in_float32(config, steps)  # then each step is looked at
         self._done = torch.zeros(1, dtype=torch.int64, device=flat.values[0].device)
         self.alive = new(seeds, dtype=torch.bool).logical_not_()
         self.loss_sum = new(seeds)
@@ -176,7 +171,7 @@ class Step:
             for value, old in zip(values, before, strict=True):
                 value.copy_(value.where(alive, old))
             for moving in self._optimiser.state:
-                moving.nan_to_num_(0.0, 0.0, 0.0).mul_(alive)
+                moving.masked_fill_(~alive, 0.0)
 
 
 def captured(step: Step) -> Callable[[Tensor], None]:
