@@ -1,5 +1,5 @@
-/* One step of training as in step.py, validation, and the probe of probe.py, for a network of blocks scale * relu(W x + b), plus x where
- * they have a skip. What is called from Python stands at the end; compiled.py calls it.
+/* One step of training as in step.py, validation, and the probe of probe.py, for a network of blocks
+ * scale * relu(W x + b), plus x where they have a skip. What is called from Python stands at the end; compiled.py calls it.
  *
  * Matrices are row-major. Each seed is taken from its batch to its new weights before the next one: what it needs then
  * stays in the core's cache, and how many threads share the seeds changes no result. Rows of scratch memory come in
@@ -201,7 +201,7 @@ static void look(long width, long batch, const float *restrict h, const float *r
     found->x_mean = y[0] / numbers;
     found->x_std = sqrt(fmax(0, yy[0] / numbers - found->x_mean * found->x_mean));
     found->dead_fraction = (double)dead / width;
-    found->branch_ratio = skip ? sqrt(added[0] / xx[0]) : NAN;
+    found->branch_ratio = skip && xx[0] > 0 ? sqrt(added[0] / xx[0]) : NAN;
 }
 
 /* Streams and logits of the rows in s->points. Where no backward pass follows, only two streams are kept, in turns.
