@@ -52,8 +52,8 @@ def step(stacked, rows=None, *, make=None, **changes):
     return (make or compiled.fastest)(stacked, task(rows, **changes), Descent(**descent))
 
 
-def train(stacked, rows=None, **changes):
+def train(stacked, rows=None, unfinished=None, **changes):
     """The record of a training, and what was reported of its epochs."""
     epochs = []
     made = step(stacked, rows, **changes)
-    return trainer.train(made, made._task, report=epochs.append), epochs
+    return trainer.train(made, made._task, report=epochs.append, unfinished=unfinished), epochs

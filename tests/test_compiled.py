@@ -10,30 +10,27 @@ from pathlib import Path
 import pytest
 import torch
 
-from gradflow import recipe
-from gradflow.kit.inits import initialised
+from gradflow.blocks.plain import Plain
+from gradflow.blocks.residual import Residual
 from gradflow.training import compiled
+from gradflow.training.optimisers import Descent
 from gradflow.training.step import Step
+from studies.identity.task import Identity
+from tests import small
+from tests.small import moons, network
 
 ROOT = Path(__file__).parents[1]
-TRAIN = recipe.Train(
-    epochs=1, batch_size=16, optimizer="sgd", lr=0.05, momentum=0.9, clip_norm=1.0, init="default", seed=0
-)
 
 
-def moons(rows):
-    points = torch.randn(rows, 2, generator=torch.Generator().manual_seed(1))
-    return points, (points[:, 0] * points[:, 1] > 0).long()
-
-
-def both(block, settings, depth, width, rows=50, seeds=3, steps=8, **changes):
+def both(block, settings, depth, width, seeds=3, validation=None, **changes):
     """The same step in PyTorch and in C."""
-    made = []
-    for make in (Step, compiled.fastest):
-        network = initialised(block, settings, depth, width, seeds=seeds, init="default", seed=0)
-        made.append(make(network, moons(rows), TRAIN.model_copy(update=changes), steps))
-    assert [type(step) for step in made] == [Step, compiled.Compiled]
-    return made
+    options = {"epochs": 1, "lr": 0.05, "validation": validation} | changes
+    steps = [
+        small.step(network(block, depth, width, seeds=seeds, **settings), make=make, **options)
+        for make in (Step, compiled.fastest)
+    ]
+    assert [type(step) for step in steps] == [Step, compiled.Compiled]
+    return steps
 
 
 @pytest.mark.parametrize(
@@ -44,16 +41,16 @@ def both(block, settings, depth, width, rows=50, seeds=3, steps=8, **changes):
 @pytest.mark.parametrize("batch", [1, 7, 16, 50])  # the last two: whole tiles, and all rows at once
 def test_c_takes_the_steps_that_pytorch_takes(block, settings, depth, width, batch):
     steps = both(block, settings, depth, width, batch_size=batch)
-    for rows in torch.randperm(50, generator=torch.Generator().manual_seed(0)).split(batch)[:8]:
+    taken = min(8, steps[0]._task.steps)
+    for rows in torch.randperm(50, generator=torch.Generator().manual_seed(0)).split(batch)[:taken]:
         for step in steps:
             step(rows)
     by_pytorch, by_c = (
-        [step.grad_norm, step.loss_sum, *step.validate(moons(23)), *step._flat.values, *step._momentum]
-        for step in steps
+        [step.grad_norm[:taken], step.valid, step.loss_sum, step.measure(), *step.state] for step in steps
     )
 
     for wanted, found in zip(by_pytorch, by_c, strict=True):
-        torch.testing.assert_close(found.float(), wanted.float(), rtol=1e-4, atol=1e-6, equal_nan=True)
+        torch.testing.assert_close(found, wanted, rtol=1e-4, atol=1e-6)
 
 
 @pytest.mark.parametrize("changes", [{"clip_norm": None}, {"clip_norm": 1e-3}, {"momentum": 0.0}, {"lr": 1.0}])
@@ -76,7 +73,7 @@ def test_the_number_of_threads_changes_no_bit():
             _, step = both("residual", {"scale": 0.5}, 3, 16, seeds=5)
             for rows in torch.arange(50).split(16):
                 step(rows)
-            found.append([*step.state, step.grad_norm, *step.validate(moons(23))])
+            found.append([*step.state, step.grad_norm, step.measure(), step.probe(*moons(40))])
     finally:
         torch.set_num_threads(before)
 
@@ -89,7 +86,7 @@ def test_rows_are_those_of_the_batch_whatever_was_there_before():
     """What a larger batch left in memory, be it nan, reaches no number of a smaller one."""
     _, step = both("residual", {"scale": 0.5}, 3, 16)
     _, fresh = both("residual", {"scale": 0.5}, 3, 16)
-    for *_, scratch in step._shares:
+    for scratch in step._scratch:
         scratch.fill_(torch.nan)
     for one in (step, fresh):
         one(torch.arange(5))
@@ -99,31 +96,66 @@ def test_rows_are_those_of_the_batch_whatever_was_there_before():
 
 @pytest.mark.parametrize("label", [-1, 2])
 def test_a_label_that_is_no_class_is_refused(label):
-    points, labels = moons(50)
-    _, step = both("plain", {}, 1, 16)
+    points, labels = moons()
     labels[3] = label
 
+    for rows in ({"rows": (points, labels)}, {"validation": (points, labels)}):
+        with pytest.raises(ValueError, match="labels must be from 0 to 1"):
+            small.step(network("plain", 1), **rows)
     with pytest.raises(ValueError, match="labels must be from 0 to 1"):
-        step.validate((points, labels))
+        small.step(network("plain", 1)).probe(points, labels)
 
 
-@pytest.mark.parametrize(
-    ("block", "width"), [("rezero", 16), ("rescaled", 16), ("linear_terminated", 16), ("plain", 8), ("plain", 17)]
-)
-def test_what_c_cannot_train_is_left_to_pytorch(block, width):
-    network = initialised(block, {}, 2, width, seeds=2, init="default", seed=0)
+@pytest.mark.parametrize(("block", "settings"), [("plain", {}), ("residual", {}), ("residual", {"scale": -0.5})])
+@pytest.mark.parametrize("momentum", [0.0, 0.9])
+def test_sgd_on_the_rows_of_the_recipe_is_taken_in_c(block, settings, momentum):
+    assert type(small.step(network(block, **settings), momentum=momentum)) is compiled.Compiled
 
-    assert not compiled.can_train(network)
-    assert type(compiled.fastest(network, moons(50), TRAIN, 1)) is Step
+
+OTHERS = {
+    "another block": ({"block": "rezero"}, {}),
+    "a block of several linear maps": ({"block": "linear_terminated"}, {}),
+    "a block that does more than relu_scale": ({"block": "rescaled"}, {}),
+    "adam": ({}, {"optimizer": "adam"}),
+    "adamw": ({"block": "plain"}, {"optimizer": "adamw"}),
+    "no whole tiles": ({"block": "plain", "width": 20}, {}),
+    "less than a tile": ({"block": "plain", "width": 8}, {}),
+    "widths that change": ({"block": "plain", "widths": [32, 16]}, {}),
+}
+
+
+@pytest.mark.parametrize("name", OTHERS)
+def test_what_c_cannot_train_is_left_to_pytorch(name):
+    described, changes = OTHERS[name]
+
+    assert type(small.step(network(**described), **changes)) is Step
+
+
+@pytest.mark.parametrize("optimizer", ["sgd", "adam"])
+def test_another_task_is_left_to_pytorch(optimizer):
+    """Be its network one of those that C knows, or not."""
+    task = Identity(
+        width=16, steps=3, batch_size=4, seed=0, probe_at=[], instruments=["dead_units"], where=torch.device("cpu")
+    )
+    for kind in ("trunk", "mlp"):
+        assert type(compiled.fastest(network("plain", network=kind), task, Descent(optimizer, 0.1))) is Step
+
+
+@pytest.mark.parametrize("method", ["forward", "branch", "carry", "after"])
+@pytest.mark.parametrize(("name", "block"), [("plain", Plain), ("residual", Residual)])
+def test_a_block_that_is_edited_and_not_what_it_says_is_left_to_pytorch(name, block, method, monkeypatch):
+    before = getattr(block, method)
+    monkeypatch.setattr(block, method, lambda self, x: (x if before(self, x) is None else before(self, x)) * 1.1)
+
+    assert type(small.step(network(name))) is Step
 
 
 @pytest.mark.parametrize("compiler", ["/nowhere/cc", "false", "cc --no-such-option", "'cc", "true"])
 def test_without_a_compiler_that_works_pytorch_trains(monkeypatch, compiler):
     monkeypatch.setenv("CC", compiler)
     compiled.library.cache_clear()
-    network = initialised("plain", {}, 2, 16, seeds=2, init="default", seed=0)
     try:
-        assert type(compiled.fastest(network, moons(50), TRAIN, 1)) is Step
+        assert type(small.step(network("plain"))) is Step
     finally:
         compiled.library.cache_clear()
 
@@ -132,9 +164,8 @@ def test_without_a_compiler_that_works_pytorch_trains(monkeypatch, compiler):
 def test_a_processor_with_less_gets_the_same_numbers_from_a_library_of_its_own(capability):
     """Which need not have the last bits of another one's."""
     code = """
-import sys, torch
-sys.path.insert(0, "tests")
-from test_compiled import both
+import torch
+from tests.test_compiled import both
 wanted, found = both("residual", {"scale": 0.5}, 3, 48)
 for rows in torch.arange(50).split(16):
     wanted(rows), found(rows)
@@ -153,10 +184,10 @@ print(torch.backends.cpu.get_cpu_capability(), found._library._name)
 
 
 def test_what_a_step_was_not_made_for_is_refused_and_changes_nothing():
-    _, step = both("residual", {"scale": 0.5}, 3, 16, steps=2)
+    step = small.step(network(), (moons()[0][:32], moons()[1][:32]), epochs=1)  # two steps
     step(torch.arange(16))
     before = [tensor.clone() for tensor in step.state]
-    for rows in (torch.arange(17), torch.tensor([50]), torch.tensor([-1])):
+    for rows in (torch.arange(17), torch.tensor([32]), torch.tensor([-1])):
         with pytest.raises(IndexError, match="beyond"):
             step(rows)
     with pytest.raises(ValueError, match="rows must be int64"):
@@ -169,7 +200,6 @@ def test_what_a_step_was_not_made_for_is_refused_and_changes_nothing():
 
 
 def test_rows_of_another_type_are_refused():
-    points, labels = moons(50)
-    network = initialised("plain", {}, 2, 16, seeds=2, init="default", seed=0)
+    points, labels = moons()
     with pytest.raises(ValueError, match="points must be float32"):
-        compiled.fastest(network, (points.double(), labels), TRAIN, 1)
+        small.step(network("plain"), (points.double(), labels))

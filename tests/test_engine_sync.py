@@ -4,37 +4,36 @@ from collections import Counter
 
 import pytest
 import torch
-from gradflow.training.training import train
 from torch.profiler import ProfilerActivity, profile
 
-from gradflow import recipe
-from gradflow.kit.inits import initialised
-from gradflow.training import compiled, passes
+from gradflow.training import compiled
 from gradflow.training.step import Step
+from tests import small
 
 WAITING = ("aten::item", "aten::_local_scalar_dense", "aten::nonzero", "aten::is_nonzero")
+WAYS = {"C": compiled.fastest, "autograd": Step}
 
 
 @pytest.mark.parametrize("clip_norm", [1.0, None])
 @pytest.mark.parametrize(("block", "settings"), [("plain", {}), ("residual", {"scale": 0.2})])
-@pytest.mark.parametrize("way", ["C", "by hand", "autograd"])
-def test_steps_wait_for_no_number(block, settings, clip_norm, way, monkeypatch):
-    if way != "C":
-        monkeypatch.setattr(compiled, "fastest", Step)
-    if way == "autograd":
-        monkeypatch.setattr(passes, "by_hand", lambda _: False)
-    few, many = (waits(block, settings, clip_norm, batch_size) for batch_size in (64, 4))
+@pytest.mark.parametrize("way", WAYS)
+def test_steps_wait_for_no_number(block, settings, clip_norm, way):
+    few, many = (waits(block, settings, WAYS[way], batch_size, clip_norm=clip_norm) for batch_size in (64, 4))
 
     assert many == few
 
 
-@pytest.mark.parametrize("way", ["C", "by hand", "autograd"])
-def test_the_first_step_waits_for_no_number_either(way, monkeypatch):
-    if way == "autograd":
-        monkeypatch.setattr(passes, "by_hand", lambda _: False)
-    network = initialised("residual", {"scale": 0.2}, 3, 16, seeds=2, init="default", seed=0)
-    make = compiled.fastest if way == "C" else Step
-    step = make(network, (torch.randn(64, 2), torch.arange(64) % 2), config(batch_size=16), 2)
+@pytest.mark.parametrize("block", ["highway", "gated", "prenorm"])
+@pytest.mark.parametrize("optimizer", ["sgd", "adam", "adamw"])
+def test_steps_of_any_block_and_optimiser_wait_for_no_number(block, optimizer):
+    few, many = (waits(block, {}, Step, batch_size, optimizer=optimizer) for batch_size in (64, 4))
+
+    assert many == few
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_the_first_step_waits_for_no_number_either(way):
+    step = small.step(small.network(scale=0.2), make=WAYS[way])
     with profile(activities=[ProfilerActivity.CPU]) as profiled:
         step(torch.arange(16))
 
@@ -42,19 +41,11 @@ def test_the_first_step_waits_for_no_number_either(way, monkeypatch):
     assert "aten::add_" in names and not names & set(WAITING)
 
 
-def config(**changes):
-    values = {"optimizer": "sgd", "lr": 0.1, "momentum": 0.9, "clip_norm": 1.0, "init": "default", "seed": 0}
-    return recipe.Train(**({"epochs": 1} | values | changes))
-
-
-def waits(block, settings, clip_norm, batch_size):
+def waits(block, settings, make, batch_size, **changes):
     """How often one epoch over 64 rows waits for a number, by operation."""
-    network = initialised(block, settings, 3, 16, seeds=2, init="default", seed=0)
-    points = torch.randn(64, 2, generator=torch.Generator().manual_seed(0))
-    rows = points, (points[:, 0] > 0).long()
+    stacked = small.network(block, depth=3, seeds=2, **settings)
     with profile(activities=[ProfilerActivity.CPU]) as profiled:
-        chosen = config(batch_size=batch_size, clip_norm=clip_norm)
-        record = train(network, rows, rows, chosen, recipe.Probe(samples=32, every=1), report=lambda _: None)
+        record, _ = small.train(stacked, small.moons(64), make=make, epochs=1, batch_size=batch_size, **changes)
     assert record.steps_per_epoch == 64 // batch_size and record.valid.all()
     counts = Counter(event.name for event in profiled.events())
     assert counts["aten::randperm"] > 0  # the profiler saw the training
