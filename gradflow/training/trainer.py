@@ -62,7 +62,7 @@ def train(
     first = taken = 0
     if unfinished and (arrays := unfinished.read()):
         saved = {name: torch.from_numpy(array) for name, array in arrays.items()}
-        first, taken = saved["reached"].tolist()
+        first, taken = saved["position"].tolist()
         step.go_on(saved)
         record.go_on(saved)
     else:
@@ -72,7 +72,7 @@ def train(
     def save(epoch: int, taken: int) -> None:
         """What is needed to go on in an epoch in which that many steps were taken."""
         if unfinished:
-            state = step.unfinished() | record.unfinished(epoch - 1) | {"reached": torch.tensor([epoch, taken])}
+            state = step.unfinished() | record.unfinished(epoch - 1) | {"position": torch.tensor([epoch, taken])}
             reached = f"epoch {epoch} of {task.epochs}" if epoch <= task.epochs else "the end of the training"
             unfinished.save(state, reached)
 

@@ -147,7 +147,8 @@ def fingerprint(work: Mapping[str, object], inputs: Iterable[Path]) -> str:
         work: Parameters, device and versions of libraries; plain JSON values.
         inputs: The files that it reads.
     """
-    own = {"gradflow", "stages", "studies", "__main__"}  # the code that was imported is what the work depends on
+    # The code that has been imported is the code that the work depends on.
+    own = {"gradflow", "stages", "studies", "__main__"}
     modules = {name: getattr(module, "__file__", None) for name, module in sys.modules.items()}
     code = {name: file for name, file in modules.items() if name.split(".")[0] in own and file}
     parts = {
