@@ -12,15 +12,14 @@ import numpy as np
 import pytest
 import torch
 
-from gradflow import recipe
 from gradflow.guards.errors import RunError
 from gradflow.guards.interrupts import Interrupt, StoppedError
-from gradflow.kit.inits import initialised, stack
-from gradflow.kit.network import Trunk
-from gradflow.training import training, unfinished
+from gradflow.training import compiled, trainer, unfinished
+from gradflow.training.optimisers import Descent
 from gradflow.training.unfinished import Unfinished
-from studies.identity import training as identity
-from studies.identity.params import Train
+from studies.identity import task as identity
+from studies.identity.task import Identity
+from tests import small
 
 
 class Stopping(Unfinished):
@@ -44,54 +43,53 @@ def stopping(train, path, after):
         return train(Stopping(path, after, pool))
 
 
-def moons(rows=50):
-    random = torch.Generator().manual_seed(3)
-    points = torch.randn(rows, 2, generator=random)
-    return points, (points.sum(1) > 0).long()
-
-
-def two_classes(state, *, block="residual", width=8, scale=1.0, points=1.0, **changes):
+def two_classes(state, *, block="residual", width=8, scale=1.0, **changes):
     """A small training: weights and all that was recorded, as bytes."""
-    values = {
-        "epochs": 3, "batch_size": 20, "optimizer": "sgd", "lr": 0.1, "momentum": 0.9, "clip_norm": 1.0,
-        "init": "default", "seed": 0,
-    }  # fmt: skip
-    config = recipe.Train.model_validate(values | changes)
-    settings = {"scale": 0.7} if block == "residual" else {}
-    network = initialised(block, settings, 3, width, seeds=2, init="default", seed=0)
+    network = small.network(block, 3, width, seeds=2, **({"scale": 0.7} if block == "residual" else {}))
     for parameter in network.parameters():
         parameter.data[1] *= scale
-    rows = moons()[0] * points, moons()[1]
-    probes = recipe.Probe(samples=16, every=2)
-    record = training.train(network, rows, moons(20), config, probes, report=lambda _: None, unfinished=state)
+    options = {"batch_size": 20, "probe_rows": 16, "probe_every": 2}
+    record, _ = small.train(network, unfinished=state, **(options | changes))
+    return held(network, record)
+
+
+def distant_identity(state, *, optimizer="adam", lr=0.01):
+    """Likewise for the identity study."""
+    network = small.network("plain", 3, 4, seeds=2, network="trunk")
+    task = Identity(
+        width=4,
+        steps=8,
+        batch_size=5,
+        seed=0,
+        probe_at=[3],
+        instruments=["gradient_norms", "dead_units"],
+        where=torch.device("cpu"),
+    )
+    step = compiled.fastest(network, task, Descent(optimizer, lr))
+    record = trainer.train(step, task, report=lambda _: None, unfinished=state)
+    return *held(network, record), task.at_the_end(network).numpy().tobytes()
+
+
+def held(network, record):
+    """All that a training leaves."""
     tensors = [*network.parameters(), record.grad_norm, record.valid, record.history, *record.probes.values()]
     return [tensor.detach().numpy().tobytes() for tensor in tensors], list(record.probes), record.diverged
 
 
-def distant_identity(state):
-    """Likewise for the identity study."""
-    network = stack(partial(Trunk, "plain", {}, 3, 4), seeds=2, init="default", seed=0)
-    config = Train.model_validate({"steps": 8, "batch_size": 5, "optimizer": "adam", "lr": 0.01, "seed": 0})
-    instruments = ["gradient_norms", "dead_units"]
-    record = identity.train(
-        network, config, width=4, probe_at=[3], instruments=instruments, report=lambda _: None, unfinished=state
-    )
-    tensors = [*network.parameters(), record.losses, *record.probes.values()]
-    return [tensor.detach().numpy().tobytes() for tensor in tensors], list(record.probes)
-
-
-# Each with its steps; an epoch of 3 that is taken again in float64 adds as many.
+# Each with its steps; there are no more once all seeds have diverged.
 TRAININGS = {
     "in C": (partial(two_classes, width=16), 9),
     "in C, one seed diverges": (partial(two_classes, width=16, clip_norm=None, lr=1.0, scale=3.0), 9),
-    "by hand": (two_classes, 9),
-    "by autograd": (partial(two_classes, block="linear_terminated"), 9),
+    "by autograd": (two_classes, 9),
+    "several linear maps": (partial(two_classes, block="linear_terminated"), 9),
     "no clipping": (partial(two_classes, clip_norm=None), 9),
-    "in float64 from the first epoch on": (partial(two_classes, block="plain", scale=1e-6), 12),
-    "in float64 at the first probe": (partial(two_classes, block="linear_terminated", lr=1.0, scale=1e-5), 12),
-    "one seed diverges": (partial(two_classes, clip_norm=None, lr=1.0, scale=3.0), 12),
-    "one seed diverges after the other": (partial(two_classes, clip_norm=None, lr=3.0, scale=10.0), 12),
-    "the distant identity": (distant_identity, 9),
+    "gradients that nearly vanish": (partial(two_classes, block="plain", scale=1e-6), 9),
+    "one seed diverges": (partial(two_classes, clip_norm=None, lr=1.0, scale=3.0), 9),
+    "one seed diverges after the other": (partial(two_classes, clip_norm=None, lr=3.0, scale=10.0), 6),
+    "adam": (partial(two_classes, optimizer="adam"), 9),
+    "adamw": (partial(two_classes, block="highway", optimizer="adamw"), 9),
+    "the distant identity": (distant_identity, 8),
+    "the distant identity, one seed diverges after the other": (partial(distant_identity, optimizer="sgd", lr=1e30), 3),
 }
 
 
@@ -102,7 +100,7 @@ def test_a_training_stopped_after_any_step_ends_with_the_same_bytes(name, tmp_pa
     path = tmp_path / "state.npz"
 
     for after in range(1, steps + 1):
-        with pytest.raises(StoppedError, match=r"SIGTERM: (epoch|step) \d of \d saved, `dvc repro` goes on"):
+        with pytest.raises(StoppedError, match=r"SIGTERM: epoch \d of \d saved, `dvc repro` goes on"):
             stopping(train, path, after)
         assert stopping(train, path, 0) == undisturbed
         assert "going on from" in capsys.readouterr().out
@@ -245,16 +243,16 @@ def test_a_signal_on_a_full_disk_tells_of_an_earlier_state(tmp_path, monkeypatch
             kept.save({"number": torch.arange(3)}, "epoch 2 of 9")
 
 
-@pytest.mark.parametrize("changed", ["work", "rows", "code"])
+@pytest.mark.parametrize("changed", ["work", "rows", "code", "code of a study"])
 def test_other_work_has_another_fingerprint(changed, tmp_path, monkeypatch):
     rows, code = tmp_path / "rows", tmp_path / "code.py"
     rows.write_bytes(b"1")
     code.write_bytes(b"1")
-    monkeypatch.setattr(training, "__file__", str(code))
+    monkeypatch.setattr(identity if changed == "code of a study" else trainer, "__file__", str(code))
     first = unfinished.fingerprint({"depth": 3}, [rows])
     assert unfinished.fingerprint({"depth": 3}, [rows]) == first
 
-    {"work": tmp_path / "nothing", "rows": rows, "code": code}[changed].write_bytes(b"2")
+    {"work": tmp_path / "nothing", "rows": rows}.get(changed, code).write_bytes(b"2")
     assert unfinished.fingerprint({"depth": 4 if changed == "work" else 3}, [rows]) != first
 
 
