@@ -6,13 +6,9 @@ from pathlib import Path
 
 import click
 import numpy as np
-import torch
 
-from benchmarks.peers.gradflow_ import tensors
+from benchmarks.peers.gradflow_ import descent, network, task
 from benchmarks.peers.job import Job
-from gradflow.kit.inits import initialised
-from gradflow.params.loading import load
-from gradflow.recipe import Recipe
 from gradflow.training import compiled, device
 
 
@@ -24,25 +20,22 @@ def main(data: Path, pairs: int, seeds: int) -> None:
     """Print the seconds of each epoch as JSON."""
     device.from_environment()
     job = Job("residual", seeds, 0, data, Path())
-    train_set = tensors(job.rows("train"))
-    config = load(Recipe).train.model_copy(update={"batch_size": job.batch_size})
-    batches = torch.randperm(len(train_set[0])).split(job.batch_size)
+    rows = task(job, pairs + 1)
+    batches = next(rows.batches(1))
 
     def step(*options: str) -> compiled.Compiled:
         """The engine, compiled with further options."""
-        settings = {"scale": job.scale}
-        network = initialised("residual", settings, job.depth, job.width, seeds=seeds, init="default", seed=0)
         library = compiled.library(*options)
         assert library, "there is a C compiler"
-        return compiled.Compiled(library, network, train_set, config, (pairs + 1) * len(batches))
+        return compiled.Compiled(library, network(job), rows, descent(job))
 
     ways = {"with": step(), "without": step("-DONE_NORM")}
     seconds: dict[str, list[float]] = {way: [] for way in ways}
     for pair in range(pairs + 1):
         for way in list(ways)[:: -1 if pair % 2 else 1]:
             start = time.perf_counter()
-            for rows in batches:
-                ways[way](rows)
+            for batch in batches:
+                ways[way](batch)
             seconds[way].append(time.perf_counter() - start)
     ratios = np.divide(seconds["with"][1:], seconds["without"][1:])  # the first pair warms up
     click.echo(json.dumps({"ratio": float(np.median(ratios)), "pairs": pairs}))

@@ -16,7 +16,13 @@ from gradflow.drawing import style
 from gradflow.drawing.experiment import Experiment
 
 BEGIN, END = "<!-- measured: make bench writes what follows -->", "<!-- end of what was measured -->"
-NAMES = {"recipe": "PyTorch script", "lightning_": "Lightning", "jax_": "JAX", "gradflow_": "gradflow"}
+NAMES = {
+    "recipe": "PyTorch script",
+    "lightning_": "Lightning",
+    "jax_": "JAX",
+    "autograd": "gradflow by autograd",
+    "gradflow_": "gradflow",
+}
 MIB = 2**20
 
 Frames = dict[str, pd.DataFrame]
@@ -223,11 +229,12 @@ def _bars(axes: Axes, peers: pd.DataFrame) -> None:
     steps = peers.groupby(["peer", "seeds", "round"])["step"].mean() * 1e3
     cases = [(peer, seeds) for peer in NAMES for seeds in sorted(peers.loc[peers["peer"] == peer, "seeds"].unique())]
     for place, case in enumerate(cases):
-        ours = case[0] == "gradflow_"
+        ours = case[0] in ("autograd", "gradflow_")
         axes.bar(place, steps[case].median(), color=style.COLOURS[1] if ours else style.GREY, width=0.7)
         axes.vlines(place, steps[case].min(), steps[case].max(), color="black", linewidth=1)
     axes.axhline((peers["flops"] / peers["gemm"]).median() * 1e3, color="black", linewidth=0.9, linestyle=":")
-    labels = [f"{NAMES[peer]}\n{seeds} seed{'s' * int(seeds > 1)}".replace("PyTorch ", "") for peer, seeds in cases]
+    names = {peer: name.removeprefix("PyTorch ").removeprefix("gradflow by ") for peer, name in NAMES.items()}
+    labels = [f"{names[peer]}\n{seeds} seed{'s' * int(seeds > 1)}" for peer, seeds in cases]
     axes.set_xticks(range(len(cases)), labels, fontsize=6.5)
     axes.grid(axis="x", visible=False)
 

@@ -3,18 +3,13 @@
 import json
 import os
 import time
-from collections.abc import Callable
 from pathlib import Path
 
 import click
 import numpy as np
-import torch
 
-from benchmarks.peers.gradflow_ import tensors
+from benchmarks.peers.gradflow_ import descent, network, task
 from benchmarks.peers.job import Job
-from gradflow.kit.inits import initialised
-from gradflow.params.loading import load
-from gradflow.recipe import Recipe
 from gradflow.training import compiled, device, unfinished
 
 SECONDS = 5  # of a stretch, and the default of GRADFLOW_SAVE_SECONDS: one saving a stretch
@@ -29,32 +24,29 @@ def main(data: Path, pairs: int, seeds: int) -> None:
     device.from_environment()
     os.environ |= {"DVC_ROOT": str(data), "GRADFLOW_SAVE_SECONDS": str(SECONDS)}
     job = Job("residual", seeds, 0, data, Path())
-    train_set = tensors(job.rows("train"))
-    network = initialised("residual", {"scale": job.scale}, job.depth, job.width, seeds=seeds, init="default", seed=0)
-    batches = torch.randperm(len(train_set[0])).split(job.batch_size)
-    config = load(Recipe).train.model_copy(update={"batch_size": job.batch_size})
-    step = compiled.fastest(network, train_set, config, steps=100_000)
+    rows = task(job, 10_000)
+    batches = next(rows.batches(1))
+    step = compiled.fastest(network(job), rows, descent(job))
     begun = [tensor.clone() for tensor in step.state]
     ratios, saved = [], 0
     with unfinished.kept("benchmark") as state:
 
-        def save_when_due() -> None:
+        def seconds(saving: bool) -> float:
             nonlocal saved
-            if state.due():
-                state.save(step.unfinished(), "")
-                saved += 1
-
-        def seconds(pause: Callable[[], object]) -> float:
             step.restore(begun)
             start, epochs = time.perf_counter(), 0
             while time.perf_counter() < start + SECONDS:
-                step.epoch(batches, step, pause)
+                for batch in batches:
+                    step(batch)
+                    if saving and state.due():
+                        state.save(step.unfinished(), "")
+                        saved += 1
                 epochs += 1
             return (time.perf_counter() - start) / epochs
 
         for pair in range(pairs + 1):
-            took = {way: seconds(way) for way in (save_when_due, int)[:: -1 if pair % 2 else 1]}
-            ratios.append(took[save_when_due] / took[int])
+            took = {way: seconds(way) for way in (True, False)[:: -1 if pair % 2 else 1]}
+            ratios.append(took[True] / took[False])
     assert saved >= pairs, f"{saved} savings in {pairs} stretches"
     click.echo(json.dumps({"ratio": float(np.median(ratios[1:])), "pairs": pairs}))  # the first pair warms up
 

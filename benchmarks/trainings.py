@@ -16,7 +16,15 @@ Row = dict[str, Any]
 
 WARM_UP = 2  # epochs: compiling, first touch of memory
 VARIANTS = ("plain", "residual")
-PEERS = (("recipe", 1), ("lightning_", 1), ("jax_", 1), ("jax_", 8), ("gradflow_", 1), ("gradflow_", 8))
+PEERS = (
+    ("recipe", 1),
+    ("lightning_", 1),
+    ("jax_", 1),
+    ("jax_", 8),
+    ("autograd", 8),
+    ("gradflow_", 1),
+    ("gradflow_", 8),
+)
 AXES = {
     "depth": (20, 40, 80, 160, 320, 640),
     "width": (16, 32, 64, 128, 256),

@@ -38,7 +38,7 @@ def test_rows_that_a_script_makes_itself_are_those_of_the_pipeline(tmp_path):
         assert hashlib.md5((tmp_path / part).read_bytes(), usedforsecurity=False).hexdigest() == known[part]
 
 
-@pytest.mark.parametrize("peer", ["recipe", "gradflow_"])
+@pytest.mark.parametrize("peer", ["recipe", "autograd", "gradflow_"])
 def test_a_peer_writes_a_norm_for_every_step_seed_and_layer(tmp_path, peer):
     rng = np.random.default_rng(0)
     for part, rows in (("train", 50), ("val", 20)):

@@ -1,45 +1,49 @@
 """gradflow_: the same with this project's own training, all seeds at once."""
 
 import time
+from collections.abc import Callable
+from functools import partial
 
 import torch
 
-from benchmarks.peers.job import Job, Rows, Trained, command
-from gradflow import recipe
-from gradflow.kit.inits import initialised
-from gradflow.training import device, training
+from benchmarks.peers.job import Job, Trained, command
+from gradflow.kit.building import build
+from gradflow.kit.inits import stack
+from gradflow.kit.network import Network
+from gradflow.training import compiled, device, trainer
+from gradflow.training.optimisers import Descent
+from gradflow.training.rows import Rows
+from gradflow.training.step import Step
+from gradflow.training.task import Task
 
 
-def tensors(rows: Rows) -> tuple[torch.Tensor, torch.Tensor]:
-    """Points and labels as tensors."""
-    return torch.from_numpy(rows[0]), torch.from_numpy(rows[1])
-
-
-def train(job: Job) -> Trained:
-    """Train all seeds as the stage train does, with probes before the first epoch and after the last alone."""
-    device.from_environment()
+def network(job: Job) -> Network:
+    """All seeds of it as one."""
     settings = {} if job.branch_scale is None else {"scale": job.branch_scale}
-    network = initialised(job.variant, settings, job.depth, job.width, seeds=job.seeds, init="default", seed=0)
-    config = recipe.Train(
-        epochs=job.epochs,
-        batch_size=job.batch_size,
-        optimizer="sgd",
-        lr=job.lr,
-        momentum=job.momentum,
-        clip_norm=job.clip_norm,
-        init="default",
-        seed=0,
-    )
-    probes = recipe.Probe(samples=job.batch_size, every=job.epochs)
+    about = {"network": "mlp", "block": job.variant, "settings": settings, "widths": None}
+    make = partial(build, about | {"depth": job.depth, "width": job.width})
+    return stack(make, seeds=job.seeds, init="default", seed=0)
+
+
+def task(job: Job, epochs: int) -> Rows:
+    """Its rows for so many epochs, with probes before the first one and after the last alone."""
+    train_set, val_set = (tuple(map(torch.from_numpy, job.rows(part))) for part in ("train", "val"))
+    size = job.batch_size
+    return Rows(train_set, val_set, epochs=epochs, batch_size=size, seed=0, probe_rows=size, probe_every=max(1, epochs))
+
+
+def descent(job: Job) -> Descent:
+    """How its weights move."""
+    return Descent("sgd", job.lr, job.momentum, job.clip_norm)
+
+
+def train(job: Job, make: Callable[[Network, Task, Descent], Step] = compiled.fastest) -> Trained:
+    """Train all seeds as the stage train does."""
+    device.from_environment()
+    rows = task(job, job.epochs)
+    step = make(network(job), rows, descent(job))
     clock = [time.perf_counter()]
-    record = training.train(
-        network,
-        tensors(job.rows("train")),
-        tensors(job.rows("val")),
-        config,
-        probes,
-        report=lambda _: clock.append(time.perf_counter()),
-    )
+    record = trainer.train(step, rows, report=lambda _: clock.append(time.perf_counter()))
     assert not record.diverged, f"diverged: {record.diverged}"
     return Trained(record.grad_norm.numpy(), record.history[-1, :, 2].tolist(), clock)
 
