@@ -225,6 +225,17 @@ def test_a_seed_that_diverges_in_full_motion_stops_at_once(changes):
 
 
 @both
+def test_a_seed_that_a_measurement_has_stopped_is_not_trained_again_although_its_loss_is_a_number():
+    stack = network()
+    step = small.step(stack)
+    step.alive[1] = False
+    kept = [parameter[1].clone() for parameter in stack.parameters()]
+    step(torch.arange(16))
+    assert step.valid[0].tolist() == step.alive.tolist() == [True, False, True]
+    assert all(torch.equal(parameter[1], value) for parameter, value in zip(stack.parameters(), kept, strict=True))
+
+
+@both
 @pytest.mark.parametrize("size", [1e-25, 1e-17, 1.0])
 def test_norms_are_right_however_small(size):
     # Their squares, which are summed, are 0 in float32 below 1e-19.
