@@ -4,6 +4,7 @@ Nothing here waits for a result: what a step finds stays in tensors until the ep
 never runs dry, and the step can be captured as a CUDA graph.
 """
 
+import math
 import warnings
 from collections import Counter
 from collections.abc import Callable
@@ -59,15 +60,25 @@ class Flat:
         return {parameter: part.view_as(parameter) for parameter, part in own}
 
     def norms(self) -> tuple[Tensor, Tensor]:
-        """||dLoss/dW||_F of every linear map and the norm of all gradients together, from squares summed in float64.
-
-        Squares of gradients below 1e-19 are 0 in float32, and vanishing gradients are what this project is about.
+        """||dLoss/dW||_F of every linear map and the norm of all gradients together.
 
         Returns:
-            (maps, seeds) and (seeds,).
+            (maps, seeds) and (seeds,), in float64.
         """
-        of_parts = [vector_norm(part, dim=2, dtype=torch.float64) for part in self.gradients]
+        of_parts = [_norm(part) for part in self.gradients]
         return torch.cat(of_parts[:-1])[self._order], vector_norm(torch.cat(of_parts), dim=0)
+
+
+def _norm(part: Tensor) -> Tensor:
+    """Euclidean norm over the last axis, in float64; nan where a number is not finite.
+
+    Squares of numbers below 1e-19 are 0 in float32, and vanishing gradients are what this project is about. Divided by
+    the largest of them first, numbers of any size have squares that count, in a third of the time of sums in float64.
+    """
+    largest = vector_norm(part, math.inf, dim=2, keepdim=True)
+    divided: Tensor = vector_norm(part / largest.clamp(min=torch.finfo(torch.float32).tiny), dim=2)
+    norm: Tensor = divided.double() * largest.squeeze(2)
+    return norm
 
 
 class Step:
@@ -159,9 +170,11 @@ class Step:
         factor = torch.ones_like(total)
         if config.clip_norm is not None:  # the rule of torch.nn.utils.clip_grad_norm_
             factor = (config.clip_norm / (total + 1e-6)).clamp_(max=1.0)
-        # A factor of 0 holds a diverged seed where it is, once its gradients are numbers.
-        for gradient in gradients:
-            gradient.nan_to_num_(0.0, 0.0, 0.0)
+        # A factor of 0 holds a diverged seed where it is, once its gradients are numbers. A GPU would have to wait for
+        # the answer whether there is one.
+        if self.alive.is_cuda or not self.alive.all():
+            for gradient in gradients:
+                gradient.nan_to_num_(0.0, 0.0, 0.0)
         before = [value.clone() for value in values] if self._unbounded else []
         factor = factor.where(self.alive, 0.0).float().unsqueeze(1)
         self._optimiser.update(values, gradients, factor, self.alive.unsqueeze(1))
