@@ -96,7 +96,7 @@ class Claim(sections.Section):
     predicted: Text | float
     measure: Measure
     test: Rule
-    figure: Annotated[str, Field(pattern=r"^([a-z_]+/)+[a-z_]+\.png$")] | None = None
+    figure: Annotated[str, Field(pattern=r"^([a-z0-9_]+/)+[a-z0-9_]+\.png$")] | None = None
     note: Text | None = None
 
 

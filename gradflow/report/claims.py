@@ -1,5 +1,6 @@
 """The claims of the ledger, as rows of a table and the choices of its filters."""
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -112,5 +113,5 @@ def _seeds(number: Mapping[str, Any]) -> str:
 
 
 def _address(figure: str) -> str:
-    """The figure as seen from the page in reports/; nothing but a path inside that folder becomes a link."""
-    return figure if ":" not in figure and not figure.startswith(("/", "\\", ".")) else ""
+    """The figure as seen from the page in reports/; nothing but a PNG there or in a study's reports becomes a link."""
+    return figure if re.fullmatch(r"(\.\./studies/\w+/reports/)?(\w+/)*\w+\.png", figure, re.ASCII) else ""

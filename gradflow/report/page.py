@@ -51,9 +51,9 @@ class Identity:
     Attributes:
         experiment: What its charts share; an epoch is a step.
         params: Its params.yaml.
-        metrics: reports/identity/metrics.json.
-        probes: reports/identity/probe.csv.
-        history: reports/identity/history.csv.
+        metrics: studies/identity/reports/metrics.json.
+        probes: studies/identity/reports/probe.csv.
+        history: studies/identity/reports/history.csv.
         compared: What was published beside what was measured.
         definitions: Variant to (definition, at layer 1, at the last layer).
         widest: How far apart the definitions are, in a sentence.

@@ -65,7 +65,7 @@ def compared(metrics: Mapping[str, Any], depth: int) -> list[Compared]:
     """The published table beside ours, for the variants that it has and the study trained.
 
     Args:
-        metrics: reports/identity/metrics.json; what its probe did not record is left out.
+        metrics: studies/identity/reports/metrics.json; what its probe did not record is left out.
         depth: Number of blocks.
     """
     return [

@@ -12,6 +12,7 @@ from filelock import FileLock
 
 from gradflow.drawing.experiment import Experiment
 from gradflow.report import page
+from studies.identity import published
 
 IDENTITY = {"depth": 3, "width": 8, "seeds": 2, "train.steps": 6, "train.batch_size": 16, "probe.steps": [2, 4]}
 
@@ -56,7 +57,7 @@ class Inputs:
 
     def arguments(self, page):
         reports = self.root / "reports"
-        identity = [self.root / "studies/identity/params.yaml", reports / "identity"]
+        identity = [self.root / "studies/identity" / name for name in ("params.yaml", "reports")]
         run = [self.root / "params.yaml", self.root / "data/raw/source.json", reports]
         return [*run, *identity, reports / "claims.json", page]
 
@@ -84,7 +85,8 @@ def inputs(results, tmp_path):
     for name in ("params.yaml", "data/raw/source.json", "studies/identity/params.yaml"):
         (own.root / name).parent.mkdir(parents=True, exist_ok=True)
         shutil.copy(results.root / name, own.root / name)
-    shutil.copytree(results.root / "reports", own.root / "reports")
+    for name in ("reports", "studies/identity/reports"):
+        shutil.copytree(results.root / name, own.root / name)
     return own
 
 
@@ -94,7 +96,7 @@ def make(results, tmp_path):
 
     def run(given, code=0):
         page = tmp_path / "made" / "index.html"
-        done = results.run("python", "-m", "stages.report", *given.arguments(page), code=code)
+        done = results.run("python", "-m", "studies.ledger.page", *given.arguments(page), code=code)
         return done.stderr if code else page
 
     return run
@@ -106,7 +108,7 @@ def page_file(results):
     page = results.root / "reports" / "index.html"
     with FileLock(results.root.parent / "page.lock"):
         if not page.exists():
-            results.run("python", "-m", "stages.report", *Inputs(results.root).arguments(page))
+            results.run("python", "-m", "studies.ledger.page", *Inputs(results.root).arguments(page))
     return page
 
 
@@ -140,7 +142,7 @@ def hostile_page(inputs, tmp_path):
 
     def make(name):
         names = {"plain": name}
-        reports = inputs.root / "reports"
+        reports, of_identity = inputs.root / "reports", inputs.root / "studies/identity/reports"
 
         def table(path):
             return pd.read_csv(path).replace({"variant": names})
@@ -161,7 +163,7 @@ def hostile_page(inputs, tmp_path):
 
         params = yaml.safe_load((inputs.root / "params.yaml").read_text(encoding="utf-8"))
         params["variants"] = {names.get(variant, variant): value for variant, value in params["variants"].items()}
-        metrics, identity = numbers(reports / "metrics.json"), numbers(reports / "identity/metrics.json")
+        metrics, identity = numbers(reports / "metrics.json"), numbers(of_identity / "metrics.json")
         html = page.render(
             page.Run(
                 experiment(metrics, "epoch"),
@@ -173,7 +175,10 @@ def hostile_page(inputs, tmp_path):
                 experiment(identity, "step"),
                 params,
                 identity,
-                *(table(reports / f"identity/{of}.csv") for of in ("probe", "history")),
+                *(table(of_identity / f"{of}.csv") for of in ("probe", "history")),
+                published.compared(identity, 3),
+                published.definitions(identity),
+                published.widest(identity),
             ),
             [
                 entry_of_a_claim(

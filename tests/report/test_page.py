@@ -1,6 +1,8 @@
 """The page as it is made: what it says follows from the run, and what is missing is named."""
 
+import html
 import json
+import re
 
 import numpy as np
 import pandas as pd
@@ -8,7 +10,8 @@ import pytest
 import yaml
 
 from gradflow.drawing.experiment import Experiment
-from gradflow.report import charts, claims, evolution, headline, identity, words
+from gradflow.report import charts, claims, evolution, headline, words
+from studies.identity import published
 
 
 def experiment(*variants, depth=3, seeds=2, epochs=4, diverged=None):
@@ -29,11 +32,25 @@ def test_the_page_is_one_file_of_at_most_4_mb_that_names_no_other(page_file):
         assert asking not in text.split('id="data"')[0]
 
 
+def test_the_page_names_commands_and_files_that_are_there(page_file, results):
+    made = re.findall(r'<p class="made">(.*?)</p>', page_file.read_text(encoding="utf-8"), re.DOTALL)
+    words = {html.unescape(word) for line in made for word in re.findall("<code>(.*?)</code>", line)}
+    commands = {word for word in words if "dvc repro" in word}
+
+    assert commands and all((results.root / file).is_file() for file in words - commands), words
+    for command in commands:
+        results.run("sh", "-c", command.replace("dvc repro", "dvc stage list"))
+
+
 @pytest.mark.parametrize(
-    "missing", ["identity/history.csv", "identity/probe.csv", "identity/metrics.json", "claims.json"]
+    "missing",
+    [
+        *(f"studies/identity/reports/{name}" for name in ("history.csv", "probe.csv", "metrics.json")),
+        "reports/claims.json",
+    ],
 )
 def test_a_missing_study_is_named_with_what_makes_it(make, inputs, missing):
-    (inputs.root / "reports" / missing).unlink()
+    (inputs.root / missing).unlink()
     said = make(inputs, code=1)
     assert said.startswith("gradflow: ") and said.count("\n") == 1
     assert missing in said and "make studies" in said
@@ -151,20 +168,32 @@ def test_the_published_table_stands_beside_what_was_measured():
         },
         "other": {"loss_start": spread(1.0), "loss_end": spread(1.0)},
     }
-    rows = {(row.variant, row.what): (row.published, row.measured) for row in identity.compared(metrics, 2)}
+    rows = {(row.variant, row.what): (row.published, row.measured) for row in published.compared(metrics, 2)}
     assert rows["plain", "loss at the start"] == ("0.333", "0.400 (0.200 to 0.800)")
     assert rows["plain", "gradient ‖δ‖, layer 1"] == ("8.6e-19", "1.00e-20 (5.00e-21 to 2.00e-20)")
     assert rows["plain", "gradient ‖δ‖, layer 2"][1].startswith("0.00200")
     assert {variant for variant, _ in rows} == {"plain"}
-    assert "between 1.00e-20" in identity.widest(metrics) and "1.00e-14" in identity.widest(metrics)
+    assert "between 1.00e-20" in published.widest(metrics) and "1.00e-14" in published.widest(metrics)
 
 
-@pytest.mark.parametrize("figure", ["javascript:alert(1)", "//host/x.png", "/etc/x.png", "../x.png", "http://host/x"])
-def test_only_a_path_inside_reports_becomes_a_link(figure, claim):
+@pytest.mark.parametrize(
+    ("figure", "linked"),
+    [
+        ("figures/x.png", True),
+        ("../studies/recipe/reports/figures/x.png", True),
+        ("javascript:alert(1)", False),
+        ("//host/x.png", False),
+        ("/etc/x.png", False),
+        ("../x.png", False),
+        ("../studies/../../x.png", False),
+        ("../studies/recipe/reports/../../../x.png", False),
+        ("http://host/x.png", False),
+        ("figures/x.png?y", False),
+    ],
+)
+def test_only_a_picture_in_the_reports_of_the_root_or_of_a_study_becomes_a_link(figure, linked, claim):
     (row,) = claims.claims([claim(1, figure=figure)])
-    assert row.figure == ""
-    (row,) = claims.claims([claim(1, figure="recipe/figures/x.png")])
-    assert row.figure == "recipe/figures/x.png"
+    assert row.figure == figure * linked
 
 
 def test_a_claim_shows_its_numbers_over_seeds_and_layers(claim):

@@ -20,7 +20,7 @@ def draw(probes: pd.DataFrame, experiment: Experiment) -> Figure:
     """Layer by step, a panel a variant, the median of ||dLoss/dz|| over seeds as colour on one logarithmic scale.
 
     Args:
-        probes: Columns variant, seed, step, layer, delta_norm, as in reports/identity/probe.csv.
+        probes: Columns variant, seed, step, layer, delta_norm, as in studies/identity/reports/probe.csv.
         experiment: What the figures share; an epoch is a step.
     """
     steps = sorted(probes["step"].unique()) or [0]

@@ -32,7 +32,7 @@ def draw(probes: pd.DataFrame, experiment: Experiment, rows: Mapping[str, str], 
     """Each quantity by layer before the first step and after the last: median and range over seeds.
 
     Args:
-        probes: Columns variant, seed, step, layer and those of ``rows``, as in reports/identity/probe.csv.
+        probes: Columns variant, seed, step, layer and those of ``rows``, as in studies/identity/reports/probe.csv.
         experiment: What the figures share; an epoch is a step.
         rows: Column to the label of its axis, which is linear for means, :data:`PATHS`, and logarithmic for all else.
         title: Of the figure.

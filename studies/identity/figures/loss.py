@@ -16,7 +16,7 @@ def draw(history: pd.DataFrame, experiment: Experiment) -> Figure:
     """Loss on a fresh batch by step: median and range over seeds.
 
     Args:
-        history: Columns variant, seed, step, loss, as in reports/identity/history.csv.
+        history: Columns variant, seed, step, loss, as in studies/identity/reports/history.csv.
         experiment: What the figures share; an epoch is a step.
     """
     figure = Figure(figsize=(style.WIDTH, 2.9), layout="constrained")

@@ -14,7 +14,7 @@ from gradflow.drawing.experiment import Experiment
 
 _THEORY = (0, (4, 2))
 
-# Column of reports/initialisation/layers.csv to the label of its axis
+# Column of studies/initialisation/reports/layers.csv to the label of its axis
 SIGNALS = {"power": "power q of the stream\nE[x²]", "cosine": "cosine of two inputs'\nstreams"}
 GRADIENTS = {"delta_norm": "‖δ‖ = ‖∂loss/∂z‖\n(Frobenius)", "weight_grad_norm": "‖∂loss/∂W‖\n(Frobenius)"}
 
@@ -31,7 +31,7 @@ def draw(
 
     Args:
         layers: Columns variant, seed, layer, those of ``columns`` and each again with ``_theory``, as in
-            reports/initialisation/layers.csv.
+            studies/initialisation/reports/layers.csv.
         shattering: Columns variant, seed, distance, correlation, for a further panel; None: no such panel.
         experiment: What the figures share.
         columns: Column to the label of its axis; a cosine stands on a linear axis, all else on a logarithmic one.
