@@ -1,4 +1,4 @@
-"""plot: from tables and checkpoints to figures, as PNG and SVG."""
+"""plot: from tables and logs to figures, as PNG and SVG."""
 
 from pathlib import Path
 
