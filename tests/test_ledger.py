@@ -15,11 +15,12 @@ from gradflow.ledger import claims, measured, results
 from gradflow.ledger.claims import Rule
 from gradflow.ledger.measured import Measured
 from gradflow.ledger.verdict import judge
-from stages.claims import main
+from gradflow.report import claims as rows
+from studies.ledger.claims import main
 
 ROOT = Path(__file__).parents[1]
 REPORTS = ROOT / "reports"
-LEDGER = claims.load(ROOT / "ledger" / "claims.yaml")
+LEDGER = claims.load(ROOT / "studies" / "ledger" / "claims.yaml")
 CLAIMS = {key: claim for chapter in LEDGER.chapters.values() for key, claim in chapter.claims.items()}
 FOUND = {result["id"]: result for result in results.evaluate(LEDGER, ROOT)}
 STUDIES = sorted({claim.measure.study for claim in CLAIMS.values()})
@@ -28,7 +29,7 @@ each_claim = pytest.mark.parametrize("key", CLAIMS)
 
 @pytest.fixture(scope="session")
 def metrics():
-    return {study: json.loads(measured.file_of(study, REPORTS).read_text(encoding="utf-8")) for study in STUDIES}
+    return {study: json.loads(metrics_of(study, ROOT).read_text(encoding="utf-8")) for study in STUDIES}
 
 
 @pytest.fixture
@@ -39,12 +40,16 @@ def elsewhere(tmp_path, metrics):
         claim = CLAIMS[key]
         document = copy.deepcopy(metrics[claim.measure.study])
         change(document)
-        file = measured.file_of(claim.measure.study, tmp_path)
+        file = metrics_of(claim.measure.study, tmp_path)
         file.parent.mkdir(parents=True, exist_ok=True)
         file.write_text(json.dumps(document), encoding="utf-8")
         return judge(measured.read(claim, tmp_path), claim.test)
 
     return evaluate
+
+
+def metrics_of(study, root):
+    return measured.folder_of(study, root) / "reports" / "metrics.json"
 
 
 def places(document, path):
@@ -143,12 +148,21 @@ def test_a_missing_number_is_an_error_that_names_file_and_key(key, elsewhere):
 @each_claim
 def test_the_figure_of_a_claim_is_there(key):
     figure = CLAIMS[key].figure
-    assert figure is None or (REPORTS / figure).is_file()
+    assert figure is None or (ROOT / figure).is_file()
+
+
+@each_claim
+def test_both_pages_link_to_the_figure_from_where_they_lie(key):
+    figure = CLAIMS[key].figure
+    link = FOUND[key]["figure"]
+    (row,) = rows.claims([FOUND[key]])
+    assert row.figure == (link or "")
+    assert figure is None or (REPORTS / link).resolve() == ROOT / figure
 
 
 def test_each_study_with_figures_shows_one_for_each_of_its_claims():
     for key, claim in CLAIMS.items():
-        folder = measured.file_of(claim.measure.study, REPORTS).parent / "figures"
+        folder = measured.folder_of(claim.measure.study, ROOT) / "reports" / "figures"
         assert claim.figure or not folder.exists(), key
 
 
@@ -212,7 +226,8 @@ def test_a_span_is_the_largest_mean_over_the_smallest_of_each_metric():
 def test_paths_lead_into_lists_by_number_range_and_last(tmp_path):
     spread = {"mean": 1.0, "std": 0.0, "min": 1.0, "max": 1.0, "seeds": 2}
     document = {"a": {"list": [spread | {"mean": float(i)} for i in range(1, 5)], "list_predicted": [1, 2, 3, 4]}}
-    (tmp_path / "metrics.json").write_text(json.dumps(document))
+    (tmp_path / "reports").mkdir()
+    (tmp_path / "reports/metrics.json").write_text(json.dumps(document))
     base = CLAIMS["default-run-plain"]
 
     def read(path, **test):
@@ -242,18 +257,18 @@ def test_a_null_is_an_error_and_no_verdict(elsewhere):
 @pytest.fixture
 def folder(tmp_path):
     """The ledger and what it needs, to be run as the stage does."""
-    shutil.copy2(ROOT / "ledger" / "claims.yaml", tmp_path)
+    shutil.copy2(ROOT / "studies" / "ledger" / "claims.yaml", tmp_path)
     for study in STUDIES:
-        file = measured.file_of(study, tmp_path / "reports")
-        file.parent.mkdir(parents=True, exist_ok=True)
-        shutil.copy2(measured.file_of(study, REPORTS), file)
-        own = Path("params.yaml") if study == "root" else Path("studies", study, "params.yaml")
-        (tmp_path / own).parent.mkdir(parents=True, exist_ok=True)
-        shutil.copy2(ROOT / own, tmp_path / own)
+        for name in ("params.yaml", "reports/metrics.json"):
+            copied(measured.folder_of(study, ROOT) / name, measured.folder_of(study, tmp_path) / name)
     for figure in {claim.figure for claim in CLAIMS.values()} - {None}:
-        (tmp_path / "reports" / figure).parent.mkdir(exist_ok=True)
-        shutil.copy2(REPORTS / figure, tmp_path / "reports" / figure)
+        copied(ROOT / figure, tmp_path / figure)
     return tmp_path
+
+
+def copied(file, to):
+    to.parent.mkdir(parents=True, exist_ok=True)
+    shutil.copy2(file, to)
 
 
 def run(folder):
@@ -273,13 +288,13 @@ def test_the_stage_writes_what_is_in_git(folder):
 
 
 def test_a_missing_study_or_figure_is_one_line(folder):
-    (folder / "reports/recipe/metrics.json").unlink()
+    (folder / "studies/recipe/reports/metrics.json").unlink()
     code, line = run(folder)
-    assert code == 1 and line.startswith("reports/recipe/metrics.json: is missing; run `dvc repro`")
+    assert code == 1 and line.startswith("studies/recipe/reports/metrics.json: is missing; run `dvc repro`")
     assert line.endswith("(claim plain-learns-nothing)")
-    (folder / "reports/recipe/figures/loss_curves.png").unlink()
+    (folder / "studies/recipe/reports/figures/loss_curves.png").unlink()
     code, line = run(folder)
-    assert (code, line.split(":")[0]) == (1, "reports/recipe/figures/loss_curves.png")
+    assert (code, line.split(":")[0]) == (1, "studies/recipe/reports/figures/loss_curves.png")
 
 
 CLAIM = "chapters.recipe.claims.plain-learns-nothing"
