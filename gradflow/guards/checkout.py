@@ -21,8 +21,13 @@ def around(folder: Path) -> Path | None:
         if (each / ".git").exists():
             break
     else:  # nothing says where the checkout ends: a stray .dvc further up is none of it
-        found = found[: 1 + (bool(found) and found[0].name == STUDIES)]
+        found = found[: 1 + _are_its_studies(found)]
     return found[-1] if found else None
+
+
+def _are_its_studies(found: list[Path]) -> bool:
+    """Whether the first project is that of the studies of the second, and no root itself that is called so."""
+    return len(found) > 1 and found[0] == found[1] / STUDIES and not (found[0] / STUDIES / ".dvc").is_dir()
 
 
 def projects(root: Path) -> list[Path]:
