@@ -6,14 +6,15 @@ there, its dvc.yaml is made anew. Stages and code are the root's, results stay i
 
 import io
 import re
-import shutil
+from pathlib import Path
 
 import click
 from ruamel.yaml import YAML
 
 from gradflow.files.writing import write_text
 from gradflow.guards import checkout
-from gradflow.guards.errors import InputError
+from gradflow.guards.errors import InputError, shown
+from gradflow.ledger.claims import ROOT
 
 _UP = "../.."  # from the folder of a study to the root
 _HEADER = """\
@@ -53,17 +54,28 @@ def derived(recipe: str, name: str) -> str:
 @click.argument("name")
 def main(name: str) -> None:
     """Make the study NAME, or its dvc.yaml anew."""
-    if not re.fullmatch(r"[a-z][a-z0-9_]*", name):
-        raise InputError("NAME", f"must be a lower-case letter followed by letters, digits or _, got {name!r}")
+    if not re.fullmatch(r"[a-z][a-z0-9_]{0,39}", name):
+        rule = "must be a lower-case letter followed by up to 39 such letters, digits or _"
+        raise InputError("NAME", f"{rule}, got {shown(name)}")
+    if name == ROOT:
+        raise InputError("NAME", f"must not be {ROOT}, which is what the ledger calls the recipe itself")
     root = checkout.root()
-    folder = root / "studies" / name
-    if (folder / "params.py").exists():
-        raise InputError("NAME", f"must be a study of the recipe's networks, {name} has parameters of its own")
-    folder.mkdir(exist_ok=True)
+    if not ((root / checkout.STUDIES).is_dir() and (root / "dvc.yaml").is_file()):
+        raise InputError(str(root), "must lie in a checkout of this project, found no dvc.yaml and studies")
+    folder = root / checkout.STUDIES / name
+    if _is_of_its_own(folder):
+        raise InputError("NAME", f"must be a study of the recipe's networks, {name} has a pipeline of its own")
     if not (folder / "params.yaml").exists():
-        shutil.copyfile(root / "params.yaml", folder / "params.yaml")
+        write_text(folder / "params.yaml", (root / "params.yaml").read_text(encoding="utf-8"))
         click.echo(f"{folder / 'params.yaml'}: change what the study is about, then run `dvc repro` in its folder")
     write_text(folder / "dvc.yaml", derived((root / "dvc.yaml").read_text(encoding="utf-8"), name))
+
+
+def _is_of_its_own(folder: Path) -> bool:
+    """Whether somebody has written the pipeline of a folder, which must not be lost."""
+    file = folder / "dvc.yaml"
+    made = _HEADER.format(name=folder.name)
+    return (folder / "params.py").exists() or (file.exists() and not file.read_text(encoding="utf-8").startswith(made))
 
 
 if __name__ == "__main__":
