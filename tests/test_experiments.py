@@ -66,7 +66,7 @@ def test_a_small_number_survives_the_way_dvc_writes_it(project):
 
 def test_queued_experiments_run_with_the_code_that_they_were_queued_with(project):
     project.run("dvc", "exp", "run", "--queue", "-S", "depth=2,4")
-    for module in (project.root / "gradflow").glob("*.py"):
+    for module in (project.root / "gradflow").rglob("*.py"):
         module.write_text("raise RuntimeError('code of the workspace')\n", encoding="utf-8")
 
     try:
@@ -82,7 +82,7 @@ def test_queued_experiments_run_with_the_code_that_they_were_queued_with(project
 
 
 def test_an_experiment_in_a_temporary_copy_imports_the_code_of_that_copy(project):
-    with (project.root / "gradflow" / "sources.py").open("a", encoding="utf-8") as file:
+    with (project.root / "gradflow" / "data" / "sources.py").open("a", encoding="utf-8") as file:
         file.write('print("imported from", __file__)\n')
 
     output = project.run("dvc", "exp", "run", "--temp", "fetch").stdout
@@ -100,6 +100,5 @@ def test_two_clean_runs_in_two_folders_give_the_same_hashes(clone, finished):
 
 
 def experiments(project):
-    """Rows of ``dvc exp show``, which names the file of a parameter that studies have as well."""
-    rows = csv.DictReader(io.StringIO(project.run("dvc", "exp", "show", "--csv").stdout))
-    return [{column.removeprefix("params.yaml:"): value for column, value in row.items()} for row in rows]
+    """Rows of ``dvc exp show``."""
+    return [*csv.DictReader(io.StringIO(project.run("dvc", "exp", "show", "--csv").stdout))]

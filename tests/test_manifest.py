@@ -48,7 +48,7 @@ def refusal(path):
 
 @pytest.mark.parametrize(
     ("folder", "name"),
-    [("", "reports/table.csv"), ("ledger", "../reports/table.csv"), ("studies/own", "../../reports/table.csv")],
+    [("", "reports/table.csv"), ("studies/own", "../../reports/table.csv")],
 )
 def test_the_lock_of_any_pipeline_of_the_checkout_counts(checkout, folder, name, monkeypatch):
     monkeypatch.chdir(checkout / "reports")  # wherever the stage runs

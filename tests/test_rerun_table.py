@@ -42,14 +42,14 @@ def test_each_stage_stands_in_the_table(project):
 def test_an_edited_block_retrains_its_variants_alone(project):
     block = project.root / "gradflow" / "blocks" / "residual.py"
     text = block.read_text(encoding="utf-8")
-    block.write_text(text.replace("return x + ", "return 0.9 * x + "), encoding="utf-8")
+    block.write_text(text.replace("return self.scale * relu(", "return 0.9 * self.scale * relu("), encoding="utf-8")
     assert block.read_text(encoding="utf-8") != text
 
     assert project.repro() == present(project, {"check", "train@residual"} | RESULTS)
 
 
 def test_a_comment_in_the_code_of_a_stage_stops_at_identical_outputs(project):
-    for module in ("gradflow/data/sources.py", "gradflow/training/training.py"):
+    for module in ("gradflow/data/sources.py", "gradflow/training/trainer.py"):
         with (project.root / module).open("a", encoding="utf-8") as file:
             file.write("# a remark\n")
 

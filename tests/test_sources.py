@@ -15,6 +15,7 @@ from sklearn.datasets import make_moons
 
 from gradflow.data import sources
 from gradflow.guards.errors import InputError
+from gradflow.params.loading import load
 from gradflow.recipe import Recipe
 
 OTHERS = "data.source can also be sklearn or file"
@@ -25,11 +26,11 @@ FETCH = ("python", "-m", "stages.fetch", "data/raw/moons.parquet", "data/raw/sou
 def loaded(fresh, tmp_path):
     """Load rows in this process, with some parameters changed."""
 
-    def load(**data):
+    def of(**data):
         config = load(Recipe, fresh.root / "params.yaml")
         return sources.load(config.model_copy(update={"data": config.data.model_copy(update=data)}))
 
-    return load
+    return of
 
 
 def table(rows=60, classes=("no", "yes")):

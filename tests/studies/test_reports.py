@@ -1,18 +1,15 @@
-"""What the studies' results in git show, and that they belong to the code and the parameters in git."""
+"""What the studies' results in git show; that they are those of the code in git: tests/test_promised_results.py."""
 
-import hashlib
 import json
 from pathlib import Path
 
 import pytest
-from ruamel.yaml import YAML
 
 CHECKOUT = Path(__file__).parents[2]
-STUDIES = [path.parent.name for path in sorted(CHECKOUT.glob("studies/*/dvc.yaml"))]
 
 
 def report(name):
-    return json.loads((CHECKOUT / "reports" / name / "metrics.json").read_text(encoding="utf-8"))
+    return json.loads((CHECKOUT / "studies" / name / "reports" / "metrics.json").read_text(encoding="utf-8"))
 
 
 @pytest.fixture(scope="module")
@@ -23,21 +20,6 @@ def identity():
 @pytest.fixture(scope="module")
 def initialisation():
     return report("initialisation")
-
-
-@pytest.mark.parametrize("study", STUDIES)
-def test_results_in_git_are_those_of_the_code_and_the_parameters_in_git(study):
-    folder = CHECKOUT / "studies" / study
-    reader = YAML(typ="safe")  # what DVC reads with
-    stages = reader.load(folder / "dvc.lock")["stages"]
-    assert stages["check"]["params"]["params.yaml"] == reader.load(folder / "params.yaml")
-    code = [dep for stage in stages.values() for dep in stage["deps"] if dep["path"].endswith(".py")]
-    outputs = [out for stage in stages.values() for out in stage["outs"] if out["path"].endswith("metrics.json")]
-    assert code and outputs
-    for entry in code + outputs:
-        content = (folder / entry["path"]).read_bytes()
-        same = hashlib.md5(content, usedforsecurity=False).hexdigest() == entry["md5"]
-        assert same, f"{entry['path']} has changed since: run `dvc repro` in studies/{study} and commit the results"
 
 
 def test_the_plain_network_learns_nothing(identity):

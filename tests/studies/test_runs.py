@@ -10,15 +10,15 @@ import pytest
 from click.testing import CliRunner
 
 from gradflow.params import catalogue
-from stages import check_study
+from stages import check
 
 
-def reports(study, name):
-    return study.root.parents[1] / "reports" / name
+def reports(study):
+    return study.root / "reports"
 
 
-def metrics(study, name):
-    return json.loads((reports(study, name) / "metrics.json").read_text(encoding="utf-8"))
+def metrics(study):
+    return json.loads((reports(study) / "metrics.json").read_text(encoding="utf-8"))
 
 
 def test_the_identity_study_runs_in_its_folder_and_again_only_where_something_changed(study):
@@ -28,18 +28,18 @@ def test_the_identity_study_runs_in_its_folder_and_again_only_where_something_ch
     assert identity.repro() == {"check", "tables", "plot"} | trainings
     assert identity.repro() == set()
 
-    history = pd.read_csv(reports(identity, "identity") / "history.csv")
+    history = pd.read_csv(reports(identity) / "history.csv")
     assert list(history.columns) == ["variant", "seed", "step", "loss"]
     assert list(history["variant"].unique()) == variants
     assert history.groupby(["variant", "seed"])["step"].apply(list).tolist() == [list(range(7))] * 8
 
-    probe = pd.read_csv(reports(identity, "identity") / "probe.csv")
+    probe = pd.read_csv(reports(identity) / "probe.csv")
     columns = [column for name in identity.params()["probe"]["instruments"] for column in catalogue.instruments()[name]]
     assert list(probe.columns) == ["variant", "seed", "step", "layer", *columns]
     assert sorted(probe["step"].unique()) == [0, 2, 4, 6]
     assert len(probe) == 4 * 2 * 4 * 3
 
-    numbers = metrics(identity, "identity")
+    numbers = metrics(identity)
     residual = probe[(probe["variant"] == "residual") & (probe["step"] == 6)]
     for layer in (1, 2, 3):
         found = residual.loc[residual["layer"] == layer, "delta_norm"]
@@ -54,7 +54,7 @@ def test_the_identity_study_runs_in_its_folder_and_again_only_where_something_ch
     before = history[history["variant"] == "plain"]
     identity.change({"variants.residual.scale": 0.5})
     assert identity.repro() == {"check", "train@residual", "tables", "plot"}
-    after = pd.read_csv(reports(identity, "identity") / "history.csv")
+    after = pd.read_csv(reports(identity) / "history.csv")
     pd.testing.assert_frame_equal(after[after["variant"] == "plain"], before)
 
 
@@ -62,10 +62,10 @@ def test_which_instruments_measure_is_the_choice_of_the_parameters(study):
     identity = study("identity")
     identity.change({"probe.instruments": ["telescoping", "dead_units"]})
     identity.repro()
-    probe = pd.read_csv(reports(identity, "identity") / "probe.csv")
+    probe = pd.read_csv(reports(identity) / "probe.csv")
     expected = ["contribution_share", "telescoping_error", "dead_fraction"]
     assert list(probe.columns) == ["variant", "seed", "step", "layer", *expected]
-    assert {"contribution_share_end", "dead_fraction_end"} < set(metrics(identity, "identity")["plain"])
+    assert {"contribution_share_end", "dead_fraction_end"} < set(metrics(identity)["plain"])
 
 
 def test_a_seed_that_diverges_ends_with_its_last_finite_row_and_is_named(study):
@@ -75,12 +75,12 @@ def test_a_seed_that_diverges_ends_with_its_last_finite_row_and_is_named(study):
     )
     identity.change({"depth": 8})
     identity.repro()
-    diverged = metrics(identity, "identity")["wild"]["diverged"]
+    diverged = metrics(identity)["wild"]["diverged"]
     assert [entry["seed"] for entry in diverged] == [0, 1]
-    history = pd.read_csv(reports(identity, "identity") / "history.csv")
+    history = pd.read_csv(reports(identity) / "history.csv")
     assert np.isfinite(history["loss"]).all()
     assert history.groupby("seed")["step"].max().tolist() == [entry["step"] - 1 for entry in diverged]
-    probe = pd.read_csv(reports(identity, "identity") / "probe.csv")
+    probe = pd.read_csv(reports(identity) / "probe.csv")
     assert not np.isinf(probe.select_dtypes("number")).any().any()
 
 
@@ -89,7 +89,7 @@ def test_a_variant_that_is_lost_before_its_first_step_leaves_the_others_their_re
     own = identity.params()["variants"]
     identity.change({"variants": {"lost": own["residual"] | {"scale": 1e30}, "plain": own["plain"]}})
     assert identity.repro() == {"check", "train@lost", "train@plain", "tables", "plot"}
-    numbers = metrics(identity, "identity")
+    numbers = metrics(identity)
     assert numbers["lost"]["diverged"] == [{"seed": 0, "step": 0}, {"seed": 1, "step": 0}]
     assert numbers["lost"]["loss_end"]["seeds"] == 0 and numbers["lost"]["seeds"] == 2
     assert numbers["plain"]["loss_end"]["seeds"] == 2
@@ -103,7 +103,7 @@ def test_an_experiment_in_a_temporary_copy_runs_in_the_folder_of_a_study(study):
     (commit,) = identity.run(
         "git", "for-each-ref", "--format=%(objectname)", "--", "refs/exps/*/*/tried"
     ).stdout.split()
-    result = json.loads(identity.run("git", "show", f"{commit}:reports/identity/metrics.json").stdout)
+    result = json.loads(identity.run("git", "show", f"{commit}:studies/identity/reports/metrics.json").stdout)
     assert result["residual"]["loss_end"]["seeds"] == 2
     assert "steps: 4" in identity.run("git", "show", f"{commit}:studies/identity/params.yaml").stdout
     shown = identity.run("dvc", "exp", "show", "--csv").stdout
@@ -124,12 +124,12 @@ def test_the_study_of_the_recipe_trains_each_variant_with_its_own_values_and_lea
         facts = json.loads((recipe.root / "logs" / f"{name}.json").read_text(encoding="utf-8"))
         assert facts["train"] == recipe.params()["train"] | own
         assert facts["depth"] == (5 if own else 3)
-    norms = pd.read_csv(reports(recipe, "recipe") / "gradient_norms.csv")
+    norms = pd.read_csv(reports(recipe) / "gradient_norms.csv")
     assert {name: list(rows["name"].unique()) for name, rows in norms.groupby("variant")} == {
         "plain": ["stem", "block_1", "block_2", "block_3", "head"],
         "own": ["stem", "block_1", "block_2", "block_3", "block_4", "block_5", "head"],
     }
-    figure = (reports(recipe, "recipe") / "figures/loss_curves.svg").read_text(encoding="utf-8")
+    figure = (reports(recipe) / "figures/loss_curves.svg").read_text(encoding="utf-8")
     said = "depth 5, learning rate 0.05, gradients clipped at norm 1, He initialisation"
     assert said in " ".join(figure.replace("-->", "<!--").split("<!--")[1::2]).replace("\n", " ")
 
@@ -144,19 +144,23 @@ def test_experiments_run_in_the_folder_of_the_recipe(study):
     for name in ("tried0", "tried1"):
         refs = ("git", "for-each-ref", "--format=%(objectname)", "--", f"refs/exps/*/*/{name}")
         (commit,) = recipe.run(*refs).stdout.split()
-        result = json.loads(recipe.run("git", "show", f"{commit}:reports/recipe/metrics.json").stdout)
+        result = json.loads(recipe.run("git", "show", f"{commit}:studies/recipe/reports/metrics.json").stdout)
         assert len(result["own"]["weight_grad_norm_start"]) == 4
 
 
 def test_the_initialisation_study_runs_in_its_folder(study):
     initialisation = study("initialisation")
-    assert initialisation.repro() == {"check", "measure", "plot"}
+    measurements = {f"measure@{variant}" for variant in initialisation.params()["variants"]}
+    assert initialisation.repro() == {"check", "tables", "plot"} | measurements
     assert initialisation.repro() == set()
-    layers = pd.read_csv(reports(initialisation, "initialisation") / "layers.csv")
+    layers = pd.read_csv(reports(initialisation) / "layers.csv")
     assert len(layers) == len(initialisation.params()["variants"]) * 3 * 4
-    lines = pd.read_csv(reports(initialisation, "initialisation") / "shattering.csv")
+    lines = pd.read_csv(reports(initialisation) / "shattering.csv")
     assert (lines.loc[lines["lag"] == 0, "correlation"] > 0.999).all()
-    assert set(metrics(initialisation, "initialisation")) == set(initialisation.params()["variants"])
+    assert set(metrics(initialisation)) == set(initialisation.params()["variants"])
+
+    initialisation.change({"variants.plain_he.init": "default"})
+    assert initialisation.repro() == {"check", "measure@plain_he", "tables", "plot"}
 
 
 BAD = [
@@ -183,13 +187,15 @@ BAD = [
 
 @pytest.mark.parametrize(("name", "key", "value", "rule"), BAD)
 def test_a_bad_value_is_refused_in_one_line(fresh, tmp_path, monkeypatch, name, key, value, rule):
-    shutil.copy2(fresh.root / "studies" / name / "params.yaml", tmp_path)
-    folder = dataclasses.replace(fresh, root=tmp_path)
+    folder = dataclasses.replace(fresh, root=tmp_path / name)
+    folder.root.mkdir()
+    for file in ("params.yaml", "params.py"):
+        shutil.copy2(fresh.root / "studies" / name / file, folder.root)
     folder.change({key: value})
-    monkeypatch.chdir(tmp_path)
-    done = CliRunner().invoke(check_study.main, [name, "checked"])
+    monkeypatch.chdir(folder.root)
+    done = CliRunner().invoke(check.main, ["checked"])
     assert (done.exit_code, done.stderr) == (2, f"gradflow: params.yaml: {key}: {rule}\n")
-    assert not (tmp_path / "checked").exists()
+    assert not (folder.root / "checked").exists()
 
 
 def test_an_unknown_instrument_is_refused_with_the_known_ones(study):
