@@ -71,8 +71,8 @@ VALUES = [
     ("train.momentum", 1, "must be < 1, got 1"),
     ("train.momentum", -0.5, "must be >= 0, got -0.5"),
     ("train.clip_norm", 0, "must be > 0, got 0"),
-    ("train.optimizer", "adam", "must be 'sgd', got 'adam'"),
-    ("train.init", "xavier", "must be 'default' or 'he', got 'xavier'"),
+    ("train.optimizer", "lion", "must be 'sgd', 'adam' or 'adamw', got 'lion'"),
+    ("train.init", "xavier", "must be 'default', 'he' or 'he_over_sqrt_depth', got 'xavier'"),
     ("train.batch_size", 0, "must be >= 1, got 0"),
     ("train.batch_size", 85, "must be <= 84, the rows of the train split, got 85"),
     ("train.seed", -1, "must be >= 0, got -1"),
@@ -102,6 +102,13 @@ VALUES = [
     ("variants.plain.depth", 0, "must be >= 1, got 0"),
     ("variants.plain.depth", "8", "must be a whole number, got '8'"),
     ("variants.plain.train", [1], "must hold keys and values, got [1]"),
+    ("variants.plain.widths", [], "must not be empty, got []"),
+    ("variants.plain.widths", [8, 8, 8, 8], "must have at most 3 entries, one a block, got 4"),
+    (
+        "variants.residual.widths",
+        [8, 16],
+        "must be of one width for residual blocks, which do not project their stream, got 8 to 16 at block 3",
+    ),
 ]
 
 NAME_RULE = "must be a letter followed by up to 39 letters, digits, _ or -"
@@ -111,8 +118,8 @@ UNKNOWN = [
     ("lr", 0.1, f"unknown key; did you mean train.lr? {WHOLE}"),
     ("colour", "red", f"unknown key. {WHOLE}"),
     ("data.sample", 9, "unknown key; did you mean samples? Known: source, path, revision, samples, noise, seed"),
-    ("variants.residual.scal", 1.0, "unknown key; did you mean scale? Known: block, depth, train, scale"),
-    ("variants.plain.scale", 1.0, "unknown key. Known: block, depth, train"),
+    ("variants.residual.scal", 1.0, "unknown key; did you mean scale? Known: block, depth, widths, train, scale"),
+    ("variants.plain.scale", 1.0, "unknown key. Known: block, depth, widths, train"),
     ("[key]", 1, f"unknown key. {WHOLE}"),
     ("train.[key]", "train", "unknown key. Known: epochs, batch_size, optimizer, lr, momentum, clip_norm, init, seed"),
 ]
@@ -134,7 +141,7 @@ OVERRIDES = "Known: optimizer, lr, momentum, clip_norm, init"
         ("lr", -1, "must be > 0, got -1"),
         ("lr", None, "must be a number, got None"),
         ("clip_norm", 0, "must be > 0, got 0"),
-        ("init", "xavier", "must be 'default' or 'he', got 'xavier'"),
+        ("init", "xavier", "must be 'default', 'he' or 'he_over_sqrt_depth', got 'xavier'"),
         ("lrr", 0.1, f"unknown key; did you mean lr? {OVERRIDES}"),
         ("epochs", 9, f"unknown key; did you mean train.epochs? {OVERRIDES}"),
     ],
@@ -176,7 +183,7 @@ def test_an_unknown_key_of_a_variant_is_named_whatever_the_variant_is_called(fol
     for name in (5.5, True, None):
         folder.change({"variants": {name: {"block": "plain", "x": 1}}})
 
-        assert "x: unknown key. Known: block, depth, train" in refusal("check", "data/checked")
+        assert "x: unknown key. Known: block, depth, widths, train" in refusal("check", "data/checked")
 
 
 def test_a_missing_key_is_refused_and_a_misspelt_one_is_named(folder):
@@ -501,7 +508,8 @@ def test_a_file_nested_without_end_is_refused(folder):
     ("path", "stage"),
     [
         ("logs/plain.json", "gradients"),
-        ("models/plain.safetensors", "plot"),
+        ("models/plain.safetensors", "track"),
+        ("logs/plain.boundary.parquet", "plot"),
         ("data/raw/moons.parquet", "scale"),
         ("data/scaled/val.parquet", "train@plain"),
     ],

@@ -14,7 +14,11 @@ from pathlib import Path
 from typing import Any
 
 # All that stages import but MLflow, which reads its environment when it is imported.
-STAGES = [f"stages.{path.stem}" for path in Path("stages").glob("*.py") if path.stem != "__init__"]
+STAGES = [
+    ".".join(path.with_suffix("").parts)
+    for path in (*Path("stages").glob("*.py"), *Path("studies").glob("*/*.py"))
+    if path.stem != "__init__"
+]
 
 
 def main() -> None:

@@ -13,14 +13,14 @@ from pathlib import Path
 from click.testing import CliRunner
 
 
-def read(folder, file, stage, arguments, outputs, damage):
+def read(folder, file, module, arguments, outputs, damage):
     """Damage a file, run the stage that reads it, and tell what happened; a damaged file and its traces are undone."""
     os.chdir(folder)
     written = [path for name in outputs for path in sorted(Path().glob(name))]
     kept = {path: path.read_bytes() for path in (Path(file), *written)} if damage else {}
     if damage:
         Path(file).write_bytes(damaged(kept[Path(file)], **damage))
-    done = CliRunner().invoke(importlib.import_module(f"stages.{stage}").main, arguments)
+    done = CliRunner().invoke(importlib.import_module(module).main, arguments)
     same = all(path.read_bytes() == kept[path] for path in written if path in kept)
     for path, content in kept.items():
         path.write_bytes(content)

@@ -87,7 +87,10 @@ def test_a_kill_while_a_state_is_written_never_leaves_a_damaged_one(long_run, tm
     project.change({"depth": 12, "width": 128, "train.epochs": 800, "probe.every": 100})  # a state of some megabytes
     project.run("dvc", "repro", "scale")
     files = ["data/scaled/train.parquet", "data/scaled/val.parquet"]
-    outputs = [f"residual.{end}" for end in ("safetensors", "parquet", "history.parquet", "probe.parquet", "json")]
+    outputs = [
+        f"residual.{end}"
+        for end in ("safetensors", "parquet", "history.parquet", "probe.parquet", "boundary.parquet", "json")
+    ]
     command = [sys.executable, "-c", DRIVER, "residual", *files, ".", "."]
     assert "going on" not in project.run(*command).stdout
     results = {name: (project.root / name).read_bytes() for name in outputs}

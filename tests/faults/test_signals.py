@@ -17,7 +17,10 @@ from gradflow.data import dataset
 
 ROOT = Path(__file__).parents[2]
 ROWS = ["train.parquet", "val.parquet"]
-OUTPUTS = [f"residual.{end}" for end in ("safetensors", "parquet", "history.parquet", "probe.parquet", "json")]
+OUTPUTS = [
+    f"residual.{end}"
+    for end in ("safetensors", "parquet", "history.parquet", "probe.parquet", "boundary.parquet", "json")
+]
 SAVED = r"gradflow: stopped by {name}: epoch \d+ of 1200 saved, `dvc repro` goes on from there\n"
 
 
@@ -152,7 +155,7 @@ def test_another_run_never_takes_the_state_of_other_work(folder, other):
 @pytest.mark.parametrize("moment", ["first", "torch"])
 @pytest.mark.parametrize(("stage", "name"), [("train", "SIGTERM"), ("plot", "SIGINT")])
 def test_a_signal_while_a_stage_imports_what_it_needs_is_one_line(folder, eventually, catches, stage, name, moment):
-    arguments = [*ROWS, ".", "."] if stage == "train" else [str(number) for number in range(7)]
+    arguments = [*ROWS, ".", "."] if stage == "train" else [str(number) for number in range(8)]
     process = start(folder, stage, "residual", *arguments)
     eventually(lambda: catches(process.pid, signal.SIGTERM), pause=0.01)
     if moment == "torch":  # a second of Python follows
