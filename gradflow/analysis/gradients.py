@@ -72,7 +72,7 @@ def by_layer(norms: pd.DataFrame) -> pd.DataFrame:
         Columns variant, seed, epoch, layer, name (stem, block_1, ..., head), grad_norm, a row a layer.
     """
     keys = ["variant", "seed", "epoch", "layer", "name"]
-    squares = norms.assign(name=norms["name"].str.partition(".")[0], grad_norm=norms["grad_norm"] ** 2)
+    squares = norms.assign(name=norms["name"].str.replace(r"\..*", "", regex=True), grad_norm=norms["grad_norm"] ** 2)
     return (squares.groupby(keys, sort=False)["grad_norm"].sum() ** 0.5).reset_index()
 
 
