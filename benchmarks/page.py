@@ -181,14 +181,17 @@ def seconds_table(frame: pd.DataFrame, by: str, columns: dict[str, str]) -> str:
 
 
 def machines(results: dict[str, Any]) -> str:
-    """What the numbers were measured on, once a machine."""
-    lines = {}
-    for part in results.values():
-        about = part["machine"]
+    """What the numbers were measured on: each machine once, with the commits and the parts measured at each of them."""
+    found: dict[str, dict[str, list[str]]] = {}
+    for part, measured in results.items():
+        about = measured["machine"]
         versions = ", ".join(f"{name} {number}" for name, number in about["versions"].items())
-        lines[f"{about['cpu']}, {about['cores']} cores, {about['system']}; gradflow {about['code']}, {versions}."] = (
-            None
-        )
+        machine = f"{about['cpu']}, {about['cores']} cores, {about['system']}; {versions}"
+        found.setdefault(machine, {}).setdefault(about["code"], []).append(part)
+    lines = []
+    for machine, parts in found.items():
+        commits = [f"{code} ({', '.join(of_code)})" for code, of_code in parts.items()] if len(parts) > 1 else [*parts]
+        lines.append(f"Measured on {machine}; gradflow at commit {', '.join(commits)}.")
     return "\n\n".join(lines)
 
 
@@ -253,7 +256,7 @@ def write(results: dict[str, Any], folder: Path) -> None:
     frames = {part: pd.DataFrame(found["rows"]) for part, found in results.items()}
     quick = [part for part, found in results.items() if found["quick"]]
     parts = [
-        f"Measured on: {machines(results)}",
+        machines(results),
         *([f"**From a quick run, too short for numbers: {', '.join(quick)}.**"] if quick else []),
         table(["", "promised", "measured", "spread", "holds"], [promise.row() for promise in promises(frames)]),
         "![Time and memory](measured.png)",
