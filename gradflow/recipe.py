@@ -73,9 +73,9 @@ else:  # the rules are those of Train; variants that share epochs, batches and s
 
 
 class Trained(Variant):
-    """A network with what replaces ``depth``, ``width`` and keys of ``train`` for it alone.
+    """A network that may have its own ``depth``, ``widths`` and keys of ``train`` instead of the common ones.
 
-    ``widths``: of the stream, one for each of as many equal parts of the depth.
+    ``widths``: units of the stream. The depth is divided into as many equal parts as there are widths.
     """
 
     depth: Depth | None = None
@@ -136,7 +136,7 @@ class Recipe(Parameters):
         check_size(self.variants, self.seeds * max(sizes.values()))
         for name, own in self.variants.items():
             _check_widths(f"params.yaml: variants.{name}.widths", own, self.of(name).depth)
-        if self.data.source == "sklearn":  # other sources tell their rows only when they are fetched
+        if self.data.source == "sklearn":  # the rows of other sources are known only when they are fetched
             half = self.data.samples // 2
             self.check_rows([half, self.data.samples - half])
 

@@ -1,8 +1,8 @@
-"""Prefect flows: they run what DVC says depends on what, side by side, on a schedule, with logs and a place to look."""
+"""Prefect flows, which run DVC's stages in parallel and on a schedule, and further commands that use DVC."""
 
 import atexit
 import gc
 import sys
 
-if sys.argv[0] == "-m":  # while Python looks for the module to run
-    atexit.register(gc.freeze)  # as in `stages`
+if sys.argv[0] == "-m":  # while Python is still looking for the module to run
+    atexit.register(gc.freeze)  # as in gradflow/guards/start.py

@@ -1,4 +1,4 @@
-"""Waiting for the tasks of a flow in a way that hears of a cancellation."""
+"""Waiting for the tasks of a flow, and noticing a cancellation."""
 
 from collections.abc import Sequence
 from contextlib import suppress

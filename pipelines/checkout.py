@@ -1,4 +1,4 @@
-"""One run at a time in a checkout, whoever starts it: a schedule, another one, or somebody by hand."""
+"""One flow at a time in a DVC project (the root or the studies), whether a schedule or somebody starts it."""
 
 import fcntl
 import os
@@ -11,12 +11,12 @@ from pipelines.mend import mend
 
 @contextmanager
 def alone(root: Path, on_wait: Callable[[str], None]) -> Iterator[int]:
-    """Hold the checkout's lock, waiting for it while another run has it.
+    """Hold the project's lock, waiting for it while another run has it.
 
     The system releases the lock when the last process that has it open ends, however it ends.
 
     Args:
-        root: Folder of the DVC repository.
+        root: Folder of the DVC project.
         on_wait: Called with a line that names the other run, if there is one.
 
     Yields:

@@ -18,7 +18,7 @@ class Node:
     """A stage.
 
     Attributes:
-        address: Its name to DVC, seen from the repository's root: ``scale``, ``studies/depth/dvc.yaml:train``.
+        address: Its name to DVC, seen from the root of its project: ``scale``, ``identity/dvc.yaml:train@plain``.
         upstream: Addresses of the stages whose outputs it reads.
         changed: False when DVC finds it up to date, as long as nothing upstream of it runs.
     """
@@ -33,7 +33,7 @@ class Dag:
     """The stages that ``dvc repro`` would look at in a folder, each after those it depends on.
 
     Attributes:
-        root: Folder of the DVC repository.
+        root: Folder of the DVC project.
         nodes: The stages of the folder's dvc.yaml and all that they depend on.
         outputs: Outputs of the folder's stages, seen from the root.
         metrics: Those of them that are metrics files, also where DVC is not told so.
@@ -53,7 +53,7 @@ class Dag:
 
 
 def root(folder: Path) -> Path:
-    """The DVC repository that a folder belongs to.
+    """The root of the DVC project that a folder belongs to.
 
     Raises:
         InputError: None.

@@ -47,7 +47,7 @@ def points(folder: Path, grid: Sequence[str]) -> list[Point]:
     Args:
         folder: Where the pipeline's dvc.yaml lies.
         grid: Keys with their values, in the grammar of ``dvc exp run --queue --set-param``: ``depth=10,20``,
-            ``depth=range(10,50,10)``, ``studies/a/params.yaml:width=8,16``.
+            ``depth=range(10,50,10)``, ``other.yaml:width=8,16``.
 
     Raises:
         InputError: The grid cannot be read, or the folder has no pipeline.
@@ -81,7 +81,7 @@ def points(folder: Path, grid: Sequence[str]) -> list[Point]:
 
 
 def title(root: Path, folder: Path, grid: Sequence[str]) -> str:
-    """What a sweep is about as the name of a file: ``depth-scale``, ``studies-init-depth``."""
+    """What a sweep is about as the name of a file: ``depth-scale``, of a study ``initialisation-depth``."""
     keys = (override.partition("=")[0].rpartition(":")[2].rpartition(".")[2] for override in grid)
     return "-".join(map(_words, (*folder.resolve().relative_to(root.resolve()).parts, *keys)))[:100]
 

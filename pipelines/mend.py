@@ -1,7 +1,7 @@
-"""mend: what DVC was killed in the middle of writing, mended.
+"""mend: repair the files of its own that DVC was killed while writing.
 
-It writes its lock of files and each dvc.lock in place, and refuses half of one ever after. ``make reproduce`` and
-``make studies`` do this first, and so does a flow.
+DVC writes its lock of files and each dvc.lock in place, and from then on refuses one that is half-written.
+``make reproduce``, ``make studies`` and flows do this first.
 """
 
 import subprocess
@@ -17,7 +17,7 @@ from dvc.utils import strictyaml
 from gradflow.guards import checkout, workspace
 
 _KNOWN_OR_NEW = ("H", "?")  # to git, which writes M where a merge has left conflicts
-_WRITTEN_SECONDS = 3  # a younger lock file may be in the hands of a DVC that lives
+_WRITTEN_SECONDS = 3  # a younger lock file may be one that DVC is just writing
 
 
 def mend(root: Path, say: Callable[[str], object]) -> None:
@@ -27,7 +27,7 @@ def mend(root: Path, say: Callable[[str], object]) -> None:
     run since comes out of the run cache. One with conflicts of a merge is left to its owner.
 
     Args:
-        root: Folder of the DVC repository.
+        root: Folder of the DVC project.
         say: Called with a line for each dvc.lock that was mended.
     """
     workspace.mend(root)
@@ -63,7 +63,7 @@ def _torn(lock: Path) -> bool:
 
 @click.command()
 def main() -> None:
-    """Mend what a DVC that was killed left half-written."""
+    """Repair the files that DVC left half-written when it was killed."""
     mend(checkout.root(), lambda line: click.echo(f"gradflow: {line}", err=True))
 
 

@@ -1,4 +1,4 @@
-"""DVC for a flow run: each command in a process group of its own, its lines handed on, none left at the end."""
+"""The DVC commands of a flow run: each in a process group of its own, none left running at the end."""
 
 import os
 import subprocess

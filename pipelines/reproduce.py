@@ -1,4 +1,4 @@
-"""reproduce: what ``dvc repro`` does, with independent stages side by side and each of them in sight."""
+"""reproduce: what ``dvc repro`` does, with independent stages in parallel and each of them visible in Prefect."""
 
 from pathlib import Path
 from typing import Annotated, Any

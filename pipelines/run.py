@@ -23,7 +23,7 @@ from pipelines.outcome import Kind, Outcome
 from pipelines.processes import Processes
 from pipelines.slots import Slots
 
-# DVC's, to somebody who runs it by hand
+# What DVC says at the end to somebody who runs it by hand
 _PARTING_ADVICE = ("To track the changes with git", "To apply the results", "Use `dvc push`")
 
 
@@ -103,13 +103,13 @@ def failure(outcomes: Mapping[str, Outcome]) -> RunError | None:
 
 @contextmanager
 def by_hand(if_cancelled: str) -> Iterator[None]:
-    """Around a flow that somebody started by hand: what ends it without being its result is said in one line.
+    """Around a flow that somebody started by hand: report in one line what ended it without a result.
 
     Raises:
         RunError: The run was cancelled, or Prefect's server cannot be used.
     """
     server = PREFECT_API_URL.value()  # none: Prefect starts one for the run
-    gc.freeze()  # what has been imported stays: else looked through again and again while DVC reads its files
+    gc.freeze()  # imported objects stay: do not scan them for garbage while DVC reads its files
     try:
         if server and get_client(sync_client=True).api_healthcheck():
             raise RunError(f"no Prefect server answers at {server}; start it, or unset PREFECT_API_URL")

@@ -1,4 +1,4 @@
-"""track_all: log what DVC holds, all experiments and the workspace, to fill a lost or new database."""
+"""track_all: log everything that DVC has, all experiments and the workspace, to fill a lost or new database."""
 
 import shlex
 from collections.abc import Mapping
@@ -27,8 +27,7 @@ from gradflow.tracking.store import StoreError  # noqa: E402
 
 _STAGE = "track"
 _CODE = ("gradflow", "stages")
-# Of a dvc.lock: DVC writes some 3,000 bytes for each variant, and 380 nodes. It is read as parameters are, with PyYAML
-# in Python: of what somebody else nested without end, the one in C dies, and of 1e-06 it makes text.
+# Limits for a dvc.lock, which is read as parameters are: DVC writes some 3,000 bytes and 380 nodes for each variant.
 _LARGEST_LOCK = 10_000_000
 _MOST_NODES = 500_000
 _LONGEST_LINE = 500  # characters that are said of one experiment

@@ -1,1 +1,1 @@
-"""What keeps a command from doing harm: it refuses, waits or says why, and never changes what is written."""
+"""Errors, signals, locks, damaged files: code that refuses, waits or reports, but changes no result."""

@@ -20,13 +20,13 @@ def around(folder: Path) -> Path | None:
             found.append(each)
         if (each / ".git").exists():
             break
-    else:  # nothing says where the checkout ends: a stray .dvc further up is none of it
+    else:  # without git nothing says where it ends: a .dvc further up may be something else's
         found = found[: 1 + _are_its_studies(found)]
     return found[-1] if found else None
 
 
 def _are_its_studies(found: list[Path]) -> bool:
-    """Whether the first project is that of the studies of the second, and no root itself that is called so."""
+    """Whether the first project is that of the second one's studies, and not a root that is called so by chance."""
     return len(found) > 1 and found[0] == found[1] / STUDIES and not (found[0] / STUDIES / ".dvc").is_dir()
 
 

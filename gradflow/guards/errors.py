@@ -9,7 +9,7 @@ from typing import IO, Any
 
 import click
 
-_LONGEST = 5_000  # characters: who lists a hundred variants is not cut, what a file of somebody else repeats is
+_LONGEST = 5_000  # characters: enough to list a hundred variants, not for all that a hostile file can repeat
 
 
 class RunError(click.ClickException):
@@ -42,7 +42,7 @@ class InputError(RunError):
 
 
 def say_what_the_system_refused(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
-    """One line in place of a traceback where nobody foresaw an OSError, e.g. standard output on a full disk."""
+    """Print one line instead of a traceback for an unexpected OSError, e.g. standard output on a full disk."""
     if isinstance(error, OSError):
         RunError(f"{error}; mend that, then run `dvc repro` again").show()
         os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # for what Python would still write at its end
@@ -52,7 +52,7 @@ def say_what_the_system_refused(kind: type[BaseException], error: BaseException,
 
 def without_passwords(text: str) -> str:
     """A text whose addresses have lost their user names and passwords."""
-    return re.sub(r"\S+", _without_password, text)  # by word: one pattern would take the square of a long one's time
+    return re.sub(r"\S+", _without_password, text)  # word by word: one pattern for all would take quadratic time
 
 
 def _without_password(word: re.Match[str]) -> str:
@@ -62,7 +62,7 @@ def _without_password(word: re.Match[str]) -> str:
 
 
 def shown(value: object) -> str:
-    """A value as an error repeats it, short however large it is."""
+    """A value as errors show it: short, however large it is."""
     return _SHORT.repr(value)
 
 

@@ -21,11 +21,11 @@ class StoppedError(RunError):
 
     def __init__(self, number: int, message: str) -> None:
         super().__init__(f"stopped by {signal.Signals(number).name}: {message}")
-        self.exit_code = 128 + number  # type: ignore[misc]  # click means one a class; this is one a signal
+        self.exit_code = 128 + number  # type: ignore[misc]  # click has one for each class, this is one for each signal
 
 
 class Interrupt:
-    """What has come so far.
+    """The signal that has come, if any.
 
     Attributes:
         number: Of the first signal; None while there has been none.
@@ -64,7 +64,7 @@ def noticed() -> Iterator[Interrupt]:
 
 def _end(number: int, _: FrameType | None) -> None:
     ended = StoppedError(number, "nothing was left half-done, `dvc repro` goes on from here")
-    try:  # past sys.stderr, which may be in the middle of a line; a terminal may be gone
+    try:  # not through sys.stderr, which may be in the middle of a line; the terminal may be gone
         os.write(2, f"gradflow: {ended.message}\n".encode())
     finally:
         os._exit(ended.exit_code)

@@ -1,4 +1,4 @@
-"""The manifest: what DVC's lock files say of the outputs, so that one that was damaged since is never taken for it."""
+"""The MD5s of outputs in DVC's lock files, so that a file that has been damaged or changed since is never used."""
 
 import hashlib
 import os
@@ -13,7 +13,7 @@ from gradflow.guards import checkout
 from gradflow.guards.errors import RunError
 
 _LOCKS = ("dvc.lock", "studies/*/dvc.lock")  # seen from the top of the checkout
-_SETTLED_SECONDS = 3  # DVC writes a lock file in place: a younger one may be half of what it is going to be
+_SETTLED_SECONDS = 3  # DVC writes a lock file in place: a younger one may be half-written
 _LOADER: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 _md5 = partial(hashlib.md5, usedforsecurity=False)
 
@@ -63,7 +63,7 @@ def unusable(path: Path, why: Exception | str) -> RunError:
 
 def _locks(path: Path) -> list[Path]:
     """The lock files that may name a file: those of the checkout around it."""
-    file = Path(os.path.abspath(path))  # noqa: PTH100  # links stay: DVC may have put one into its cache
+    file = Path(os.path.abspath(path))  # noqa: PTH100  # does not follow links, which DVC may have made into its cache
     root = checkout.around(file.parent)
     if root is None:  # results that were taken out of a checkout, with their lock file
         return [lock for folder in file.parents if (lock := folder / "dvc.lock").is_file()]
@@ -71,10 +71,10 @@ def _locks(path: Path) -> list[Path]:
 
 
 def _recorded(path: Path, lock: Path) -> frozenset[str]:
-    """The MD5s of a file as an output; more than one if a stage that is no more has made it too."""
+    """The MD5s of a file as an output; several if a stage that no longer exists has made it too."""
     written = Path(os.path.relpath(path, lock.parent)).as_posix()
     content = lock.read_bytes()
-    if f"path: {written}\n".encode() not in content:  # most lock files are about others, and parsing takes its time
+    if f"path: {written}\n".encode() not in content:  # most lock files do not name it, and parsing is slow
         return frozenset()
     try:
         return _outputs(content).get(written, frozenset())

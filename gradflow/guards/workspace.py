@@ -1,9 +1,9 @@
 """While a stage runs, ``dvc exp run`` leaves the files of its checkout alone.
 
-Each ``dvc exp run``, also with ``--temp`` or ``--queue``, for a second puts all uncommitted changes aside, writes its
-own parameters into params.yaml and brings everything back. A stage that reads or writes meanwhile has the code, the
-parameters or the outputs of another run, and nobody notices. DVC keeps its own experiments apart with a lock called
-"workspace" in ``.dvc/tmp/exps/rwlock``; stages take part in it as readers, and DVC then says who is in its way.
+Each ``dvc exp run``, also with ``--temp`` or ``--queue``, stashes all uncommitted changes for a second, writes its own
+parameters into params.yaml, and restores everything. A stage that reads or writes in that second would use the code,
+the parameters or the outputs of another run, unnoticed. DVC protects its own experiments from each other with a lock
+called "workspace" in ``.dvc/tmp/exps/rwlock``. Stages take part in it as readers; DVC then refuses and names the stage.
 """
 
 import atexit
@@ -26,7 +26,7 @@ _LONG_PAUSES = 200  # an experiment takes some 2 seconds
 
 
 def hold() -> None:
-    """Wait until no experiment has put files of this checkout aside, and let none do so before this process ends.
+    """Wait until no experiment has stashed files of this checkout, and let none do so before this process ends.
 
     Nothing happens outside a DVC repository, or where the lock cannot be written.
     """
@@ -36,12 +36,12 @@ def hold() -> None:
 
 
 def _hold(folder: Path) -> None:
-    with suppress(OSError):  # on a full disk DVC cannot put anything aside either
+    with suppress(OSError):  # on a full disk DVC cannot stash anything either
         folder.mkdir(parents=True, exist_ok=True)
         for pause in itertools.count():
             if not (writer := _entered(folder)):
                 break
-            if pause == _LONG_PAUSES:  # it was killed, and something else has got its number
+            if pause == _LONG_PAUSES:  # it was probably killed, and another process has its number
                 held = f"process {writer['pid']}: {writer['cmd']}"
                 print(f"gradflow: waiting for {held}; if that is no more: rm {folder / 'rwlock'}", file=sys.stderr)
             time.sleep(_PAUSE_SECONDS)
@@ -49,7 +49,7 @@ def _hold(folder: Path) -> None:
 
 
 def mend(root: Path) -> None:
-    """Empty DVC's own lock of files where it was killed while it wrote that: it would refuse every further command."""
+    """Empty DVC's own lock of files if DVC was killed while writing it: DVC would refuse all further commands."""
     for project in checkout.projects(root):
         folder = project / ".dvc" / "tmp"
         if folder.exists():  # not in a fresh clone

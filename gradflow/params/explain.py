@@ -1,4 +1,4 @@
-"""The one line that is said of a broken rule, from pydantic's report: file, key, rule and value."""
+"""The one-line message for a broken rule, made from pydantic's report: file, key, rule and value."""
 
 import difflib
 from collections.abc import Mapping
@@ -11,7 +11,7 @@ from pydantic_core import ErrorDetails
 from gradflow.guards.errors import InputError, shown
 from gradflow.params import catalogue
 
-# pydantic's types of errors, said in this project's words
+# pydantic's types of errors, in this project's words
 _RULES = {
     "dict_type": "must hold keys and values",
     "finite_number": "must be a finite number",

@@ -1,4 +1,4 @@
-"""Reading a params.yaml as what its pipeline says may stand there."""
+"""Reading a params.yaml and checking it by the rules of its pipeline."""
 
 from pathlib import Path
 from typing import TypeVar

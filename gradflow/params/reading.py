@@ -1,4 +1,4 @@
-"""YAML as DVC reads it, by DVC's own reader, and none that is too large for it."""
+"""Reading YAML with the reader that DVC uses, after refusing files that are too large for it."""
 
 import math
 from collections.abc import Mapping
@@ -12,8 +12,8 @@ from ruamel.yaml.events import AliasEvent, CollectionEndEvent, CollectionStartEv
 from gradflow.guards.errors import InputError, shown
 
 LARGEST = 64_000  # bytes of a file that people write
-MOST_NODES = 64_000  # with what aliases stand for counted each time; a hundred letters count as one more
-DEEPEST = 100  # the reader, written in C, goes down with the whole process at some ten thousand
+MOST_NODES = 64_000  # including what aliases repeat; a hundred letters count as one more
+DEEPEST = 100  # the reader, written in C, crashes the whole process at some ten thousand
 
 
 def read(path: Path, largest: int = LARGEST, most: int = MOST_NODES) -> Mapping[str, Any]:

@@ -55,10 +55,10 @@ class Section(BaseModel):
 
 
 class Parameters(Section):
-    """The whole of a params.yaml; a pipeline whose keys are its own has a model of its own."""
+    """The whole of a params.yaml. Each kind of pipeline has a subclass with its own keys."""
 
     def check(self) -> None:
-        """Check what no rule of a single key can say.
+        """Check the rules that involve several keys.
 
         Raises:
             InputError: Values do not go together; names the key to change.

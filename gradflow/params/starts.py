@@ -1,4 +1,4 @@
-"""Variants of studies that name the initialisation of each, and the instruments that measure them."""
+"""For studies: variants that name their initialisation, and the names of the instruments."""
 
 from typing import TYPE_CHECKING, Annotated, Literal
 
