@@ -2,6 +2,7 @@
 
 import sys
 
-# Folders of code are dependencies of stages, also of studies, for which DVC cannot leave __pycache__ out: it would make
-# them run again. Compiling these few modules anew takes a process less than a tenth of a second.
+# Stages depend on folders of code. DVC cannot exclude __pycache__ from a folder outside its project, as the code is for
+# studies, so Python must not write it: it would make stages run again. Compiling these few modules each time takes a
+# process less than a tenth of a second.
 sys.dont_write_bytecode = True

@@ -1,6 +1,6 @@
 """Checkpoints: the weights of all seeds of a variant in one safetensors file, its configuration in the metadata.
 
-The metadata also hold a digest of both, so that a damaged file is recognised wherever it has been carried.
+The metadata also hold a digest of both, so that damage is noticed even without a dvc.lock.
 """
 
 import hashlib

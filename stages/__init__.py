@@ -1,4 +1,4 @@
-"""One module a stage of DVC's, started as ``python -m stages.NAME``."""
+"""One module for each stage of the root's pipeline, started as ``python -m stages.NAME``."""
 
 from gradflow.guards import start
 

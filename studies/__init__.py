@@ -1,4 +1,4 @@
-"""Further experiments, a folder each; stages of one alone are started as ``python -m studies.NAME.STAGE``."""
+"""Further experiments, one folder each; their own stages are started as ``python -m studies.NAME.STAGE``."""
 
 from gradflow.guards import start
 

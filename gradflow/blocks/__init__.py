@@ -1,1 +1,1 @@
-"""One file a block; its name is the word in params.yaml, in the checkpoints and in the figures."""
+"""One file for each block; the name of the file is its name in params.yaml, checkpoints and figures."""

@@ -9,7 +9,7 @@ from gradflow.kit.layers import Kit
 
 
 class PostNorm(Block):
-    """``x -> norm(x + scale * relu(W x + b))``: the stream keeps its power, and the norm stands in the gradient's way.
+    """``x -> norm(x + scale * relu(W x + b))``: the stream keeps its power, and all gradients pass through the norms.
 
     Args:
         kit: Makes its layers.

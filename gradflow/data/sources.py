@@ -1,6 +1,6 @@
 """Where the rows come from: ``data.source`` names one of the functions in :data:`SOURCES`.
 
-Each imports what it needs when it is called, so that no source pays for another.
+Each imports what it needs when it is called, so that no source pays for the imports of another.
 """
 
 import logging

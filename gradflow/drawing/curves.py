@@ -161,7 +161,7 @@ def to_show(table: pd.DataFrame, by: list[str], value: str, experiment: Experime
 
 
 def log_axis(axes: Axes, values: Numbers) -> None:
-    """A logarithmic y axis around the positive values, with a span of at least 4: noise shall not look like more."""
+    """A logarithmic y axis around the positive values, with a span of at least 4, so that noise does not look large."""
     positive = values[values > 0]
     low, high = (positive.min(), positive.max()) if len(positive) else (0.1, 1.0)
     room = max(1.15, (high / low) ** 0.05, math.sqrt(4 * low / high))

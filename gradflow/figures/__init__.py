@@ -1,1 +1,1 @@
-"""One file a figure of the report."""
+"""One file for each figure of the pipeline."""

@@ -1,4 +1,4 @@
-"""JSON documents: what stands in them is checked when they are read."""
+"""JSON documents, whose content is checked when they are read."""
 
 import json
 from collections.abc import Iterable
@@ -11,7 +11,7 @@ from gradflow.guards import manifest
 
 
 class Document(BaseModel):
-    """The keys that somebody reads, with their types; others may stand there too."""
+    """The keys that are read, with their types; a document may have others."""
 
     model_config = ConfigDict(frozen=True, allow_inf_nan=False)
 
@@ -37,7 +37,7 @@ def read(path: Path, form: Any) -> Any:
 
 
 def fault(document: object, form: Any) -> str:
-    """What keeps a document from having a form, in words; empty where nothing does."""
+    """What is wrong with a document of that form, in words; empty if nothing is."""
     try:
         TypeAdapter(form).validate_python(document, strict=True)
     except ValidationError as errors:

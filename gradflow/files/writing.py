@@ -15,7 +15,7 @@ from gradflow.guards.errors import RunError
 
 # The file that is being written lies beside the one whose place it will take; git and DVC ignore this ending.
 _PART = ".part"
-_STALE_SECONDS = 3600  # older than any writing takes: somebody was killed
+_STALE_SECONDS = 3600  # longer than any writing takes: its process was killed
 
 
 @contextmanager

@@ -1,1 +1,1 @@
-"""One file an instrument; its name is the word in a study's params.yaml, its columns those of the study's tables."""
+"""One file for each instrument; its name is used in a study's params.yaml, its columns in the study's tables."""

@@ -1,4 +1,4 @@
-"""How much the branch of a block makes, relative to the stream that it reads: ||f_l|| / ||x_{l-1}||.
+"""The size of a block's branch relative to the stream that it reads: ||f_l|| / ||x_{l-1}||.
 
 Trained residual networks have small ones: each block refines its stream (Greff et al. 2017, arXiv 1612.07771;
 Jastrzebski et al. 2018, arXiv 1710.04773).

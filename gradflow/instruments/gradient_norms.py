@@ -1,4 +1,4 @@
-"""Norms of the two gradients of a block, which behave differently: say which one is meant.
+"""Norms of the two gradients of a block. They behave differently, so it always has to be said which one is meant.
 
 With delta_l = dLoss/dz_l, summed over the rows b of the batch::
 

@@ -1,4 +1,4 @@
-"""All that one forward and one backward pass through a stack of blocks leave, for instruments to measure."""
+"""The results of one forward and one backward pass through a stack of blocks, for instruments to measure."""
 
 import importlib
 from collections.abc import Callable, Iterable, Sequence
@@ -13,7 +13,7 @@ from gradflow.kit.block import Block, adds_to_the_stream
 
 @dataclass(frozen=True)
 class Trace:
-    """What a pass left, in float64: squares of float32 gradients below 1e-19 would vanish.
+    """What the passes produced, in float64: squares of float32 gradients below 1e-19 would vanish.
 
     The first axis is the layer. Notation: x_l is the stream after block l, c_l what the block carries past its branch,
     f_l what its branch makes, so that x_l is what the block does to c_l + f_l; z_l the output of its first linear map,

@@ -1,1 +1,1 @@
-"""What networks are made of: layers, blocks on a stream, how weights start, and how a configuration becomes one."""
+"""What networks are built from: layers, base classes, initialisations; and building one from its configuration."""

@@ -1,8 +1,8 @@
 """The layers that networks are made of. Only this module knows of the seeds axis.
 
 Without seeds a kit hands out ``torch.nn``'s own layers. With seeds every layer holds as many networks side by side:
-its parameters have a leading seeds axis, and streams are ``(seeds, batch, width)``. Whoever builds a network of a kit
-writes it once, as in a textbook, and gets either.
+its parameters have a leading seeds axis, and streams are ``(seeds, batch, width)``. A network built from a kit is
+written once, like a single one, and works with both.
 """
 
 from collections.abc import Callable
@@ -49,7 +49,7 @@ class Kit:
         """Refuse what there is not.
 
         Raises:
-            UnknownLayerError: Always; names what there is.
+            UnknownLayerError: Always; names the layers that exist.
         """
         if name.startswith("__"):
             raise AttributeError(name)

@@ -1,4 +1,4 @@
-"""Numbers out of a metrics.json by their paths, with one line for what is not there."""
+"""Numbers from a metrics.json by their paths, with a one-line error for what is missing."""
 
 import re
 from collections.abc import Callable, Iterator

@@ -1,4 +1,4 @@
-"""The verdict on a claim, out of the measured numbers alone."""
+"""The verdict on a claim, from the measured numbers alone."""
 
 import re
 from collections.abc import Sequence

@@ -1,1 +1,1 @@
-"""One file a network; its name is the word in configurations and checkpoints."""
+"""One file for each network; the name of the file is its name in configurations and checkpoints."""

@@ -206,7 +206,7 @@ def band_opacity(experiment: Experiment) -> float:
 
 
 def log_axis(column: str, label: str, limits: tuple[float, float]) -> alt.Y:
-    """A logarithmic y axis around the limits, with a span of at least 4: noise shall not look like more."""
+    """A logarithmic y axis around the limits, with a span of at least 4, so that noise does not look large."""
     low, high = floor_and_top(limits)
     return alt.Y(
         f"{column}:Q",

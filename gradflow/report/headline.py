@@ -1,4 +1,4 @@
-"""The run in numbers, and in sentences that say only what those numbers do."""
+"""The run in numbers, and in sentences made from these numbers."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass

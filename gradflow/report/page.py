@@ -1,4 +1,4 @@
-"""All sections into one page that carries whatever it needs and asks nobody for anything."""
+"""All sections on one page, which contains everything that it needs and loads nothing."""
 
 import base64
 import hashlib

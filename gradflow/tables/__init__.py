@@ -1,1 +1,1 @@
-"""What stands in the columns of each table, and how tables are read and written."""
+"""The columns of each table, and how tables are read and written."""

@@ -1,4 +1,4 @@
-"""What stands in the columns of a table, and a check that it does."""
+"""The columns of a table, and a check of their content."""
 
 import math
 from collections.abc import Collection, Mapping

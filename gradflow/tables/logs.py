@@ -1,4 +1,4 @@
-"""What a training leaves beside the weights: three Parquet tables and a JSON of facts, for one variant."""
+"""What a training writes besides the weights: four Parquet tables and a JSON file of facts for each variant."""
 
 from collections.abc import Sequence
 from dataclasses import replace

@@ -1,4 +1,4 @@
-"""How MLflow behaves in this project: safe, quiet, and soon done with a server that does not answer."""
+"""How MLflow behaves in this project: safe, quiet, and quick to give up on a server that does not answer."""
 
 import os
 

@@ -21,7 +21,7 @@ class Origin:
 
 
 def current() -> Origin:
-    """Of what is being run now; an experiment's own commit is made after it, so its baseline stands for it."""
+    """Of the current run. An experiment is committed only after it has run, so its baseline is used."""
     baseline = os.environ.get("DVC_EXP_BASELINE_REV") or None
     return Origin(baseline or head(Path.cwd()), os.environ.get("DVC_EXP_NAME") or None, baseline)
 

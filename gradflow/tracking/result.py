@@ -1,4 +1,4 @@
-"""What there is to track of one result, read from the artefacts of the pipeline alone."""
+"""Everything to track of one result, read from the files of the pipeline alone."""
 
 import hashlib
 import json

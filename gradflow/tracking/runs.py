@@ -1,4 +1,4 @@
-"""Runs: one parent a result, one nested run a variant; a result that is there is not logged again."""
+"""Runs: a parent for each result, a nested run for each variant. A result that is there is not logged again."""
 
 import hashlib
 import json
@@ -44,8 +44,8 @@ class Tracked(NamedTuple):
 def track(result: Result, origin: Origin, store: Store, experiment: str) -> Tracked:
     """Log a result, unless it is there.
 
-    The parent run ends last and only when everything is logged: one that is not finished is half of a
-    result. Such a one is replaced, as is whatever a killed process of this checkout left running.
+    The parent run is finished last, when everything is logged, so one that is not finished is an incomplete
+    result. It is replaced, and so are runs that a killed process of this checkout left unfinished.
 
     Args:
         result: What to log.
@@ -75,7 +75,7 @@ def _log(client: MlflowClient, experiment: str, result: Result, origin: Origin, 
     from gradflow.tracking import models
 
     rows = example(result.data)
-    networks = {  # before anything is logged: of one that cannot be loaded no half may be left
+    networks = {  # before anything is logged, so that one that cannot be loaded leaves no incomplete result
         variant.name: checkpoints.load(variant.checkpoint, variant.best.seed, variant.trained)
         for variant in result.variants
         if variant.best

@@ -92,7 +92,7 @@ class Store:
         return str(found.experiment_id)
 
     def _make_database(self) -> None:
-        """Make a SQLite database aside and move it into place: a kill in the middle leaves none half made."""
+        """Make a SQLite database aside and move it into place: a kill in the middle leaves no half-made one."""
         if not self.database or self.database.exists():
             return
         assert self.artifacts
@@ -102,7 +102,7 @@ class Store:
         draft.replace(self.database)
 
     def _locks(self) -> Iterator[FileLock]:
-        """One a checkout, since unfinished runs of it are taken for dead; one a database, for its first use."""
+        """One for the checkout, whose unfinished runs count as dead; one for the database, while it is being made."""
         if (self.root / ".dvc").is_dir():
             (self.root / ".dvc" / "tmp").mkdir(exist_ok=True)
             yield FileLock(self.root / ".dvc" / "tmp" / "track.lock", timeout=_LOCK_SECONDS)

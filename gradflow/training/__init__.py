@@ -1,1 +1,1 @@
-"""Training: its steps, its probe, and what lets it go on after a kill."""
+"""Training: the trainer, tasks, steps, optimisers, the probe, and saved states of unfinished trainings."""

@@ -36,7 +36,7 @@ from gradflow.training.task import Task
 
 _SOURCE = Path(__file__).with_name("step.c")
 _WIDTHS = 16  # of which the width of the network is a multiple, as its tiles need
-# What PyTorch itself found that this processor has.
+# Flags for what PyTorch finds that this processor has.
 _PROCESSOR = {
     "AVX512": ("-mavx512f", "-mavx512bw", "-mavx512dq", "-mavx512vl", "-mavx2", "-mfma"),
     "AVX2": ("-mavx2", "-mfma"),
@@ -85,7 +85,7 @@ def can_train(network: Network, task: Task, config: Descent) -> bool:
 def _is_known(block: torch.nn.Module) -> bool:
     """Whether a block is ``relu_scale * relu(linear(x))``, plus ``x`` where that is carried, and no more.
 
-    It is looked at on a few inputs: one that was edited, and still says ``relu_scale``, is left to autograd.
+    This is tried on a few inputs: a block that says ``relu_scale`` but computes something else is left to autograd.
     """
     if not (isinstance(block, Block) and hasattr(block, "relu_scale")):
         return False
@@ -102,7 +102,7 @@ def _is_known(block: torch.nn.Module) -> bool:
 
 @cache
 def library(*options: str) -> ctypes.CDLL | None:
-    """What the compiler (``cc``, or CC of the environment) makes of step.c, kept beside the Python that runs.
+    """The library that the compiler (``cc``, or CC of the environment) makes from step.c, kept beside Python's own.
 
     Args:
         options: Further ones for the compiler.

@@ -31,7 +31,7 @@ def from_environment() -> tuple[torch.device, int]:
 
 
 def circumstances(where: torch.device, threads: int) -> dict[str, object]:
-    """What may move the last digits of a result and is no parameter: device, threads, versions of libraries."""
+    """What may change the last digits of a result but is no parameter: device, threads, versions of libraries."""
     versions = {"python": platform.python_version(), "numpy": np.__version__, "torch": torch.__version__}
     return {"device": where.type, "threads": threads, "versions": versions}
 

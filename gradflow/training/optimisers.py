@@ -89,7 +89,7 @@ class Adam:
 
 
 def stays_in_float32(config: Descent, steps: int) -> bool:
-    """Whether that many steps lead to finite weights from any that training starts with, whatever the gradients."""
+    """Whether weights surely stay finite during that many steps, whatever the gradients."""
     if config.optimizer == "sgd":  # clipping bounds how far all steps together can go
         bound = inf if config.clip_norm is None else config.lr * config.clip_norm / (1 - config.momentum)
         return steps * bound <= LARGEST / 1e6

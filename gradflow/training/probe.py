@@ -2,8 +2,8 @@
 
 Notation: x_l is the stream after block l, z_l the output of the first linear map of block l, which is W_l x_{l-1} + b_l
 where the block has but one, dLoss/dW_l the gradients of all its linear maps together. Sums are in float64, where the
-square of no float32 is 0 or infinite. What is measured here while a pass goes by is what the instruments of the same
-names find in a trace.
+square of no float32 is 0 or infinite. The numbers are those that the instruments of the same names find in a trace;
+here they are measured during the pass, so that no trace has to be kept.
 """
 
 from collections.abc import Callable

@@ -17,7 +17,7 @@ Labelled = tuple[Tensor, Tensor]  # points (rows, 2) float32, labels (rows,) int
 
 
 class Rows:
-    """Batches as a shuffling data loader makes them that keeps the smaller last one.
+    """Shuffled batches, of which the last one in an epoch may be smaller.
 
     Args:
         train: The rows to train on.
@@ -73,10 +73,10 @@ class Rows:
         return torch.stack([self.losses(logits, labels).double(), (logits.argmax(2) == labels).double().mean(1)], 1)
 
     def probed(self, epoch: int) -> bool:
-        """Every so many epochs."""
+        """Whether ``probe_every`` divides the epoch."""
         return epoch % self._every == 0
 
     def probe(self, step: "Step") -> tuple[Tensor, Tensor]:
-        """See :mod:`gradflow.training.probe`; a branch ratio alone may be missing."""
+        """See :mod:`gradflow.training.probe`; only the branch ratio may be missing."""
         measured = step.probe(*self._probed)
         return measured, measured[..., : COLUMNS.index("branch_ratio")].isfinite().flatten(1).all(1)

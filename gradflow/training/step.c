@@ -100,15 +100,15 @@ typedef struct {
     long bytes;
 } Soon;
 
-/* Ask for one of so many parts of it. */
+/* Prefetch one of so many parts of it. */
 static inline void fetch(Soon soon, long part, long parts) {
     const char *place = soon.place;
     for (long i = soon.bytes * part / parts; i < soon.bytes * (part + 1) / parts; i += 64)
         __builtin_prefetch(place + i, 0, 2);
 }
 
-/* c = alpha a b, or c += alpha a b. What will be needed comes from memory meanwhile, a part with each tile: deep networks
- * leave the cache, and would wait for it. */
+/* c = alpha a b, or c += alpha a b. What is needed next is prefetched meanwhile, a part with each tile: deep networks
+ * do not fit into the cache. */
 static void product(long rows, long columns, long inner, const float *a, long row, long step, const float *b, float *c,
                     float alpha, int add, Soon one, Soon other) {
     long wide = columns / (2 * LANES) * (2 * LANES), part = 0;

@@ -1,7 +1,7 @@
 """One step of training for all seeds at once: gradients, their norms, clipping, update.
 
-Nothing here waits for a result: what a step finds stays in tensors until the epoch is over, so a GPU
-never runs dry, and the step can be captured as a CUDA graph.
+On a GPU nothing here waits for a result: what a step finds stays in tensors until the epoch is over, so that the
+GPU always has work, and the step can be captured as a CUDA graph.
 """
 
 import math
@@ -87,8 +87,8 @@ class Step:
     A seed whose loss or gradient stops being finite, or whose next weights would, keeps the weights it has.
 
     Attributes:
-        engine: Who takes it, for the record.
-        made: Files that it runs beside Python's modules.
+        engine: What takes it, ``PyTorch`` or ``C``, for the logs.
+        made: Files other than Python modules that it depends on.
         network: What is trained.
         alive: (seeds,), which seeds are still training.
         loss_sum: (seeds,), the losses of the inputs seen in this epoch.
@@ -106,7 +106,7 @@ class Step:
         self._parameters, self._views = list(flat.views), list(flat.views.values())
         self._optimiser = OPTIMISERS[config.optimizer](config, flat.values)
         seeds, new, steps = flat.values[0].shape[1], flat.values[0].new_zeros, task.epochs * task.steps
-        self._unbounded = not stays_in_float32(config, steps)  # then each step is looked at
+        self._unbounded = not stays_in_float32(config, steps)  # then each step is checked
         self._done = torch.zeros(1, dtype=torch.int64, device=flat.values[0].device)
         self.alive = new(seeds, dtype=torch.bool).logical_not_()
         self.loss_sum = new(seeds)
@@ -188,7 +188,7 @@ class Step:
 def captured(step: Step) -> Callable[[Tensor], None]:
     """A step for CUDA: captured once for each size of batch, then started by one call.
 
-    A block that cannot be captured (one that waits for a result) is trained as it is.
+    A block that cannot be captured (one that waits for a result) is trained without a graph.
     """
     graphs: dict[int, tuple[torch.cuda.CUDAGraph, Tensor] | None] = {}
 
@@ -212,7 +212,7 @@ def captured(step: Step) -> Callable[[Tensor], None]:
 
 
 def _capture(step: Step, batch: Tensor) -> tuple[torch.cuda.CUDAGraph, Tensor]:
-    """The graph, and the place where it looks for its batch."""
+    """The graph, and the tensor from which it reads its batch."""
     place, before = batch.clone(), [tensor.clone() for tensor in step.state]
     current = torch.cuda.current_stream()
     side = torch.cuda.Stream()  # type: ignore[no-untyped-call]  # PyTorch's

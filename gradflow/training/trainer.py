@@ -14,7 +14,7 @@ from gradflow.training.unfinished import Unfinished
 
 @dataclass(frozen=True)
 class Epoch:
-    """What a progress display wants to know.
+    """What a progress display shows.
 
     Attributes:
         number: From 1 on.
@@ -95,7 +95,7 @@ def train(
 
 
 def _finish(record: Record, epoch: int, task: Task, step: Step, inputs: int) -> None:
-    """Take down what an epoch of that many inputs has come to, and which seeds it has lost."""
+    """Record the results of an epoch of that many inputs, and the seeds that diverged in it."""
     measured = step.measure()
     step.alive &= measured.isfinite().all(1)
     row = torch.cat([(step.loss_sum / inputs).double().unsqueeze(1), measured], 1)
@@ -108,7 +108,7 @@ def _finish(record: Record, epoch: int, task: Task, step: Step, inputs: int) -> 
 
 
 def _probe_into(record: Record, epoch: int, task: Task, step: Step) -> None:
-    """Add a probe, with a seed's numbers only while it is whole."""
+    """Record a probe, with the numbers of the seeds that have not diverged."""
     measured, whole = task.probe(step)
     step.alive &= whole
     record.probes[epoch] = measured.where(step.alive[:, None, None], torch.nan)

@@ -30,7 +30,7 @@ from gradflow.guards.interrupts import Interrupt, StoppedError, noticed
 FOLDER = ".unfinished"
 _REACHED = "reached"
 _DIGEST = hashlib.sha256().digest_size  # bytes at the start of a file
-# What nobody came back for.
+# States that no training has continued are kept for so long.
 _DAY = 24 * 3600  # seconds, in which size does not count
 _KEPT_SECONDS = 14 * _DAY
 _KEPT_BYTES = 4 * 2**30
@@ -141,7 +141,7 @@ def kept(fingerprint: str) -> Iterator[Unfinished]:
 
 
 def fingerprint(work: Mapping[str, object], inputs: Iterable[Path]) -> str:
-    """A name for all that a training's result depends on: what is to be done, the data, and the code.
+    """A name for everything that a training's result depends on: its parameters, the data, and the code.
 
     Args:
         work: Parameters, device and versions of libraries; plain JSON values.
@@ -189,7 +189,7 @@ def _write(path: Path, arrays: dict[str, Any]) -> None:
 
 
 def _prune(folder: Path, fingerprint: str) -> None:
-    """Delete what nobody came back for: old states, and the oldest of too many."""
+    """Delete states that no training has continued: old ones, and the oldest of too many."""
     others = []
     for other in folder.glob("*"):
         with suppress(FileNotFoundError):  # a training beside this one is done

@@ -1,1 +1,1 @@
-"""The distant identity: can a deep stack of blocks learn to give back its input?"""
+"""The distant identity: can a deep stack of blocks learn to return its input?"""

@@ -1,4 +1,4 @@
-"""plot_identity: from the tables of the identity study to its figures, as PNG and SVG."""
+"""plot: from the tables of the identity study to its figures, as PNG and SVG."""
 
 from pathlib import Path
 

@@ -1,7 +1,7 @@
 """The distant-identity experiment: what was published beside what was measured here.
 
 The published statistics are those after the last step, on a fresh batch: "gradient" is the norm of
-dLoss/dz and "activation" the standard deviation of z, as matching all definitions has shown.
+dLoss/dz and "activation" the standard deviation of z, as a comparison of all definitions shows.
 """
 
 import math

@@ -1,4 +1,4 @@
-"""identity_tables: from the logs of all variants of the identity study to its CSV tables and metrics.json."""
+"""tables: from the logs of all variants of the identity study to its CSV tables and metrics.json."""
 
 from pathlib import Path
 

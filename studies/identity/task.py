@@ -20,7 +20,7 @@ from gradflow.training.record import Record
 if TYPE_CHECKING:
     from gradflow.training.step import Step
 
-# What the numbers of a seed are drawn for. NumPy draws them and PyTorch the weights: two streams that share nothing.
+# What random numbers are drawn for. NumPy draws inputs and PyTorch weights, so that they share no numbers.
 _BATCHES, _PROBE = 0, 1
 
 
@@ -72,11 +72,11 @@ class Identity:
         return torch.empty(len(next(network.parameters())), 0, dtype=torch.float64, device=self._where)
 
     def probed(self, epoch: int) -> bool:
-        """After the steps that were asked for."""
+        """Whether the study asks for a measurement after that many steps."""
         return epoch in self._probed
 
     def probe(self, step: "Step") -> tuple[Tensor, Tensor]:
-        """What the instruments find on the probe's batch, and that a seed may go on whatever it is."""
+        """What the instruments find on the probe's batch; no result makes a seed count as diverged."""
         seeds = len(step.alive)
         losses = lambda y: self.losses(y, self._probe)  # noqa: E731
         traced = trace.record(step.network.blocks, self._probe.expand(seeds, -1, -1), losses)
@@ -84,13 +84,13 @@ class Identity:
         return measured, torch.ones_like(step.alive)
 
     def at_the_end(self, network: Network) -> Tensor:
-        """The loss of each seed after the last step, on a batch more: (seeds,)."""
+        """The loss of each seed after the last step, on one further batch: (seeds,)."""
         x = self._uniform(_BATCHES, self.epochs)
         with torch.no_grad():
             return self.losses(network(x.expand(len(next(network.parameters())), -1, -1)), x)
 
     def _uniform(self, purpose: int, after: int) -> Tensor:
-        """The batch (batch, width) that comes after so many."""
+        """The batch (batch, width) that comes after that many others."""
         random = np.random.default_rng((self._seed, purpose))
         random.bit_generator.advance(after * self._shape[0] * self._shape[1])  # type: ignore[attr-defined]  # PCG64 has it
         return torch.from_numpy(random.uniform(-1, 1, self._shape).astype(np.float32)).to(self._where)

@@ -1,4 +1,4 @@
-"""identity_train: one variant of the identity study, all its seeds together."""
+"""train: one variant of the identity study, all its seeds together."""
 
 import sys
 from functools import partial

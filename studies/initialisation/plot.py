@@ -1,4 +1,4 @@
-"""plot_initialisation: from the tables of the initialisation study to its figures, as PNG and SVG."""
+"""plot: from the tables of the initialisation study to its figures, as PNG and SVG."""
 
 from pathlib import Path
 

@@ -38,8 +38,8 @@ def summary(layers: pd.DataFrame, line: pd.DataFrame, log_variance: float | None
     """Numbers for metrics.json.
 
     Args:
-        layers: From :func:`gradflow.signals.layers`.
-        line: From :func:`gradflow.signals.along_a_line`.
+        layers: From :func:`studies.initialisation.signals.layers`.
+        line: From :func:`studies.initialisation.signals.along_a_line`.
         log_variance: Of log(q_L / q_0), as predicted; None: not predicted.
 
     Returns:

@@ -1,4 +1,4 @@
-"""report: all results on one page that carries whatever it needs."""
+"""page: all results on one page that contains everything it needs."""
 
 from pathlib import Path
 

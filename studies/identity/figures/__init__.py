@@ -1,1 +1,1 @@
-"""One file a figure."""
+"""One file for each figure, or for several of one kind."""

@@ -1,4 +1,4 @@
-"""identity_heatmap: the gradient of each layer at each probed step."""
+"""heatmap: the gradient of each layer at each probed step."""
 
 import matplotlib
 import numpy as np

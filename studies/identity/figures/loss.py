@@ -1,4 +1,4 @@
-"""identity_loss: how far each network gets in giving back its input."""
+"""loss: how well each network learns to return its input."""
 
 import matplotlib
 import pandas as pd
