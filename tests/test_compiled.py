@@ -203,3 +203,27 @@ def test_rows_of_another_type_are_refused():
     points, labels = moons()
     with pytest.raises(ValueError, match="points must be float32"):
         small.step(network("plain"), (points.double(), labels))
+
+
+def test_a_bounded_branch_is_no_relu(monkeypatch):
+    from gradflow.blocks.plain import Plain
+    from gradflow.kit.block import Place
+    from gradflow.kit.layers import Kit
+
+    block = Plain(Kit(2), Place(16, 16))
+    torch.nn.init.normal_(block.linear.weight, std=0.3)
+    torch.nn.init.zeros_(block.linear.bias)
+    assert compiled._is_known(block)
+    monkeypatch.setattr(Plain, "branch", lambda self, x: torch.nn.functional.relu6(self.linear(x)))
+    assert not compiled._is_known(block)
+
+
+def test_a_block_without_the_map_that_c_knows_is_left_to_autograd():
+    from gradflow.blocks.plain import Plain
+    from gradflow.kit.block import Place
+    from gradflow.kit.layers import Kit
+
+    block = Plain(Kit(2), Place(16, 16))
+    block.fc = block.linear
+    del block.linear
+    assert not compiled._is_known(block)

@@ -89,13 +89,13 @@ def _is_known(block: torch.nn.Module) -> bool:
     """
     if not (isinstance(block, Block) and hasattr(block, "relu_scale")):
         return False
-    linear = block.get_submodule("linear")
-    if {*block.parameters()} != {*linear.parameters()}:
+    linear = dict(block.named_children()).get("linear")
+    if linear is None or {*block.parameters()} != {*linear.parameters()}:
         return False
     weight = linear.get_parameter("weight")
     *seeds, width, _ = weight.shape
     rows = torch.linspace(-1.0, 1.0, 4 * width, dtype=weight.dtype, device=weight.device).view(4, width)
-    x = rows.expand(*seeds, 4, width)
+    x = torch.cat([rows, 1e3 * rows]).expand(*seeds, 8, width)  # large ones too: a branch may be bounded
     branch = cast("float", block.relu_scale) * torch.relu(linear(x))
     return torch.allclose(block(x), branch if block.carry(x) is None else x + branch, equal_nan=True)
 
