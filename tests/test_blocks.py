@@ -13,27 +13,7 @@ from gradflow.kit.building import build
 from gradflow.kit.inits import INITS, stack
 from gradflow.kit.layers import Kit
 from gradflow.params import catalogue
-
-# A block, its settings, and the parameters of one of width n beside nothing else. A new block needs a row.
-ROWS = [
-    ("bottleneck", {"reduction": 4, "scale": 0.5}, lambda n: 2 * n * (n // 4) + (n // 4) ** 2 + 2 * (n // 4) + n),
-    ("gated", {"gate": "scalar", "bias": -1.0}, lambda n: n * n + n + 1),
-    ("gated", {"gate": "unit", "bias": -1.0}, lambda n: n * n + n + n),
-    ("highway", {"bias": -1.0}, lambda n: 2 * (n * n + n)),
-    ("linear_terminated", {"scale": 0.5}, lambda n: 2 * (n * n + n)),
-    ("plain", {}, lambda n: n * n + n),
-    ("postnorm", {"norm": "layer", "scale": 0.5}, lambda n: n * n + n + 2 * n),
-    ("postnorm", {"norm": "rms", "scale": 0.5}, lambda n: n * n + n + n),
-    ("prenorm", {"norm": "layer", "scale": 0.5}, lambda n: n * n + n + 2 * n),
-    ("prenorm", {"norm": "rms", "scale": 0.5}, lambda n: n * n + n + n),
-    ("rescaled", {"scale": 0.5}, lambda n: n * n + n),
-    ("residual", {"scale": 0.5}, lambda n: n * n + n),
-    ("rezero", {"start": 0.5}, lambda n: n * n + n + 1),
-]
-every_block = pytest.mark.parametrize(
-    ("name", "settings"),
-    [pytest.param(name, settings, id="-".join([name, *map(str, settings.values())])) for name, settings, _ in ROWS],
-)
+from tests.blocks import ROWS, every_block
 
 
 def one(name, settings, width=4):
@@ -57,54 +37,54 @@ def stacked(*network, seeds, init="default", seed=0, **kwargs):
 
 
 def test_every_block_has_a_row():
-    assert {name for name, *_ in ROWS} == set(catalogue.names())
+    assert {row.block for row in ROWS} == set(catalogue.names())
 
 
 @every_block
-def test_settings_read_from_the_source_are_those_of_the_constructor(name, settings):
-    assert set(catalogue.settings(name)) == set(settings)
-    one(name, {key: default for key, (_, default) in catalogue.settings(name).items()})
-
-
-@pytest.mark.parametrize(("name", "settings", "count"), ROWS)
-def test_parameter_count(name, settings, count):
-    assert sum(p.numel() for p in one(name, settings, width=16).parameters()) == count(16)
+def test_settings_read_from_the_source_are_those_of_the_constructor(row):
+    assert set(catalogue.settings(row.block)) == set(row.settings)
+    one(row.block, {key: default for key, (_, default) in catalogue.settings(row.block).items()})
 
 
 @every_block
-def test_gradient_agrees_with_finite_differences(name, settings):
+def test_parameter_count(row):
+    assert sum(p.numel() for p in one(row.block, row.settings, width=16).parameters()) == row.parameters(16)
+
+
+@every_block
+def test_gradient_agrees_with_finite_differences(row):
     torch.manual_seed(0)
-    made = one(name, settings, width=5).double()
+    made = one(row.block, row.settings, width=5).double()
     x = torch.randn(3, 5, dtype=torch.float64, requires_grad=True)
     assert torch.autograd.gradcheck(made, (x,))
 
 
 @every_block
-def test_the_next_stream_is_what_the_block_does_to_the_sum_of_what_it_carries_and_its_branch(name, settings):
+def test_the_next_stream_is_what_the_block_does_to_the_sum_of_what_it_carries_and_its_branch(row):
     torch.manual_seed(0)
-    made, x = one(name, settings), torch.randn(3, 4)
+    made, x = one(row.block, row.settings), torch.randn(3, 4)
     carried, branch = made.carry(x), made.branch(x)
     assert branch.any()
     torch.testing.assert_close(made(x), made.after(branch if carried is None else carried + branch))
 
 
 @every_block
-def test_a_block_says_whether_it_adds_to_its_stream(name, settings):
+def test_a_block_says_whether_it_adds_to_its_stream(row):
     torch.manual_seed(0)
-    made, x = one(name, settings), torch.randn(3, 4)
+    made, x = one(row.block, row.settings), torch.randn(3, 4)
     says = block.adds_to_the_stream(made, x, made.carry(x))
     assert says == torch.allclose(made(x) - x, made.branch(x), atol=1e-6)
 
 
 @every_block
 @pytest.mark.parametrize("init", INITS)
-def test_a_stack_computes_what_its_networks_compute(name, settings, init):
-    together = stacked(name, settings, 3, 8, seeds=4, init=init, seed=10)
+def test_a_stack_computes_what_its_networks_compute(row, init):
+    together = stacked(row.block, row.settings, 3, 8, seeds=4, init=init, seed=10)
     x = torch.randn(5, 2)
     outputs = together(x.expand(4, -1, -1))
     for seed in range(4):
         torch.manual_seed(10 + seed)
-        single = build(described(name, settings, 3, 8))
+        single = build(described(row.block, row.settings, 3, 8))
         INITS[init](single)
         for each in single.blocks:
             each.start()
@@ -226,8 +206,8 @@ def test_maps_are_named_by_their_blocks_in_the_order_in_which_they_were_made():
 
 
 @every_block
-def test_every_linear_map_is_logged(name, settings):
-    single, together = build(described(name, settings, 2, 8)), stacked(name, settings, 2, 8, seeds=3)
+def test_every_linear_map_is_logged(row):
+    single, together = build(described(row.block, row.settings, 2, 8)), stacked(row.block, row.settings, 2, 8, seeds=3)
     maps = [part for part in single.modules() if isinstance(part, nn.Linear)]
     assert [each.module for each in single.linear_maps()] == maps
     assert [(each.name, each.weight.shape) for each in together.linear_maps()] == [

@@ -13,11 +13,11 @@ from gradflow.kit.block import Place
 from gradflow.kit.building import build
 from gradflow.kit.inits import INITS, stack
 from gradflow.kit.layers import Kit
-from gradflow.params import catalogue
 from gradflow.params.sections import Init
 from gradflow.training.probe import COLUMNS, probe
 from studies.initialisation import signals
 from studies.initialisation.params import Params
+from tests.blocks import every_block
 
 
 @cache
@@ -181,27 +181,11 @@ def test_theory_has_lines_where_signals_leave_what_numbers_hold():
     assert exploding.factor == pytest.approx(1e200)
 
 
-LINES = {
-    "bottleneck": None,
-    "gated": None,
-    "highway": None,
-    "linear_terminated": {"skip": True, "second": True, "scale": 1.0},
-    "plain": {"skip": False, "second": False, "scale": 1.0},
-    "postnorm": None,
-    "prenorm": None,
-    "rescaled": None,
-    "residual": {"skip": True, "second": False, "scale": 1.0},
-    "rezero": {"skip": True, "second": False, "scale": 0.0},
-}
-
-
-def test_each_block_says_how_theory_sees_it_or_that_it_does_not():
-    found = {}
-    for name in catalogue.names():
-        made = block.named(name)(Kit(), Place(4, 4))
-        seen = made.theory(partial(theory.Branch.drawn, "he", 3, 4))
-        found[name] = seen and {key: getattr(seen, key) for key in ("skip", "second", "scale")}
-    assert found == LINES
+@every_block
+def test_each_block_says_how_theory_sees_it_or_that_it_does_not(row):
+    made = block.named(row.block)(Kit(), Place(4, 4))
+    seen = made.theory(partial(theory.Branch.drawn, "he", 3, 4))
+    assert (seen and {key: getattr(seen, key) for key in ("skip", "second", "scale")}) == row.theory
 
 
 def test_only_plain_networks_have_a_line_of_weight_gradients():

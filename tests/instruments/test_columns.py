@@ -67,7 +67,7 @@ def test_dead_units_are_those_that_pass_nothing_on_any_sample():
 def test_branch_ratio(measured):
     def expected(r, i):
         ratio = np.linalg.norm(array(r.f[i])) / np.linalg.norm(array(r.x[i]))
-        return [ratio if measured.carries else math.nan]
+        return [ratio if measured.row.carry else math.nan]
 
     check(measured, branch_ratio, expected)
 
@@ -78,7 +78,7 @@ def test_gradient_split(measured):
             np.einsum("boi,bo->bi", array(jacobian), array(r.sum_gradient[i])).ravel() for jacobian in r.jacobians[i]
         )
         sizes = np.linalg.norm(identity), np.linalg.norm(branch)
-        cosine = identity @ branch / (sizes[0] * sizes[1]) if measured.carries else math.nan
+        cosine = identity @ branch / (sizes[0] * sizes[1]) if measured.row.carry else math.nan
         return [*sizes, cosine, np.linalg.norm(r.x_gradient[i]) / np.linalg.norm(r.x_gradient[i + 1])]
 
     check(measured, gradient_split, expected)
@@ -102,13 +102,13 @@ def test_tiny_gradients_have_norms_and_angles():
 
 def test_telescoping(measured):
     def expected(r, i):
-        if not measured.adds:
+        if not measured.row.adds:
             return [math.nan, math.nan]
         way = array(r.x[-1] - r.x[0])
         return [np.sum(array(r.f[i]) * way) / np.sum(way * way), 0]
 
     check(measured, telescoping, expected)
-    if measured.adds:
+    if measured.row.adds:
         share, error = telescoping.measure(measured.trace).unbind(2)
         assert error.max() <= 1e-5
         torch.testing.assert_close(share.sum(1), torch.ones(3, dtype=torch.float64), rtol=1e-5, atol=0)

@@ -1,0 +1,167 @@
+"""All that tests know of a block by itself: one row each. A block without a row fails the tests."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+import pytest
+import torch
+
+
+def _same(_, x):
+    return x
+
+
+@dataclass(frozen=True)
+class Row:
+    """A block with settings, its size, and its parts by the formula of its paper.
+
+    The parts are written for rows x in float64 and ``p``, which holds the parameters of the block by name.
+
+    Attributes:
+        block: Its name.
+        settings: Of its constructor.
+        parameters: How many a block of width n has.
+        branch: ``branch(p, x, z)``, what it adds; z is what ``first`` gave.
+        first: ``first(p, x)``, the output of its first linear map.
+        carry: ``carry(p, x)``, what goes past its branch; None: nothing does.
+        after: ``after(p, sum)``, what becomes of the sum of both.
+        adds: Whether the next stream is x plus the branch.
+        maps: Names of its linear maps, in the order in which they are made.
+        theory: Fields of its :class:`gradflow.theory.Branch` with default settings; None: theory has no line for it.
+        init: With which its instruments are checked.
+    """
+
+    block: str
+    settings: dict[str, Any]
+    parameters: Callable[[int], int]
+    branch: Callable[..., torch.Tensor]
+    first: Callable[..., torch.Tensor] = field(default=lambda p, x: _linear(p, "linear", x))
+    carry: Callable[..., torch.Tensor] | None = _same
+    after: Callable[..., torch.Tensor] = _same
+    adds: bool = True
+    maps: tuple[str, ...] = ("linear",)
+    theory: dict[str, Any] | None = None
+    init: str = "he"
+
+    def __str__(self):
+        return "-".join([self.block, *map(str, self.settings.values())])
+
+
+def _linear(p, name, x):
+    return x @ p[f"{name}.weight"].T + p[f"{name}.bias"]
+
+
+def _sigmoid(x):
+    return 1 / (1 + (-x).exp())
+
+
+def _rms_norm(p, x):
+    return p["norm.weight"] * x / (x.square().mean(-1, keepdim=True) + torch.finfo(torch.float32).eps).sqrt()
+
+
+def _layer_norm(p, x):
+    centred = x - x.mean(-1, keepdim=True)
+    return p["norm.weight"] * centred / (centred.square().mean(-1, keepdim=True) + 1e-5).sqrt() + p["norm.bias"]
+
+
+def _gated(block, settings, parameters, gate, **others):
+    """A block that goes from its stream to relu(z) as far as its gate is open."""
+    return Row(
+        block,
+        settings,
+        parameters,
+        lambda p, x, z: gate(p, x) * z.relu(),
+        carry=lambda p, x: (1 - gate(p, x)) * x,
+        adds=False,
+        **others,
+    )
+
+
+ROWS = [
+    Row(
+        "bottleneck",
+        {"reduction": 4, "scale": 0.5},
+        lambda n: 2 * n * (n // 4) + (n // 4) ** 2 + 2 * (n // 4) + n,
+        lambda p, _, z: 0.5 * _linear(p, "out", _linear(p, "inner", z.relu()).relu()),
+        maps=("linear", "inner", "out"),
+    ),
+    _gated(
+        "gated",
+        {"gate": "scalar", "bias": -1.0},
+        lambda n: n * n + n + 1,
+        lambda p, _: _sigmoid(p["a"][0]),
+        init="default",
+    ),
+    _gated("gated", {"gate": "unit", "bias": -1.0}, lambda n: n * n + 2 * n, lambda p, _: _sigmoid(p["a"][0])),
+    _gated(
+        "highway",
+        {"bias": -1.0},
+        lambda n: 2 * (n * n + n),
+        lambda p, x: _sigmoid(_linear(p, "gate", x)),
+        maps=("linear", "gate"),
+    ),
+    Row(
+        "linear_terminated",
+        {"scale": 0.5},
+        lambda n: 2 * (n * n + n),
+        lambda p, _, z: 0.5 * _linear(p, "out", z.relu()),
+        maps=("linear", "out"),
+        theory={"skip": True, "second": True, "scale": 1.0},
+    ),
+    Row(
+        "plain",
+        {},
+        lambda n: n * n + n,
+        lambda p, _, z: z.relu(),
+        carry=None,
+        adds=False,
+        theory={"skip": False, "second": False, "scale": 1.0},
+        init="default",
+    ),
+    *(
+        Row(
+            "postnorm",
+            {"norm": norm, "scale": 0.5},
+            lambda n, of_norm=of_norm: n * n + n + of_norm * n,
+            lambda p, _, z: 0.5 * z.relu(),
+            after=after,
+            adds=False,
+        )
+        for norm, of_norm, after in (("layer", 2, _layer_norm), ("rms", 1, _rms_norm))
+    ),
+    *(
+        Row(
+            "prenorm",
+            {"norm": norm, "scale": 0.5},
+            lambda n, of_norm=of_norm: n * n + n + of_norm * n,
+            lambda p, _, z: 0.5 * z.relu(),
+            first=lambda p, x, before=before: _linear(p, "linear", before(p, x)),
+        )
+        for norm, of_norm, before in (("layer", 2, _layer_norm), ("rms", 1, _rms_norm))
+    ),
+    Row(
+        "rescaled",
+        {"scale": 0.5},
+        lambda n: n * n + n,
+        lambda p, _, z: z.relu(),
+        after=lambda _, x: 0.5 * x,
+        adds=False,
+    ),
+    Row(
+        "residual",
+        {"scale": 0.5},
+        lambda n: n * n + n,
+        lambda p, _, z: 0.5 * z.relu(),
+        theory={"skip": True, "second": False, "scale": 1.0},
+    ),
+    Row(
+        "rezero",
+        {"start": 0.3},
+        lambda n: n * n + n + 1,
+        lambda p, _, z: p["a"][0] * z.relu(),
+        theory={"skip": True, "second": False, "scale": 0.0},
+        init="default",
+    ),
+]
+every_block = pytest.mark.parametrize("row", ROWS, ids=str)
