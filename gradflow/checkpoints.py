@@ -15,9 +15,10 @@ from torch import Tensor, nn
 
 from gradflow.files.writing import replacing
 from gradflow.guards import manifest
-from gradflow.kit import configuration
+from gradflow.guards.errors import InputError
 from gradflow.kit.building import build
 from gradflow.kit.network import Network
+from gradflow.tables import configuration
 
 _DESCRIPTION = "config"
 
@@ -81,9 +82,13 @@ def load(path: Path | str, seed: int = 0, trained: Mapping[str, Any] | None = No
     tensors, config = read(Path(path))
     if trained is not None:
         configuration.check(Path(path), config, trained)
-    if not 0 <= seed < config["seeds"]:
-        raise IndexError(f"{path}: has seeds 0 to {config['seeds'] - 1}, got {seed}")
-    network = build(config)
+    try:
+        seeds, network = int(config["seeds"]), build(config)
+    except (InputError, ImportError, AttributeError, LookupError, TypeError, ValueError) as error:
+        why = f"asks for a network that does not exist here, {type(error).__name__}: {error}"
+        raise manifest.unusable(Path(path), why) from None
+    if not 0 <= seed < seeds:
+        raise IndexError(f"{path}: has seeds 0 to {seeds - 1}, got {seed}")
     try:
         network.load_state_dict({name: tensor[seed] for name, tensor in tensors.items()})
     except (IndexError, RuntimeError):

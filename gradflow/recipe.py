@@ -25,6 +25,7 @@ from gradflow.params.sections import (
     any_block,
     check_size,
 )
+from gradflow.tables import configuration
 
 
 class Data(Section):
@@ -122,20 +123,15 @@ class Recipe(Parameters):
     analysis: Analysis
     plot: Plot
 
-    def of(self, variant: str) -> "Recipe":
-        """The parameters as one variant takes them: its own values stand in ``depth`` and ``train``."""
-        own = self.variants[variant]
-        train = self.train.model_copy(update=own.train.model_dump(exclude_unset=True))
-        return self.model_copy(update={"depth": own.depth or self.depth, "train": train})
-
     def check(self) -> None:
         """See :meth:`Parameters.check`."""
         sizes = {
-            name: self.of(name).depth * max(own.widths or [self.width]) ** 2 for name, own in self.variants.items()
+            name: configuration.own(self, name).depth * max(own.widths or [self.width]) ** 2
+            for name, own in self.variants.items()
         }
         check_size(self.variants, self.seeds * max(sizes.values()))
         for name, own in self.variants.items():
-            _check_widths(f"params.yaml: variants.{name}.widths", own, self.of(name).depth)
+            _check_widths(f"params.yaml: variants.{name}.widths", own, configuration.own(self, name).depth)
         if self.data.source == "sklearn":  # the rows of other sources are known only when they are fetched
             half = self.data.samples // 2
             self.check_rows([half, self.data.samples - half])

@@ -119,10 +119,8 @@ def stream(branch: Branch, depth: int, *, power: float, mean: float = 0.0, cosin
     Returns:
         (depth + 1, 3), from x_0 on.
     """
-    scale, skip = (
-        np.float64(branch.scale),
-        branch.skip,
-    )  # a NumPy number overflows to inf, where Python's raises an error
+    # A NumPy number overflows to inf, where Python's raises an error.
+    scale, skip = np.float64(branch.scale), branch.skip
     lines = [(power, mean, cosine)]
     for _ in range(depth):
         q, m, c = lines[-1]

@@ -12,27 +12,29 @@ import click
 from gradflow.files.writing import write_text
 from gradflow.params.loading import load
 from gradflow.params.sections import Parameters
-from gradflow.recipe import Recipe
 
 
 @click.command()
 @click.argument("passed", type=click.Path(path_type=Path))
 def main(passed: Path) -> None:
     """Write PASSED when params.yaml obeys all rules."""
-    config = load(_model(Path.cwd()))
-    if isinstance(config, Recipe) and config.data.source == "file":
-        from gradflow.data import sources  # noqa: PLC0415  # other sources need no look at the rows, nor the time for it
-
-        sources.load(config)
+    if Path("params.py").exists():
+        rules: type[Parameters] = importlib.import_module(f"studies.{Path.cwd().name}.params").Params
+        load(rules)
+    else:
+        _check_recipe()
     write_text(passed, "params.yaml obeys the rules\n")
 
 
-def _model(folder: Path) -> type[Parameters]:
-    """The rules of a folder's params.yaml: those of a study's own params.py, else the recipe's."""
-    if not (folder / "params.py").exists():
-        return Recipe
-    model: type[Parameters] = importlib.import_module(f"studies.{folder.name}.params").Params
-    return model
+def _check_recipe() -> None:
+    """The rules of a folder without its own, and those of the rows in a file of the user's."""
+    from gradflow.recipe import Recipe  # noqa: PLC0415  # which other studies' parameters have nothing to do with
+
+    config = load(Recipe)
+    if config.data.source == "file":
+        from gradflow.data import sources  # noqa: PLC0415  # other sources need no look at the rows, nor the time for it
+
+        sources.load(config)
 
 
 if __name__ == "__main__":

@@ -7,11 +7,10 @@ import click
 from gradflow.analysis import gradients
 from gradflow.files import documents
 from gradflow.files.writing import write_json
-from gradflow.kit import configuration
 from gradflow.params.loading import load
 from gradflow.recipe import Recipe
-from gradflow.tables import artefacts
-from gradflow.tables.logs import Facts, tables
+from gradflow.tables import artefacts, configuration
+from gradflow.tables.logs import Facts
 
 
 @click.command()
@@ -27,7 +26,7 @@ def main(logs: Path, norms: Path, probes: Path, history: Path, metrics: Path) ->
     facts = {variant: documents.read(logs / f"{variant}.json", Facts) for variant in variants}
     for variant in variants:
         configuration.check(logs / f"{variant}.json", facts[variant], configuration.of(config, variant))
-    log, probe_table, history_table = (artefacts.joined(logs, *table) for table in tables(config).items())
+    log, probe_table, history_table = (artefacts.joined(logs, *table) for table in gradients.log_tables(config).items())
     norm_table = gradients.norms_by_epoch(log)
     for path, table in ((norms, norm_table), (probes, probe_table), (history, history_table)):
         artefacts.write_csv(path, table)

@@ -12,10 +12,9 @@ from gradflow.data import dataset
 from gradflow.drawing import setting, style
 from gradflow.figures import activations, decision_boundary, gradient_flow, gradient_heatmap, loss_curves
 from gradflow.files import documents
-from gradflow.kit import configuration
 from gradflow.params.loading import load
 from gradflow.recipe import Recipe
-from gradflow.tables import artefacts
+from gradflow.tables import artefacts, configuration
 from gradflow.tables.logs import BOUNDARY, Facts
 
 

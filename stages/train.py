@@ -12,15 +12,13 @@ from tqdm import tqdm
 
 from gradflow import boundary, checkpoints, theory
 from gradflow.data import dataset
-from gradflow.guards.errors import InputError
-from gradflow.kit import configuration
 from gradflow.kit.block import Block
 from gradflow.kit.building import build
 from gradflow.kit.inits import stack
 from gradflow.kit.network import Network
-from gradflow.params.loading import load
+from gradflow.params.loading import load, of_stage
 from gradflow.recipe import Recipe
-from gradflow.tables import logs
+from gradflow.tables import configuration, logs
 from gradflow.training import compiled, device, trainer, unfinished
 from gradflow.training.optimisers import Descent
 from gradflow.training.rows import Rows
@@ -38,11 +36,8 @@ def main(variant: str, train: Path, validation: Path, models: Path, measured: Pa
     VARIANT may also be what DVC calls the stage: train@VARIANT.
     """
     config = load(Recipe)
-    variant = variant.rpartition("@")[2]
-    if variant not in config.variants:
-        known = ", ".join(config.variants)
-        raise InputError("params.yaml: variants", f"must have an entry {variant!r}, got {known}")
-    own = config.of(variant)
+    variant = of_stage(variant, config.variants)
+    own = configuration.own(config, variant)
     where, threads = device.from_environment()
     train_set, val_set = (_tensors(path, where) for path in (train, validation))
     config.check_batches(len(train_set[0]))

@@ -16,6 +16,7 @@ from gradflow.guards.errors import RunError
 from gradflow.params import catalogue
 from gradflow.params.loading import load
 from gradflow.recipe import Recipe
+from gradflow.tables import configuration
 
 BLOCKS = ", ".join(catalogue.names())
 OUTPUTS = ("data", "models", "logs", "reports", "dvc.lock")
@@ -163,8 +164,8 @@ def test_a_variant_takes_its_own_values_and_else_the_common_ones(folder):
     folder.change({"variants.plain": {"block": "plain", "depth": 9, "train": {"clip_norm": None, "init": "he"}}})
     config = load(Recipe)
 
-    assert config.of("residual") == config
-    own = config.of("plain")
+    assert configuration.own(config, "residual") == config
+    own = configuration.own(config, "plain")
     assert own.depth == 9
     assert own.train.model_dump() == config.train.model_dump() | {"clip_norm": None, "init": "he"}
     assert config.variants["residual"].settings() == {"scale": pytest.approx(0.5**0.5)}

@@ -1,5 +1,6 @@
 """What a block declares in its source is what params.yaml may say of it."""
 
+import re
 from pathlib import Path
 from typing import Literal
 
@@ -68,6 +69,23 @@ def test_a_setting_of_another_kind_is_refused(declared, argument):
     kinds = "a float, int, bool or Literal of strings, or one of them or None, with a default"
     with pytest.raises(TypeError, match=rf"^blocks/odd\.py: {name} must be {kinds}$"):
         declared(argument)
+
+
+@pytest.mark.parametrize(
+    ("source", "said"),
+    [
+        ("SCALE = 1\n", "must hold a subclass of Block"),
+        ("class Odd:\n    pass\n", "must hold a subclass of Block"),
+        ("class Odd(Block):\n    pass\n", "its block must have an __init__(self, kit, place, *, settings)"),
+    ],
+)
+def test_a_file_that_holds_no_block_is_refused(tmp_path, monkeypatch, source, said):
+    (tmp_path / "odd.py").write_text(source)
+    monkeypatch.setattr(catalogue, "_BLOCKS", tmp_path)
+    catalogue.settings.cache_clear()
+    with pytest.raises(TypeError, match=f"^blocks/odd\\.py: {re.escape(said)}$"):
+        catalogue.settings("odd")
+    catalogue.settings.cache_clear()
 
 
 @pytest.mark.parametrize("key", ["block", "depth", "init", "train", "widths"])

@@ -151,11 +151,14 @@ def wanted(pipeline, stage):
     if runs == "stages.track":  # logs a result once: other code of networks does not make it log one again
         used -= imports("gradflow/checkpoints.py") - imports("gradflow/tracking/result.py")
         used = {path for path in used if not path.startswith(("gradflow/blocks/", "gradflow/networks/"))}
-    if runs == "stages.check":  # all rules, and what they look at
-        used |= {"gradflow/recipe.py", "gradflow/kit/widths.py"}
-        used |= {
-            path for folder in ("guards", "params", "blocks", "instruments") for path in files_of(f"gradflow/{folder}")
-        }
+    if runs == "stages.check":  # its rules, and what they look at
+        own = f"{pipeline}/params.py"
+        if (ROOT / own).exists():  # then it does not look at the recipe's, nor at rows
+            used = {path for path in used if not path.startswith("gradflow/data/")} | {own}
+        else:
+            used |= {"gradflow/recipe.py", "gradflow/kit/widths.py", "gradflow/tables/configuration.py"}
+        folders = ("guards", "params", "blocks", "instruments")
+        used |= {path for folder in folders for path in files_of(f"gradflow/{folder}")}
     return with_folders(used)
 
 
@@ -169,16 +172,19 @@ def found_by_name(pipeline, stage):
         for path in code:
             text = (ROOT / path).read_text(encoding="utf-8")
             found |= {f"gradflow/networks/{name}.py" for name in re.findall(r'"network": "(\w+)"', text)}
-    if "gradflow/instruments/trace.py" in code:
-        found |= files_of("gradflow/instruments")
+    if any("trace.named(" in (ROOT / path).read_text(encoding="utf-8") for path in code):
+        found |= files_of("gradflow/instruments")  # which of them, the parameters say
     return found
 
 
 def with_folders(used):
-    """Paths with each folder in place of its files, where all of these are used."""
+    """Paths with each folder in place of its files, where all of these are used.
+
+    One network is not all networks, even while there is no other: the next one must not train it again.
+    """
     folders = {Path(path).parent.as_posix() for path in used} | {"gradflow/report"}
-    whole = {folder for folder in folders if Path(folder).name not in ("gradflow", "stages") and files_of(folder)
-             and not re.fullmatch(r"studies/\w+", folder) and files_of(folder) <= used}  # fmt: skip
+    own = {folder for folder in folders if not re.fullmatch(r"gradflow|gradflow/networks|stages|studies/\w+", folder)}
+    whole = {folder for folder in own if files_of(folder) and files_of(folder) <= used}
     left = {path for path in used if not any(path.startswith(f"{folder}/") for folder in whole)}
     return left | {folder for folder in whole if not any(folder.startswith(f"{other}/") for other in whole)}
 
@@ -217,8 +223,8 @@ def names(tree):
 def reads(pipeline, module):
     """Top-level keys that a stage takes from its parameters, in its own code or in what that calls.
 
-    Looked for are attributes of ``load(Recipe, ...)`` and its ``of(variant)``, of names bound to them, and of arguments
-    of such a type.
+    Looked for are attributes of ``load(Recipe, ...)``, of what ``configuration.own`` makes of it, of names bound to
+    them, and of arguments of such a type.
     """
     found = set()
     for path in imports(module) - {"gradflow/recipe.py"}:
@@ -238,7 +244,7 @@ def parameters_in(function):
     found = {
         argument.arg
         for argument in [*function.args.args, *function.args.kwonlyargs]
-        if argument.annotation and ast.unparse(argument.annotation) in WHOLE_TYPES
+        if argument.annotation and ast.unparse(argument.annotation).strip("'") in WHOLE_TYPES
     }
     for node in ast.walk(function):
         if isinstance(node, ast.Assign) and are_parameters(node.value, found):
@@ -247,11 +253,11 @@ def parameters_in(function):
 
 
 def are_parameters(node, known):
-    """Whether an expression is ``load(Recipe, ...)``, what ``of(variant)`` makes of that, or a known name of either."""
+    """Whether an expression is ``load(Recipe, ...)``, what ``configuration.own`` makes of it, or a name of either."""
     if isinstance(node, ast.Name):
         return node.id in known
     if not isinstance(node, ast.Call):
         return False
     if isinstance(node.func, ast.Name):
         return node.func.id == "load"
-    return isinstance(node.func, ast.Attribute) and node.func.attr == "of" and are_parameters(node.func.value, known)
+    return ast.unparse(node.func) == "configuration.own" and are_parameters(node.args[0], known)

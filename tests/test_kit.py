@@ -121,6 +121,13 @@ def test_a_block_that_asks_for_what_the_kit_has_not_is_named_by_its_file(odd, se
     assert error.value.message == "gradflow/blocks/odd.py: must ask the kit for linear, norm or parameter, got conv"
 
 
+def test_a_block_without_a_linear_map_is_named_by_its_file(odd):
+    odd("(lambda *_: kit.norm(norm, place.width))")
+    with pytest.raises(InputError) as error:
+        network.blocks(Kit(SEEDS), "odd", {}, [4, 4])
+    assert error.value.message == "gradflow/blocks/odd.py: must have a linear map, whose gradient is measured"
+
+
 def test_a_block_of_the_users_own_is_made_of_its_settings(odd):
     odd("kit.linear")
     settings = {key: default for key, (_, default) in catalogue.settings("odd").items()}

@@ -45,8 +45,16 @@ def imported(name):
     return found & set(MODULES)
 
 
-def test_no_modules_import_each_other_in_a_circle():
-    graph = {name: imported(name) for name in MODULES}
+def room(name):
+    """The folder of a module of the library; elsewhere, and at the top of the library, the module itself."""
+    return name.rpartition(".")[0] if name.count(".") == 2 and name.startswith("gradflow.") else name
+
+
+@pytest.mark.parametrize("of", [str, room], ids=["modules", "rooms"])
+def test_nothing_imports_each_other_in_a_circle(of):
+    graph = {}
+    for name in MODULES:
+        graph.setdefault(of(name), set()).update({of(other) for other in imported(name)} - {of(name)})
     assert sum(map(len, graph.values())) > 200
     try:
         TopologicalSorter(graph).prepare()

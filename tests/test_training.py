@@ -180,6 +180,32 @@ def test_damaged_checkpoint_is_named(tmp_path, damage, said):
         checkpoints.load(path)
 
 
+@pytest.mark.parametrize(
+    "odd",
+    [
+        {"network": "gone"},
+        {"network": "guards/errors"},
+        {"block": "gone"},
+        {"settings": {"scal": 1.0}},
+        {"depth": "four"},
+        {"widths": [8, 16], "block": "rezero"},
+        {"seeds": None},
+        "network",  # is missing, as in checkpoints from before networks had names
+    ],
+    ids=str,
+)
+def test_a_checkpoint_that_asks_for_what_does_not_exist_is_unusable(tmp_path, odd):
+    config = small.about(depth=2, width=8, scale=0.5)
+    path = tmp_path / "old.safetensors"
+    if isinstance(odd, str):
+        del config[odd]
+    else:
+        config |= odd
+    checkpoints.save(path, network(depth=2, width=8, scale=0.5), config)
+    with pytest.raises(RunError, match=r"asks for a network that does not exist here.*run `dvc repro`"):
+        checkpoints.load(path)
+
+
 def test_a_checkpoint_with_any_bit_flipped_is_refused(tmp_path):
     path = tmp_path / "a.safetensors"
     checkpoints.save(path, network(depth=1, width=8, scale=0.5), small.about(depth=1, width=8, scale=0.5))

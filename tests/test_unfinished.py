@@ -2,9 +2,12 @@
 
 import io
 import signal
+import subprocess
+import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
+from pathlib import Path
 from threading import Event
 from types import SimpleNamespace
 
@@ -20,6 +23,8 @@ from gradflow.training.unfinished import Unfinished
 from studies.identity import task as identity
 from studies.identity.task import Identity
 from tests import small
+
+ROOT = Path(__file__).parents[1]
 
 
 class Stopping(Unfinished):
@@ -254,6 +259,17 @@ def test_other_work_has_another_fingerprint(changed, tmp_path, monkeypatch):
 
     {"work": tmp_path / "nothing", "rows": rows}.get(changed, code).write_bytes(b"2")
     assert unfinished.fingerprint({"depth": 4 if changed == "work" else 3}, [rows]) != first
+
+
+def test_a_fingerprint_knows_the_instruments_that_will_measure():
+    """They are found by their names: the code of one that has not been imported yet would not count."""
+    code = (
+        "import sys, torch; from studies.identity.task import Identity;"
+        "Identity(width=2, steps=1, batch_size=2, seed=0, probe_at=[], instruments=['telescoping'],"
+        " where=torch.device('cpu'));"
+        "assert 'gradflow.instruments.telescoping' in sys.modules"
+    )
+    subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=True)
 
 
 def test_what_nobody_came_back_for_is_deleted(tmp_path, monkeypatch):

@@ -8,7 +8,7 @@ import pandas as pd
 from gradflow.analysis.spread import Spread, over_seeds
 from gradflow.files.documents import Document
 from gradflow.recipe import Recipe
-from gradflow.tables import logs
+from gradflow.tables import configuration, logs
 from gradflow.tables.columns import FROM_0, FROM_1, SIZE, Columns, by_variant, within
 
 NORMS = {
@@ -38,9 +38,20 @@ class Summary(Document):
     diverged: list[logs.Divergence]
 
 
+def log_tables(config: Recipe) -> dict[str, dict[str, Columns]]:
+    """What the logs of a run hold: ending of a file's name to variant to columns; norms, probes and history."""
+    found: dict[str, dict[str, Columns]] = {".parquet": {}, ".probe.parquet": {}, ".history.parquet": {}}
+    for variant in config.variants:
+        depth, last = configuration.own(config, variant).depth, {"seed": config.seeds - 1, "epoch": config.train.epochs}
+        found[".parquet"][variant] = within(logs.GRAD_NORMS, layer=depth + 1, **last)
+        found[".probe.parquet"][variant] = within(logs.PROBES, layer=depth, **last)
+        found[".history.parquet"][variant] = within(logs.HISTORY, **last)
+    return found
+
+
 def tables(config: Recipe) -> tuple[Columns, Columns, Columns]:
     """The columns of a run's gradient norms, probes and history."""
-    depth = max(config.of(variant).depth for variant in config.variants)
+    depth = max(configuration.own(config, variant).depth for variant in config.variants)
     last = {"seed": config.seeds - 1, "epoch": config.train.epochs}
     norms, probes, history = (by_variant(own, config.variants) for own in (NORMS, logs.PROBES, logs.HISTORY))
     return within(norms, layer=depth + 1, **last), within(probes, layer=depth, **last), within(history, **last)

@@ -6,6 +6,7 @@ from typing import Any
 from gradflow.drawing import style
 from gradflow.drawing.experiment import Experiment
 from gradflow.recipe import Recipe
+from gradflow.tables import configuration
 
 _OPTIMISERS = {"sgd": "SGD", "adam": "Adam", "adamw": "AdamW"}
 _INITS = {
@@ -24,7 +25,7 @@ def of_recipe(config: Recipe, metrics: Mapping[str, Any], source: Mapping[str, A
         source: data/raw/source.json.
     """
     return Experiment(
-        depths={name: config.of(name).depth for name in config.variants},
+        depths={name: configuration.own(config, name).depth for name in config.variants},
         seeds=config.seeds,
         epochs=config.train.epochs,
         diverged={
@@ -38,7 +39,7 @@ def _caption(config: Recipe, source: Mapping[str, Any]) -> str:
     """Setting and data of the experiment in one sentence."""
     train = config.train
     seeds, epochs = (f"{n} {word}{'s' * (n != 1)}" for n, word in ((config.seeds, "seed"), (train.epochs, "epoch")))
-    said = {name: _in_words(config.of(name), own.widths) for name, own in config.variants.items()}
+    said = {name: _in_words(configuration.own(config, name), own.widths) for name, own in config.variants.items()}
     common = _in_words(config)
     own = {
         name: ", ".join(text for key, text in said[name].items() if text and text != common[key])

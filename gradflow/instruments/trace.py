@@ -3,6 +3,7 @@
 import importlib
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from types import ModuleType
 
 import torch
 from torch import Tensor, nn
@@ -98,10 +99,14 @@ def record(blocks: Iterable[nn.Module], x: Tensor, losses: Callable[[Tensor], Te
     )
 
 
-def measured(traced: Trace, instruments: Sequence[str]) -> Tensor:
-    """The columns of instruments, by their names: (seeds, depth, columns) in float64, nan where there is no number."""
-    modules = [importlib.import_module(f"gradflow.instruments.{name}") for name in instruments]
-    return torch.cat([module.measure(traced) for module in modules], 2)
+def named(instruments: Sequence[str]) -> list[ModuleType]:
+    """Instruments by their names, each with ``COLUMNS`` and ``measure``."""
+    return [importlib.import_module(f"gradflow.instruments.{name}") for name in instruments]
+
+
+def measured(traced: Trace, instruments: Sequence[ModuleType]) -> Tensor:
+    """The columns of instruments side by side: (seeds, depth, columns) in float64, nan where there is no number."""
+    return torch.cat([instrument.measure(traced) for instrument in instruments], 2)
 
 
 def _wide(tensors: Iterable[Tensor]) -> Tensor:

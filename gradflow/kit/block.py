@@ -64,11 +64,8 @@ class Block(nn.Module):
 def named(name: str) -> Callable[..., Block]:
     """The block of that name, to be called with a kit, a place and its settings."""
     module = importlib.import_module(f"gradflow.blocks.{name}")
-    found: type[Block] = next(
-        one
-        for one in vars(module).values()
-        if isinstance(one, type) and issubclass(one, Block) and one.__module__ == module.__name__
-    )
+    own = [one for one in vars(module).values() if getattr(one, "__module__", None) == module.__name__]
+    [found] = [one for one in own if isinstance(one, type) and issubclass(one, Block)]
     return found
 
 

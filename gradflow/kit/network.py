@@ -71,7 +71,7 @@ def blocks(kit: Kit, name: str, settings: dict[str, Any], widths: Sequence[int])
         widths: Units of the stream before the first block and behind each.
 
     Raises:
-        InputError: The block asks the kit for a layer that it does not have.
+        InputError: The block asks the kit for a layer that it does not have, or has no linear map.
         ValueError: The block cannot carry a stream to another width.
     """
     make, depth = block.named(name), len(widths) - 1
@@ -83,4 +83,6 @@ def blocks(kit: Kit, name: str, settings: dict[str, Any], widths: Sequence[int])
             made.append(make(kit, Place(width, out, depth, index), **settings))
         except layers.UnknownLayerError as error:
             raise InputError(f"gradflow/blocks/{name}.py", str(error)) from None
+        if not layers.linear_maps(made[-1]):
+            raise InputError(f"gradflow/blocks/{name}.py", "must have a linear map, whose gradient is measured")
     return nn.Sequential(*made)

@@ -27,10 +27,13 @@ def settings(name: str) -> dict[str, tuple[Any, Any]]:
     """Settings of a block: name to (type, default).
 
     Raises:
-        TypeError: A setting has no literal default, is no float, int, bool, ``Literal`` of strings or one of these or
-            None, or has the name of another key of a variant.
+        TypeError: The file has no subclass of ``Block`` with a constructor; a setting has no literal default, is no
+            float, int, bool, ``Literal`` of strings or one of these or None, or has the name of another key of a
+            variant.
     """
-    init = next(n for n in _block(name).body if isinstance(n, ast.FunctionDef) and n.name == "__init__")
+    init = next((n for n in _block(name).body if isinstance(n, ast.FunctionDef) and n.name == "__init__"), None)
+    if init is None:
+        raise TypeError(f"blocks/{name}.py: its block must have an __init__(self, kit, place, *, settings)")
     found: dict[str, tuple[Any, Any]] = {}
     for argument, default in zip(init.args.kwonlyargs, init.args.kw_defaults, strict=True):
         if argument.arg in _TAKEN:
@@ -68,7 +71,10 @@ def changes_width(name: str) -> bool:
 
 def _block(name: str) -> ast.ClassDef:
     tree = ast.parse((_BLOCKS / f"{name}.py").read_text(encoding="utf-8"))
-    return next(n for n in tree.body if isinstance(n, ast.ClassDef) and "Block" in map(ast.unparse, n.bases))
+    for node in tree.body:
+        if isinstance(node, ast.ClassDef) and "Block" in map(ast.unparse, node.bases):
+            return node
+    raise TypeError(f"blocks/{name}.py: must hold a subclass of Block")
 
 
 @cache

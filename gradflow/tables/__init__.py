@@ -1,1 +1,1 @@
-"""The columns of each table, and how tables are read and written."""
+"""The columns of each table, how tables are read and written, and the configuration that every training carries."""

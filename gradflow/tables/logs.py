@@ -12,8 +12,7 @@ from numpy.typing import NDArray
 from gradflow.files import parquet
 from gradflow.files.documents import Document
 from gradflow.files.writing import write_json
-from gradflow.recipe import Recipe
-from gradflow.tables.columns import FROM_0, FROM_1, NUMBER, SHARE, SIZE, Column, Columns, within
+from gradflow.tables.columns import FROM_0, FROM_1, NUMBER, SHARE, SIZE, Column
 
 if TYPE_CHECKING:  # who reads the logs needs no PyTorch
     from gradflow.training.record import Record
@@ -63,17 +62,6 @@ class Facts(Document):
     versions: dict[str, str]
     theory: list[float] | None
     diverged: list[Divergence]
-
-
-def tables(config: Recipe) -> dict[str, dict[str, Columns]]:
-    """The tables of a run: ending of the file's name to variant to columns; gradient norms, probes and history."""
-    found: dict[str, dict[str, Columns]] = {".parquet": {}, ".probe.parquet": {}, ".history.parquet": {}}
-    for variant in config.variants:
-        depth, last = config.of(variant).depth, {"seed": config.seeds - 1, "epoch": config.train.epochs}
-        found[".parquet"][variant] = within(GRAD_NORMS, layer=depth + 1, **last)
-        found[".probe.parquet"][variant] = within(PROBES, layer=depth, **last)
-        found[".history.parquet"][variant] = within(HISTORY, **last)
-    return found
 
 
 def write_grad_norms(path: Path, record: "Record") -> None:

@@ -15,12 +15,11 @@ from gradflow.data import dataset
 from gradflow.files import documents
 from gradflow.guards import manifest
 from gradflow.guards.errors import RunError
-from gradflow.kit import configuration
 from gradflow.params import reading
 from gradflow.params.loading import load
 from gradflow.recipe import Recipe
 from gradflow.tables import artefacts as tables
-from gradflow.tables import logs
+from gradflow.tables import configuration, logs
 from gradflow.tables.columns import by_variant, within
 
 TABLES = ("gradient_norms.csv", "probe.csv", "history.csv")

@@ -4,7 +4,6 @@ On a GPU nothing here waits for a result: what a step finds stays in tensors unt
 GPU always has work, and the step can be captured as a CUDA graph.
 """
 
-import math
 import warnings
 from collections import Counter
 from collections.abc import Callable
@@ -70,14 +69,8 @@ class Flat:
 
 
 def _norm(part: Tensor) -> Tensor:
-    """Euclidean norm over the last axis, in float64; nan where a number is not finite.
-
-    Squares of numbers below 1e-19 are 0 in float32, and vanishing gradients are what this project is about. Divided by
-    the largest of them first, numbers of any size have squares that count, in a third of the time of sums in float64.
-    """
-    largest = vector_norm(part, math.inf, dim=2, keepdim=True).clamp(min=torch.finfo(torch.float32).tiny)
-    divided: Tensor = vector_norm(part / largest, dim=2)
-    norm: Tensor = divided.double() * largest.squeeze(2)
+    """Euclidean norm over the last axis, in float64, where the square of no float32 is 0; nan or inf where one is."""
+    norm: Tensor = vector_norm(part, dim=2, dtype=torch.float64)
     return norm
 
 

@@ -39,6 +39,7 @@ class Params(Parameters):
     def check(self) -> None:
         """See :meth:`Parameters.check`."""
         check_size(self.variants, self.seeds * self.depth * self.width**2)
+        check_numbers("train.steps", self.seeds * self.train.steps * self.depth)
         check_numbers("train.batch_size", self.seeds * self.depth * self.train.batch_size * self.width)
         last = max(self.probe.steps, default=0)
         if last > self.train.steps:

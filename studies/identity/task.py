@@ -14,7 +14,6 @@ from torch import Tensor
 
 from gradflow.instruments import trace
 from gradflow.kit.network import Network
-from gradflow.params import catalogue
 from gradflow.training.record import Record
 
 if TYPE_CHECKING:
@@ -35,6 +34,9 @@ class Identity:
         probe_at: Numbers of steps after which to measure, beside before the first and after the last.
         instruments: Names of the instruments to measure with, on one batch that is never trained on.
         where: The device to use.
+
+    Attributes:
+        columns: What the instruments measure.
     """
 
     steps = 1
@@ -51,7 +53,9 @@ class Identity:
         where: torch.device,
     ) -> None:
         self.epochs, self._shape, self._seed, self._where = steps, (batch_size, width), seed, where
-        self._probed, self._instruments = {*probe_at}, instruments
+        # Imported here, so that the fingerprint of an unfinished training knows their code.
+        self._probed, self._instruments = {*probe_at}, trace.named(instruments)
+        self.columns = [column for instrument in self._instruments for column in instrument.COLUMNS]
         self._probe = self._uniform(_PROBE, 0)
 
     def batches(self, first: int) -> Iterator[Sequence[Tensor]]:
@@ -96,17 +100,17 @@ class Identity:
         return torch.from_numpy(random.uniform(-1, 1, self._shape).astype(np.float32)).to(self._where)
 
 
-def tables(record: Record, last: Tensor, instruments: Sequence[str]) -> tuple[pa.Table, pa.Table]:
+def tables(record: Record, last: Tensor, columns: Sequence[str]) -> tuple[pa.Table, pa.Table]:
     """What was recorded, up to where a seed's loss stops being finite.
 
     Args:
         record: Of the training.
         last: (seeds,), the loss of each seed after the last step.
-        instruments: What the probe measured with.
+        columns: What the probe measured.
 
     Returns:
         Columns seed, step, loss (before the step after that one); and seed, step, layer (from 1) and those of the
-        instruments, with a gap for what does not exist.
+        probe, with a gap for what does not exist.
     """
     losses = torch.cat([record.history[:, :, 0], last.double().unsqueeze(0)]).cpu().numpy()
     finite = np.logical_and.accumulate(np.isfinite(losses), axis=0)
@@ -119,12 +123,11 @@ def tables(record: Record, last: Tensor, instruments: Sequence[str]) -> tuple[pa
     probes[~np.isfinite(probes)] = np.nan
     seed, index = np.nonzero(finite[steps].T)
     depth = probes.shape[2]
-    columns = {
+    keys = {
         "seed": np.repeat(seed.astype(np.int32), depth),
         "step": np.repeat(steps[index], depth),
         "layer": np.tile(np.arange(1, depth + 1, dtype=np.int32), len(seed)),
     }
-    names = [column for name in instruments for column in catalogue.instruments()[name]]
     values = probes[index, seed]
-    measured = {name: pa.array(values[:, :, i].ravel(), from_pandas=True) for i, name in enumerate(names)}
-    return history, pa.table(columns | measured)
+    measured = {name: pa.array(values[:, :, i].ravel(), from_pandas=True) for i, name in enumerate(columns)}
+    return history, pa.table(keys | measured)

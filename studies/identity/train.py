@@ -8,10 +8,9 @@ import click
 from tqdm import tqdm
 
 from gradflow.files import parquet
-from gradflow.guards.errors import InputError
 from gradflow.kit.building import build
 from gradflow.kit.inits import stack
-from gradflow.params.loading import load
+from gradflow.params.loading import load, of_stage
 from gradflow.tables.logs import write_grad_norms
 from gradflow.training import compiled, device, trainer, unfinished
 from gradflow.training.optimisers import Descent
@@ -28,10 +27,7 @@ def main(variant: str, logs: Path) -> None:
     VARIANT may also be what DVC calls the stage: train@VARIANT.
     """
     config = load(Params)
-    variant = variant.rpartition("@")[2]
-    if variant not in config.variants:
-        known = ", ".join(config.variants)
-        raise InputError("params.yaml: variants", f"must have an entry {variant!r}, got {known}")
+    variant = of_stage(variant, config.variants)
     chosen = config.variants[variant]
     where, threads = device.from_environment()
     train = config.train
@@ -57,7 +53,7 @@ def main(variant: str, logs: Path) -> None:
         # The bar may start where another process was.
         record = trainer.train(step, task, report=lambda epoch: bar.update(epoch.number - bar.n), unfinished=state)
         last = task.at_the_end(network)
-        history, probe = tables(record, last, config.probe.instruments)
+        history, probe = tables(record, last, task.columns)
         write_grad_norms(logs / f"{variant}.parquet", record)
         parquet.write(logs / f"{variant}.history.parquet", history)
         parquet.write(logs / f"{variant}.probe.parquet", probe)

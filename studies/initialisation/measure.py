@@ -7,8 +7,7 @@ import pyarrow as pa
 
 from gradflow.files import parquet
 from gradflow.files.writing import write_json
-from gradflow.guards.errors import InputError
-from gradflow.params.loading import load
+from gradflow.params.loading import load, of_stage
 from gradflow.training import device
 from studies.initialisation import signals
 from studies.initialisation.params import Params
@@ -23,10 +22,7 @@ def main(variant: str, logs: Path) -> None:
     VARIANT may also be what DVC calls the stage: measure@VARIANT.
     """
     config = load(Params)
-    variant = variant.rpartition("@")[2]
-    if variant not in config.variants:
-        known = ", ".join(config.variants)
-        raise InputError("params.yaml: variants", f"must have an entry {variant!r}, got {known}")
+    variant = of_stage(variant, config.variants)
     start = config.variants[variant]
     device.from_environment()  # for its threads: these passes are too few to be worth a GPU
     trunk = signals.network(config, start)

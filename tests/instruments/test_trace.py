@@ -81,7 +81,9 @@ def test_the_streaming_probe_sees_the_same(built):
 
     instruments = ("gradient_norms", "statistics", "dead_units", "branch_ratio")
     assert [column for name in instruments for column in catalogue.instruments()[name]] == list(COLUMNS)
-    torch.testing.assert_close(trace.measured(traced, instruments), expected, rtol=1e-4, atol=1e-9, equal_nan=True)
+    torch.testing.assert_close(
+        trace.measured(traced, trace.named(instruments)), expected, rtol=1e-4, atol=1e-9, equal_nan=True
+    )
 
 
 def test_hooks_are_gone_afterwards(built):

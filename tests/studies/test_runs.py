@@ -7,10 +7,13 @@ import shutil
 import numpy as np
 import pandas as pd
 import pytest
+import yaml
 from click.testing import CliRunner
 
+from gradflow.guards.errors import InputError
 from gradflow.params import catalogue
 from stages import check
+from studies.identity.params import Params
 
 
 def reports(study):
@@ -196,6 +199,13 @@ def test_a_bad_value_is_refused_in_one_line(fresh, tmp_path, monkeypatch, name, 
     done = CliRunner().invoke(check.main, ["checked"])
     assert (done.exit_code, done.stderr) == (2, f"gradflow: params.yaml: {key}: {rule}\n")
     assert not (folder.root / "checked").exists()
+
+
+def test_norms_of_all_steps_have_to_fit_into_memory(fresh):
+    params = yaml.safe_load((fresh.root / "studies/identity/params.yaml").read_text(encoding="utf-8"))
+    params["train"]["steps"], params["depth"], params["width"] = 100_000, 200, 8
+    with pytest.raises(InputError, match=r"^params\.yaml: train\.steps: .* <= 100,000,000 numbers, got 160,000,000$"):
+        Params.model_validate(params).check()
 
 
 def test_an_unknown_instrument_is_refused_with_the_known_ones(study):

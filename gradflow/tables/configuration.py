@@ -2,25 +2,34 @@
 
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from gradflow.guards.errors import RunError
-from gradflow.recipe import Recipe
+
+if TYPE_CHECKING:  # whose rules need the values of each variant
+    from gradflow.recipe import Recipe
 
 
-def of(config: Recipe, variant: str) -> dict[str, Any]:
+def own(config: "Recipe", variant: str) -> "Recipe":
+    """The parameters as one variant takes them: its own values stand in ``depth`` and ``train``."""
+    values = config.variants[variant]
+    train = config.train.model_copy(update=values.train.model_dump(exclude_unset=True))
+    return config.model_copy(update={"depth": values.depth or config.depth, "train": train})
+
+
+def of(config: "Recipe", variant: str) -> dict[str, Any]:
     """What params.yaml says of the training of a variant, in plain JSON values."""
-    chosen, own = config.variants[variant], config.of(variant)
+    chosen, with_own = config.variants[variant], own(config, variant)
     return {
         "variant": variant,
         "network": "mlp",
         "block": chosen.block,
         "settings": chosen.settings(),
-        "depth": own.depth,
+        "depth": with_own.depth,
         "width": config.width,
         "widths": chosen.widths,
         "seeds": config.seeds,
-        "train": own.train.model_dump(),
+        "train": with_own.train.model_dump(),
     }
 
 
