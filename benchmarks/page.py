@@ -70,7 +70,7 @@ def promises(frames: Frames) -> Iterator[Promise]:
         yield Promise(text.format("the flow"), 0.75, seconds["flow"] / seconds["scripts"])
     if "nothing_to_do" in frames:
         seconds = frames["nothing_to_do"].set_index(["way", "round"])["seconds"]
-        yield Promise("`dvc repro` with nothing to do / empty pipeline", 1.5, seconds["pipeline"] / seconds["empty"])
+        yield Promise("`dvc repro` with nothing to do / empty pipeline", 1.3, seconds["pipeline"] / seconds["empty"])
     if "flow" in frames:
         seconds = frames["flow"].set_index(["way", "round"])["seconds"]
         yield Promise(
