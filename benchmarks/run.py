@@ -19,7 +19,7 @@ Row = dict[str, Any]
 RESULTS = CHECKOUT / "benchmarks/results.json"
 WRITTEN = ("benchmarks/results.json", "benchmarks/README.md", "benchmarks/measured.png", "benchmarks/measured.svg")
 ENGINE = ("peers", "logging", "saving", "scaling")
-PARTS = (*ENGINE, "from_nothing", "nothing_to_do", "flow", "stages", "tracking", "studies")
+PARTS = ("peak", *ENGINE, "from_nothing", "nothing_to_do", "flow", "stages", "tracking", "studies")
 LIBRARIES = ("torch", "numpy", "lightning", "jax", "dvc", "prefect")
 
 
@@ -73,9 +73,9 @@ class Bench:
         match part:
             case _ if part in ENGINE:
                 return getattr(trainings, part)(self.data, turn, quick=self.quick)
-            case "stages":
-                return pipeline.stages(self.done, turn)
-            case "tracking" | "studies":
+            case "peak":
+                return trainings.peak()
+            case "stages" | "tracking" | "studies":
                 return getattr(pipeline, part)(self.base if part == "studies" else self.done, turn)
             case "flow":
                 return pipeline.flow(self.base, turn, self.port, quick=self.quick)

@@ -78,19 +78,23 @@ def job(peer: str, data: Path, *, variants: Sequence[str] = VARIANTS, threads: i
 
 
 def peers(data: Path, turn: int, *, quick: bool) -> list[Row]:
-    """Each peer on both variants, with the flops of a step, and the best rate of matrix products at that time."""
-    _, gemm = timed([*MODULE, "benchmarks.gemm"], pinned=True, **ONE_THREAD)
+    """Each peer on both variants, with the flops of a step."""
     rows = {part: pq.read_metadata(data / f"{part}.parquet").num_rows for part in ("train", "val")}
     steps = -(-rows["train"] // Job.batch_size)
-    machine = {"gemm": float(gemm), "flops": epoch_flops(rows["train"], rows["val"], Job.depth, Job.width) / steps}
+    flops = epoch_flops(rows["train"], rows["val"], Job.depth, Job.width) / steps
     if turn == 0:  # reading the libraries from the disk is nobody's work
         for peer in dict(PEERS):
             job(peer, data, seeds=1, epochs=WARM_UP + 1)
     return [
-        row | machine
+        row | {"flops": flops}
         for peer, seeds in in_turns(PEERS, turn)
         for row in job(peer, data, seeds=seeds, epochs=12 if quick else 100)
     ]
+
+
+def peak() -> list[Row]:
+    """What one core can do."""
+    return [json.loads(timed([*MODULE, "benchmarks.peak"], pinned=True, **ONE_THREAD)[1])]
 
 
 def logging(data: Path, turn: int, *, quick: bool) -> list[Row]:

@@ -9,6 +9,7 @@ from collections import Counter
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 import yaml
 
@@ -63,6 +64,19 @@ def test_flops_of_an_epoch_are_those_of_its_products():
     stem, block, head = 2 * 6, 2 * 9, 2 * 6
     assert epoch_flops(0, 1, 1, 3) == stem + block + head
     assert epoch_flops(1, 0, 1, 3) == 2 * stem + 3 * block + 3 * head
+
+
+def test_a_share_of_the_peak_above_one_is_refused():
+    peers = pd.DataFrame({"peer": ["gradflow_"] * 2, "seeds": 8, "round": [0, 1], "step": [1e-3, 5e-4], "flops": 5e7})
+    of_peak = page._of_the_peak(peers, pd.DataFrame({"multiply_adds": [1e10, 2e11]}))
+    assert of_peak.values.tolist() == [0.25, 0.5]
+    with pytest.raises(ValueError, match=r"^a step took 2\.00 of the measured peak"):
+        page._of_the_peak(peers, pd.DataFrame({"multiply_adds": [5e10]}))
+
+
+def test_the_peak_is_not_below_what_products_reach():
+    found = json.loads(subprocess.check_output([sys.executable, "-m", "benchmarks.peak"], cwd=ROOT, text=True))
+    assert found["multiply_adds"] > found["products"] > 1e9
 
 
 def test_the_page_says_what_its_results_say(tmp_path):
