@@ -1,6 +1,11 @@
 """Tables and metrics from logs that are small enough to be checked by hand."""
 
+import os
+import platform
 import re
+import subprocess
+import sys
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -8,6 +13,7 @@ import pytest
 
 from gradflow.analysis import gradients
 
+ROOT = Path(__file__).parents[1]
 FACTS = {"depth": 3, "seeds": 2, "train": {"epochs": 2}, "diverged": []}
 
 
@@ -108,6 +114,10 @@ def test_summary_of_two_seeds():
     assert numbers["val_loss"]["mean"] == pytest.approx(0.3)
     assert numbers["train_loss"]["max"] == pytest.approx(0.3)
     assert numbers["grad_first_over_last"] == pytest.approx(np.sqrt(1e-6 * 1e-2))
+    assert numbers["log10_grad_first_over_last"] == pytest.approx(
+        {"mean": -4, "std": 2, "min": -6, "max": -2, "seeds": 2}, abs=1e-9
+    )
+    assert (numbers["vanished_layers_std"], numbers["decay_per_layer_std"]) == (0, pytest.approx((1 / 2 - 1 / 8) / 2))
     assert numbers["vanished_layers"] == 1.0  # one of three hidden layers in each seed; stem and head do not count
     assert numbers["decay_per_layer"] == pytest.approx(np.sqrt(1 / 2 * 1 / 8))
     assert [layer["max"] for layer in numbers["weight_grad_norm_start"]] == [1, 8, 64]
@@ -140,12 +150,72 @@ def test_nothing_left_is_null_and_not_a_number_made_up():
     assert numbers["decay_per_layer"] == pytest.approx(0.5)
 
 
+def test_a_network_that_has_solved_its_task_is_told_from_one_whose_gradients_vanish():
+    solved = summary({(0, 2): [9, 2e-7, 3e-7, 4e-7, 9]}, {(0, 2): (0.1, 0.2, 0.9)}, [[1, 2, 4]], seeds=1)
+    vanishing = summary({(0, 2): [9, 2e-7, 3e-4, 0.4, 9]}, {(0, 2): (0.1, 0.2, 0.9)}, [[1, 2, 4]], seeds=1)
+    assert (solved["vanished_layers"], solved["vanished_layers_relative"]) == (3, 0)
+    assert (vanishing["vanished_layers"], vanishing["vanished_layers_relative"]) == (1, 1)
+
+
 def test_a_norm_that_underflowed_counts_as_vanished_and_makes_the_ratio_zero():
     numbers = summary({(0, 2): [9, 0, 1, 2, 9]}, {(0, 2): (0.1, 0.2, 0.9)}, [[0, 2, 4]], seeds=1)
     assert (numbers["grad_first_over_last"], numbers["vanished_layers"]) == (0, 1)
-    assert numbers["decay_per_layer"] is None
+    assert numbers["log10_grad_first_over_last"]["seeds"] == 0, "0 has no logarithm"
+    assert (numbers["decay_per_layer"], numbers["decay_per_layer_std"]) == (None, None)
 
 
 def test_no_ratio_where_the_last_layer_underflowed():
     numbers = summary({(0, 2): [9, 0, 0, 0, 9]}, {(0, 2): (0.1, 0.2, 0.9)}, [[1, 2, 4]], seeds=1)
     assert numbers["grad_first_over_last"] is None
+
+
+SUMMARIES = """
+import json
+import numpy as np, pandas as pd
+from gradflow.analysis import gradients
+from studies.initialisation import summary as initialisation
+
+random = np.random.default_rng(0)
+norms, probes, history, layers, line = [], [], [], [], []
+for seed in range(8):
+    for layer in range(22):
+        norms.append(("a", seed, 1, layer, 0.4 ** (21 - layer) * random.uniform(0.5, 2)))
+    for layer in range(1, 21):
+        sizes = 0.41 ** (20 - layer) * random.uniform(0.5, 2, 2)
+        probes += [(seed, epoch, layer, *sizes) for epoch in (0, 1)]
+    history.append((seed, 1, *random.uniform(0.1, 0.9, 3)))
+    for layer in range(21):
+        layers.append((seed, layer, *(0.7 ** layer * random.uniform(0.5, 2, len(initialisation.LAYERS) - 2))))
+    line += [(seed, lag, lag / 9, random.uniform(-1, 1)) for lag in range(10)]
+numbers = gradients.summary(
+    pd.DataFrame(norms, columns=["variant", "seed", "epoch", "layer", "grad_norm"]),
+    pd.DataFrame(probes, columns=["seed", "epoch", "layer", "delta_norm", "weight_grad_norm"]),
+    pd.DataFrame(history, columns=["seed", "epoch", "train_loss", "val_loss", "val_accuracy"]),
+    facts={"depth": 20, "seeds": 8, "train": {"epochs": 1}, "diverged": []},
+    below=1e-6,
+)
+more = initialisation.summary(
+    pd.DataFrame(layers, columns=[*initialisation.LAYERS]), pd.DataFrame(line, columns=[*initialisation.LINE]), None
+)
+print(json.dumps([numbers, more]))
+"""
+
+
+def test_numbers_derived_from_tables_do_not_depend_on_the_kernels_of_a_linear_algebra_library():
+    """Runs of the same tables are one result on all machines, in MLflow too."""
+    kernels = (
+        ["", "Haswell", "Nehalem", "SkylakeX", "Zen"] if platform.machine() in ("x86_64", "AMD64") else ["", "ARMV8"]
+    )
+    found = {
+        kernel: subprocess.run(
+            [sys.executable, "-c", SUMMARIES],
+            cwd=ROOT,
+            env=os.environ | ({"OPENBLAS_CORETYPE": kernel} if kernel else {}),
+            capture_output=True,
+            text=True,
+            check=True,
+        ).stdout
+        for kernel in kernels
+    }
+    assert '"decay_per_layer": 0.4' in found[""] and '"stream_factor": 0.8' in found[""]
+    assert len({*found.values()}) == 1

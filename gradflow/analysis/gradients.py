@@ -1,11 +1,12 @@
 """From the logs of all trainings to the tables and numbers that are read, drawn and compared."""
 
+import math
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from gradflow.analysis.spread import Spread, over_seeds
+from gradflow.analysis.spread import Spread, factor, over_seeds
 from gradflow.files.documents import Document
 from gradflow.recipe import Recipe
 from gradflow.tables import configuration, logs
@@ -31,8 +32,12 @@ class Summary(Document):
     weight_grad_norm_start: list[Spread]
     weight_grad_norm_end: list[Spread]
     grad_first_over_last: float | None
+    log10_grad_first_over_last: Spread
     decay_per_layer: float | None
+    decay_per_layer_std: float | None
     vanished_layers: float | None
+    vanished_layers_std: float | None
+    vanished_layers_relative: float | None
     seeds: int
     diverged_seeds: int
     diverged: list[logs.Divergence]
@@ -104,10 +109,14 @@ def summary(
         not diverge, whose number ``seeds`` is; likewise for each block, the first one first,
         ``weight_grad_norm_start``, ||dLoss/dW|| on the probe's rows before the first step, over all seeds, and
         ``weight_grad_norm_end`` after the last; ``grad_first_over_last``, the geometric mean over those seeds
-        of the gradient norm of layer 1 over that of layer ``depth`` in the last epoch; ``decay_per_layer``, the
-        factor that ||dLoss/dz|| gains with each block towards the input before the first step, fitted to its
-        logarithm over the layers; ``vanished_layers``, their mean number in the last epoch; ``diverged`` and,
-        since DVC shows numbers alone, ``diverged_seeds``. A number that no seed is left for is None.
+        of the gradient norm of layer 1 over that of layer ``depth`` in the last epoch, and the spread of its
+        logarithm, ``log10_grad_first_over_last``, over the seeds whose ratio is no 0; ``decay_per_layer``, the
+        geometric mean over all seeds of the factor that ||dLoss/dz|| gains with each block towards the input before
+        the first step, fitted to its logarithm over the layers; ``vanished_layers``, their mean number in the last
+        epoch; ``vanished_layers_relative``, the mean number of those whose norm is below ``below`` times the largest
+        of the blocks: all norms of a network that has solved its task are small, and none of them has vanished beside
+        the others; ``..._std``, the standard deviation over the seeds; ``diverged`` and, since DVC shows numbers
+        alone, ``diverged_seeds``. A number that no seed is left for is None.
     """
     depth, epochs = facts["depth"], facts["train"]["epochs"]
     diverged = facts["diverged"]
@@ -116,13 +125,19 @@ def summary(
     last = norms[(norms["epoch"] == epochs) & norms["seed"].isin(survivors)]
     hidden = last[last["layer"].between(1, depth)].pivot_table(index="seed", columns="layer", values="grad_norm")
     init = probes[probes["epoch"] == 0].pivot_table(index="layer", columns="seed", values="delta_norm")
+    ratios = hidden[1] / hidden[depth] if len(hidden) else pd.Series(dtype=float)
+    decays, vanished = _decays(init), over_seeds((hidden < below).sum(axis=1))
     return {
         **{name: over_seeds(final[name]) for name in ("val_accuracy", "val_loss", "train_loss")},
         "weight_grad_norm_start": _by_layer(probes[probes["epoch"] == 0], depth),
         "weight_grad_norm_end": _by_layer(probes[(probes["epoch"] == epochs) & probes["seed"].isin(survivors)], depth),
-        "grad_first_over_last": _geometric_mean(hidden[1] / hidden[depth]) if len(hidden) else None,
-        "decay_per_layer": _decay(init),
-        "vanished_layers": float((hidden < below).sum(axis=1).mean()) if len(hidden) else None,
+        "grad_first_over_last": _geometric_mean(ratios) if len(ratios) else None,
+        "log10_grad_first_over_last": over_seeds(math.log10(r) for r in ratios if 0 < r < math.inf),
+        "decay_per_layer": _geometric_mean(decays) if len(decays) else None,
+        "decay_per_layer_std": over_seeds(decays)["std"],
+        "vanished_layers": vanished["mean"],
+        "vanished_layers_std": vanished["std"],
+        "vanished_layers_relative": over_seeds(hidden.lt(below * hidden.max(axis=1), axis=0).sum(axis=1))["mean"],
         "seeds": facts["seeds"],
         "diverged_seeds": len(diverged),
         "diverged_in_first_epoch": sum(entry["epoch"] == 1 for entry in diverged) / facts["seeds"],
@@ -147,10 +162,9 @@ def _geometric_mean(ratios: "pd.Series[float]") -> float | None:
         return float(np.exp(np.log(ratios).mean()))
 
 
-def _decay(delta: pd.DataFrame) -> float | None:
-    """Geometric mean over seeds of exp(-slope) of log delta (layers x seeds) against the layer."""
-    delta = delta.loc[:, (delta > 0).all()]  # what underflowed to 0 has no logarithm
+def _decays(delta: pd.DataFrame) -> "pd.Series[float]":
+    """exp(-slope) of log delta (layers x seeds) against the layer, for each seed; empty where there is no slope."""
     if len(delta) < 2 or delta.empty:
-        return None
-    slopes = np.polyfit(delta.index.to_numpy(dtype=float), np.log(delta.to_numpy()), 1)[0]
-    return float(np.exp(-slopes.mean()))
+        return pd.Series(dtype=float)
+    delta = delta.loc[:, (delta > 0).all()]  # what underflowed to 0 has no logarithm
+    return pd.Series({seed: 1 / factor(delta[seed].tolist()) for seed in delta}, dtype=float)

@@ -1,6 +1,7 @@
 """A number over seeds, as metrics files hold it."""
 
-from collections.abc import Iterable
+import math
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 from pydantic import FiniteFloat
@@ -34,3 +35,18 @@ def over_seeds(values: Iterable[float]) -> dict[str, float | int | None]:
     numbers = numbers[~np.isnan(numbers)]
     found = [float(f(numbers)) if len(numbers) else None for f in (np.mean, np.std, np.min, np.max)]
     return dict(zip(("mean", "std", "min", "max"), found, strict=True)) | {"seeds": len(numbers)}
+
+
+def factor(line: Sequence[float]) -> float:
+    """Least-squares factor from one number to the next: exp of the slope of log(line) against 0, 1, 2, ...
+
+    In closed form with exact sums, so that all processors find the same digits: the products of a linear-algebra
+    library differ in their last bits.
+
+    Args:
+        line: At least two positive numbers.
+    """
+    centre = (len(line) - 1) / 2
+    away = [index - centre for index in range(len(line))]
+    slope = math.fsum(x * math.log(y) for x, y in zip(away, line, strict=True)) / math.fsum(x * x for x in away)
+    return math.exp(slope)

@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from gradflow.analysis.spread import over_seeds
+from gradflow.analysis.spread import factor, over_seeds
 from gradflow.files.documents import Document
 from gradflow.tables.columns import FROM_0, SHARE, Column, Columns, by_variant, within
 from studies.initialisation.params import Params
@@ -92,7 +92,7 @@ def _factor(line: NDArray[np.float64]) -> float | None:
     """Factor from one layer to the next, fitted to the logarithm."""
     if len(line) < 2 or not (np.isfinite(line).all() and (line > 0).all()):
         return None
-    return float(np.exp(np.polyfit(np.arange(len(line)), np.log(line), 1)[0]))
+    return factor(line.tolist())
 
 
 def _flatness(line: NDArray[np.float64]) -> float | None:
