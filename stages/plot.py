@@ -54,6 +54,7 @@ def main(
             experiment,
             theory={name: np.array(own["theory"]) for name, own in facts.items() if own["theory"]},
             vanished_below=config.analysis.vanished_below,
+            losses={name: found["train_loss"]["mean"] for name, found in numbers.items()},
         ),
         "gradient_heatmap": gradient_heatmap.draw(layers, experiment),
         "loss_curves": loss_curves.draw(history_table, experiment),

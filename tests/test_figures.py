@@ -84,6 +84,7 @@ def drawn(name, about, data=None):
             about,
             theory={"plain": predicted(about.depths["plain"])} if "plain" in about.diverged else {},
             vanished_below=1e-3,
+            losses=dict.fromkeys(about.diverged, 0.7),
         )
     if name == "gradient_heatmap":
         return gradient_heatmap.draw(norms, about)
@@ -244,6 +245,37 @@ def test_gradient_flow_marks_norms_of_exactly_zero_and_leaves_them_out_of_the_li
     assert "exactly 0" in all_words(figure)
 
 
+def test_marks_of_zero_stand_below_all_values():
+    about = experiment(["plain", "residual"])
+    norms, probes, history = tables(about)
+    norms.loc[norms["layer"] == 2, "grad_norm"] = 0.0
+    figure = drawn("gradient_flow", about, (norms, probes, history))
+    marks = [line for line in figure.axes[0].lines if line.get_marker() == "v"]
+    assert [tuple(line.get_ydata()) for line in marks] == [(-0.03,)] * 2  # of the axes, whose values start at 0
+    places = [line.get_transform().transform((2, -0.03)) for line in marks]
+    assert abs(places[0][0] - places[1][0]) > 1, "one variant's mark beside that of the other"
+
+
+def test_more_variants_than_colours_have_a_panel_each():
+    about = experiment(TWELVE, depth=20, epochs=30)
+    norms, _, history = data = tables(about)
+    flow, losses = (drawn(name, about, data) for name in ("gradient_flow", "loss_curves"))
+    for figure, rows, value in (
+        (flow, norms[norms["epoch"] == 30].query("1 <= layer <= 20"), "grad_norm"),
+        (losses, history, "val_loss"),
+    ):
+        panels = {axes.get_title(loc="left").split("\n")[0]: axes for axes in figure.axes if axes.get_visible()}
+        assert len(panels) == 12
+        by = "layer" if value == "grad_norm" else "epoch"
+        for variant in ("plain", "variant_3"):
+            expected = rows[rows["variant"] == variant].groupby(by)[value].median()
+            lines = [line for line in panels[variant].lines if line.get_linewidth() == 1.6]
+            (own,) = lines
+            np.testing.assert_allclose(own.get_ydata(), expected)
+            assert sum(line.get_color() == "#D0D0D0" for line in panels[variant].lines) == 12
+    assert "accuracy" in all_words(losses)
+
+
 def test_a_seed_that_diverged_does_not_flatten_the_others():
     about = ODD["depth 2, some diverged"]
     for name in ("gradient_flow", "gradient_heatmap"):
@@ -343,14 +375,31 @@ def caption(**changes):
 def test_a_caption_says_how_the_networks_were_trained():
     assert caption() == (
         "Depth 20, width 64, 8 seeds, 100 epochs of SGD (learning rate 0.1, momentum 0.9, batches of 128, gradients"
-        " clipped at norm 1), PyTorch's default initialisation. Data: two moons made by scikit-learn, 2,000 rows."
+        " clipped at norm 1), PyTorch's default initialisation. Variants: residual with scale 0.7071."
+        " Seeds differ in their initial weights alone. Data: two moons made by scikit-learn with noise 0.2, 2,000 rows."
     )
     assert "100 epochs of Adam (learning rate 0.1, batches of 128," in caption(train__optimizer="adam")
     own = {"b": {"block": "plain", "widths": [64, 32], "train": {"optimizer": "adamw", "lr": 0.01}}}
     said = caption(variants={"a": {"block": "plain"}} | own)
-    assert "Other than that, b: widths 64, 32, AdamW, learning rate 0.01." in said
+    assert "Variants: a with plain blocks; b with plain blocks, widths 64, 32, AdamW, learning rate 0.01." in said
     sgd = {"a": {"block": "plain"}, "b": {"block": "plain", "train": {"optimizer": "sgd"}}}
-    assert "b: SGD, momentum 0.9." in caption(train__optimizer="adam", variants=sgd)
+    assert "b with plain blocks, SGD, momentum 0.9." in caption(train__optimizer="adam", variants=sgd)
+
+
+def test_captions_of_runs_that_differ_differ():
+    scaled = {"residual": {"block": "residual", "scale": 0.2}}
+    changes = ({}, {"data__noise": 0.3}, {"seeds": 1}, {"variants": scaled}, {"train__lr": 0.2})
+    assert len({caption(**change) for change in changes}) == len(changes)
+    assert "differ" not in caption(seeds=1)
+
+
+def test_a_figure_with_small_gradients_says_how_large_the_losses_are():
+    about = experiment(["plain", "residual"])
+    norms, *_ = tables(about)
+    losses = {"plain": 0.693, "residual": 0.04}
+    small = gradient_flow.draw(norms, about, theory={}, vanished_below=1e9, losses=losses)
+    assert "train loss at the end: plain 0.69, residual 0.04." in all_words(small)
+    assert "solved" not in all_words(gradient_flow.draw(norms, about, theory={}, vanished_below=1e-99, losses=losses))
 
 
 @pytest.mark.parametrize("init", get_args(Init))
@@ -387,7 +436,7 @@ def test_a_variant_that_lost_all_its_seeds_does_not_flatten_the_others():
     history.loc[history["variant"] == "wild", ["train_loss", "val_loss"]] = 1e22
     assert loss_curves.draw(history, about).axes[0].get_ylim()[1] < 10
     norms.loc[norms["variant"] == "wild", "grad_norm"] = 1e22
-    flow = gradient_flow.draw(norms, about, theory={}, vanished_below=1e-3)
+    flow = gradient_flow.draw(norms, about, theory={}, vanished_below=1e-3, losses={})
     assert flow.axes[0].get_ylim()[1] < 10
 
 

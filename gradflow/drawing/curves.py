@@ -2,6 +2,7 @@
 
 import math
 import textwrap
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
@@ -57,6 +58,28 @@ def handles(experiment: Experiment) -> list[Artist]:
             label=experiment.label(variant),
         )
         for variant in experiment.diverged
+    ]
+
+
+def are_too_many(experiment: Experiment) -> bool:
+    """Whether the variants outnumber the colours, so that curves in one pair of axes are a knot: a panel each then."""
+    return len(experiment.diverged) > len(style.COLOURS)
+
+
+def background(axes: Axes, spreads: Iterable[Spread]) -> None:
+    """Medians of the other variants, in grey, to compare a panel's own with."""
+    for spread in spreads:
+        axes.plot(
+            spread.at, np.where(spread.median > 0, spread.median, np.nan), color="#D0D0D0", linewidth=0.8, zorder=1
+        )
+
+
+def panel_handles(solid: str, dashed: str) -> list[Artist]:
+    """The entries of a legend for panels of one variant each: what their two lines are, and the grey ones."""
+    return [
+        Line2D([], [], color=style.DARK, linewidth=1.6, label=solid),
+        Line2D([], [], color=style.DARK, linewidth=1.0, linestyle=style.DASHES, label=dashed),
+        Line2D([], [], color="#D0D0D0", linewidth=0.8, label=f"the other variants, {solid}"),
     ]
 
 
@@ -124,21 +147,26 @@ def _again(experiment: Experiment, variant: str) -> bool:
 
 
 def zeros(axes: Axes, spread: Spread, experiment: Experiment, variant: str) -> bool:
-    """Mark medians of exactly 0, which have no logarithm, above the lower edge; tell whether there are any.
+    """Mark medians of exactly 0, which have no logarithm, on a line of their own; tell whether there are any.
 
-    Each variant has a height of its own, so that all are seen.
+    The line is labelled 0 and stands below all values. Variants stand side by side on it, so that all are seen.
     """
     at = spread.at[spread.median == 0]
+    if not len(at):
+        return False
+    edge = axes.get_xaxis_transform()
     axes.plot(
         at,
-        np.full(len(at), 0.03 + 0.045 * (experiment.position(variant) % len(style.COLOURS))),
-        transform=axes.get_xaxis_transform(),
+        np.full(len(at), -0.03),
+        transform=beside(axes, edge, experiment, variant),
         color=style.colour(experiment, variant),
         marker="v",
         linestyle="",
-        markersize=4,
+        markersize=3.5,
+        clip_on=False,
+        zorder=5,
     )
-    return len(at) > 0
+    return True
 
 
 def zero_handle() -> Artist:

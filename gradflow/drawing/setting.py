@@ -5,7 +5,7 @@ from typing import Any
 
 from gradflow.drawing import style
 from gradflow.drawing.experiment import Experiment
-from gradflow.recipe import Recipe
+from gradflow.recipe import Recipe, Trained
 from gradflow.tables import configuration
 
 _OPTIMISERS = {"sgd": "SGD", "adam": "Adam", "adamw": "AdamW"}
@@ -45,9 +45,13 @@ def _caption(config: Recipe, source: Mapping[str, Any]) -> str:
         name: ", ".join(text for key, text in said[name].items() if text and text != common[key])
         for name in config.variants
     }
-    exceptions = "; ".join(f"{name}: {text}" for name, text in own.items() if text)
+    variants = "; ".join(
+        f"{name} with {text}"
+        for name, chosen in config.variants.items()
+        if (text := ", ".join(filter(None, (_block(name, chosen), own[name]))))
+    )
     where = {
-        "sklearn": "two moons made by scikit-learn",
+        "sklearn": f"two moons made by scikit-learn with noise {config.data.noise:g}",
         "hub": f"data set {style.words(str(source['path']), 80)}",
         "file": style.words(str(source["path"]), 80),
     }[source["source"]]
@@ -55,9 +59,19 @@ def _caption(config: Recipe, source: Mapping[str, Any]) -> str:
         f"{common['depth'].capitalize()}, {common['widths']}, {seeds}, {epochs} of {common['optimizer']}"
         f" ({common['lr']}, {f'{momentum}, ' if (momentum := common['momentum']) else ''}batches of"
         f" {train.batch_size}, {common['clip_norm']}), {common['init']}."
-        f"{f' Other than that, {exceptions}.' if exceptions else ''}"
+        f"{f' Variants: {variants}.' if variants else ''}"
+        f"{' Seeds differ in their initial weights alone.' if config.seeds > 1 else ''}"
         f" Data: {where}, {source['rows']:,} rows."
     )
+
+
+def _block(name: str, variant: Trained) -> str:
+    """The block, where the variant has another name, and its settings."""
+    settings = [
+        f"{key} {value:.4g}" if isinstance(value, float) else f"{key} {value}"
+        for key, value in variant.settings().items()
+    ]
+    return ", ".join([f"{variant.block} blocks"] * (variant.block != name) + settings)
 
 
 def _in_words(config: Recipe, widths: Sequence[int] | None = None) -> dict[str, str]:

@@ -14,12 +14,19 @@ from numpy.typing import NDArray
 from gradflow.drawing import curves, style
 from gradflow.drawing.experiment import Experiment
 
-_THEORY = (0, (4, 2))
+_Dashes = tuple[float, tuple[float, ...]]
+_THEORY: _Dashes = (0, (4, 2))
+_DOTTED: _Dashes = (0, (1, 1.5))
 
 
 @matplotlib.rc_context(style.RC)
 def draw(
-    norms: pd.DataFrame, experiment: Experiment, *, theory: Mapping[str, NDArray[np.float64]], vanished_below: float
+    norms: pd.DataFrame,
+    experiment: Experiment,
+    *,
+    theory: Mapping[str, NDArray[np.float64]],
+    vanished_below: float,
+    losses: Mapping[str, float | None],
 ) -> Figure:
     """Gradient norm by layer: median and range over seeds on a logarithmic axis.
 
@@ -30,6 +37,7 @@ def draw(
         theory: Variant to the predicted norms (depth,) relative to the last block, for the variants that
             theory speaks of.
         vanished_below: Drawn as a line where it lies within the axes.
+        losses: Train loss at the end, mean over seeds, which tells vanished gradients from those of a solved task.
     """
     epochs = sorted({1, experiment.epochs})
     shown = norms[norms["epoch"].isin(epochs)]
@@ -39,6 +47,8 @@ def draw(
         for variant in experiment.diverged
         if len(rows := shown[(shown["epoch"] == epoch) & (shown["variant"] == variant)])
     }
+    if curves.are_too_many(experiment):
+        return _panel_each(spreads, shown, experiment, theory)
     figure = Figure(figsize=(style.WIDTH, 3.1), layout="constrained")
     panels = figure.subplots(1, len(epochs), sharey=True, squeeze=False)[0]
     curves.log_axis(panels[0], curves.to_show(shown, ["epoch", "layer"], "grad_norm", experiment))
@@ -63,7 +73,7 @@ def draw(
     low, high = panels[0].get_ylim()
     if low < vanished_below < high:
         for axes in panels:
-            axes.axhline(vanished_below, color=style.GREY, linewidth=0.9, linestyle=":")
+            axes.axhline(vanished_below, color=style.GREY, linewidth=0.9, linestyle=_DOTTED)
         panels[-1].annotate(
             f"vanished\nbelow\n{LogFormatterSciNotation()(vanished_below)}",
             (1.01, vanished_below),
@@ -76,36 +86,65 @@ def draw(
     handles = curves.handles(experiment)
     notes = f"{curves.reading(experiment)} Norms are means over the steps of the epoch, before clipping."
     if explained:
-        label = "theory for plain blocks at initialisation"
-        handles.append(Line2D([], [], color=style.DARK, linewidth=1.1, linestyle=_THEORY, label=label))
+        handles.append(_theory_handle("theory for plain blocks at initialisation", _THEORY))
         notes += (
             " Dashed: from the variances of weights and biases alone, for infinite width and rows that are unrelated,"
             f" set to the median at {_last_block(experiment)}."
         )
+    small = [
+        f"{variant} {losses[variant]:.2g}"
+        for (epoch, variant), spread in spreads.items()
+        if epoch == epochs[-1] and losses.get(variant) is not None and (spread.median[1:-1] < vanished_below).any()
+    ]
+    if small:
+        notes += f" Gradients are small, too, where a task is solved; train loss at the end: {', '.join(small)}."
     if any((spread.median == 0).any() for spread in spreads.values()):
-        label = "exactly 0 (underflow or dead units)"
-        handles.append(Line2D([], [], color=style.GREY, marker="v", linestyle="", markersize=5, label=label))
+        handles.append(curves.zero_handle())
     return style.finish(figure, experiment, "Gradient norm by layer", handles, notes)
 
 
+def _panel_each(
+    spreads: Mapping[tuple[int, str], curves.Spread],
+    shown: pd.DataFrame,
+    experiment: Experiment,
+    theory: Mapping[str, NDArray[np.float64]],
+) -> Figure:
+    """The blocks of many variants: a panel for each, with the first and the last epoch, and the others in grey."""
+    blocks = {key: _part(spread, spread.at, slice(1, -1)) for key, spread in spreads.items()}
+    figure, panels = style.panels(experiment, 0.75, {}, x="layer (block)", y="‖∂loss/∂W‖ (Frobenius)")
+    values = curves.to_show(shown, ["epoch", "layer"], "grad_norm", experiment)
+    curves.log_axis(next(iter(panels.values())), values)
+    last = max(experiment.epochs, 1)
+    handles, explained = curves.panel_handles("last epoch", "first epoch"), False
+    for variant, axes in panels.items():
+        curves.layer_axis(axes, experiment.depth, ends=False)
+        curves.background(axes, (spread for key, spread in blocks.items() if key[0] == last))
+        for epoch in sorted({1, last}):
+            if (epoch, variant) in blocks:
+                curves.curve(axes, blocks[epoch, variant], experiment, variant, second=epoch != last)
+                curves.zeros(axes, blocks[epoch, variant], experiment, variant)
+        if variant in theory and (1, variant) in spreads:
+            explained |= _theory(axes, spreads[1, variant], theory[variant], _DOTTED)
+    if explained:
+        handles.append(_theory_handle("theory at initialisation", _DOTTED))
+    if any((spread.median == 0).any() for spread in blocks.values()):
+        handles.append(curves.zero_handle())
+    notes = f"{curves.reading(experiment)} Norms are means over the steps of the epoch, before clipping."
+    return style.finish(figure, experiment, "Gradient norm by layer", handles, notes)
+
+
+def _theory_handle(label: str, linestyle: _Dashes) -> Line2D:
+    return Line2D([], [], color=style.DARK, linewidth=1.1, linestyle=linestyle, label=label)
+
+
 def _variant(axes: Axes, spread: curves.Spread, experiment: Experiment, variant: str) -> None:
-    """Draw one variant in one epoch, from stem to head; a median of 0 as a mark on the lower edge."""
+    """Draw one variant in one epoch, from stem to head."""
     head = experiment.depths[variant] + 1
     layers = [experiment.depth + 1 if layer == head else int(layer) for layer in spread.at]  # all heads in one place
     at = np.array([curves.layer_position(layer, experiment.depth) for layer in layers])
     curves.curve(axes, _part(spread, at, slice(1, -1)), experiment, variant, layers=True)
     curves.points(axes, _part(spread, at, np.array([0, head])), experiment, variant, hollow=True)
-    zero = at[spread.median == 0]
-    if len(zero):
-        axes.plot(
-            zero,
-            np.full(len(zero), 0.02),
-            transform=axes.get_xaxis_transform(),
-            color=style.colour(experiment, variant),
-            marker="v",
-            linestyle="",
-            markersize=4,
-        )
+    curves.zeros(axes, _part(spread, at, slice(None)), experiment, variant)
 
 
 def _last_block(experiment: Experiment) -> str:
@@ -117,11 +156,13 @@ def _part(spread: curves.Spread, at: curves.Numbers, layers: slice | NDArray[np.
     return curves.Spread(at[layers], spread.median[layers], spread.low[layers], spread.high[layers])
 
 
-def _theory(axes: Axes, spread: curves.Spread, relative: NDArray[np.float64]) -> bool:
+def _theory(axes: Axes, spread: curves.Spread, relative: NDArray[np.float64], linestyle: _Dashes = _THEORY) -> bool:
     """Draw what theory gives through the last block; tell whether there is something to draw."""
     depth = len(spread.at) - 2
     anchor = spread.median[depth]
     if depth == 1 or anchor == 0:
         return False
-    axes.plot(np.arange(1, depth + 1), anchor * relative, color=style.DARK, linewidth=1.1, linestyle=_THEORY, zorder=4)
+    axes.plot(
+        np.arange(1, depth + 1), anchor * relative, color=style.DARK, linewidth=1.1, linestyle=linestyle, zorder=4
+    )
     return True

@@ -22,6 +22,8 @@ def draw(history: pd.DataFrame, experiment: Experiment) -> Figure:
             a variant may be missing.
         experiment: What the figures share.
     """
+    if curves.are_too_many(experiment):
+        return _panel_each(history, experiment)
     figure = Figure(figsize=(style.WIDTH, 2.9), layout="constrained")
     losses, accuracies = figure.subplots(1, 2)
     values = [curves.to_show(history, ["epoch"], name, experiment) for name in ("train_loss", "val_loss")]
@@ -59,6 +61,29 @@ def draw(history: pd.DataFrame, experiment: Experiment) -> Figure:
             Line2D([], [], color=style.DARK, marker="x", linestyle="", markersize=5, label="a seed diverges")
         )
     return style.finish(figure, experiment, "Loss and accuracy over the training", handles, curves.reading(experiment))
+
+
+def _panel_each(history: pd.DataFrame, experiment: Experiment) -> Figure:
+    """The losses of many variants: a panel for each, with the others in grey, and the accuracy at the end in words."""
+    of_variants = {
+        variant: rows for variant in experiment.diverged if len(rows := history[history["variant"] == variant])
+    }
+    ends = history[history["epoch"] == experiment.epochs].groupby("variant")["val_accuracy"].median()
+    remarks = {str(variant): f"accuracy {accuracy:.3f}" for variant, accuracy in ends.items()}
+    figure, panels = style.panels(experiment, 0.75, remarks, x="epoch", y="cross-entropy (nats)")
+    values = [curves.to_show(history, ["epoch"], name, experiment) for name in ("train_loss", "val_loss")]
+    curves.log_axis(next(iter(panels.values())), np.concatenate([*values, [math.log(2)]]))
+    spreads = {variant: curves.over_seeds(rows, "epoch", "val_loss") for variant, rows in of_variants.items()}
+    for variant, axes in panels.items():
+        curves.epoch_axis(axes, experiment.epochs)
+        curves.background(axes, spreads.values())
+        if variant in of_variants:
+            train = curves.over_seeds(of_variants[variant], "epoch", "train_loss")
+            curves.curve(axes, train, experiment, variant, second=True)
+            curves.curve(axes, spreads[variant], experiment, variant)
+    notes = f"{curves.reading(experiment)} Accuracy: validation, median over seeds at the end."
+    handles = curves.panel_handles("validation", "train, during the epoch")
+    return style.finish(figure, experiment, "Loss over the training", handles, notes)
 
 
 def _mark_divergence(axes: Axes, experiment: Experiment) -> None:

@@ -56,7 +56,7 @@ def test_a_missing_study_is_named_with_what_makes_it(make, inputs, missing):
     assert missing in said and "make studies" in said
 
 
-OWN = "Other than that, plain: momentum 0.375."
+OWN = "plain with momentum 0.375"
 
 
 def test_what_the_page_says_follows_the_run(make, inputs):
