@@ -54,8 +54,9 @@ def test_plots_show_and_diff_hold_the_figures_and_the_curves_of_both_sides(proje
         page = (project.root / "shown/index.html").read_text(encoding="utf-8")
         for revision in revisions:
             assert f"{revision}_reports_figures_gradient_flow.png" in page
-        for curve in ("validation loss", "train loss", "validation accuracy"):
+        for curve in ("gradient by layer, last epoch", "validation loss", "train loss", "validation accuracy"):
             assert curve in page
+        assert "max-width" in page, "two figures fit side by side"
 
 
 def test_a_small_number_survives_the_way_dvc_writes_it(project):
