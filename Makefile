@@ -61,6 +61,10 @@ test-servers: setup ## Tracking, flows and the page, with real servers and a bro
 test-faults: setup ## Kills, full disks, damaged files, senseless parameters by the hundred: an hour
 	pytest -n auto tests/faults --campaign
 
+.PHONY: picture
+picture: setup ## Take the page's picture in README anew, with Chromium
+	@python docs/picture.py
+
 .PHONY: bench
 bench: .venv-bench/installed ## Measure this beside what others would write (an hour): benchmarks/README.md
 	.venv-bench/bin/python -m benchmarks.run $(BENCH)

@@ -4,6 +4,8 @@ import json
 from pathlib import Path
 
 import pytest
+import yaml
+from PIL import Image
 
 CHECKOUT = Path(__file__).parents[2]
 
@@ -20,6 +22,13 @@ def identity():
 @pytest.fixture(scope="module")
 def initialisation():
     return report("initialisation")
+
+
+def test_the_picture_in_readme_shows_the_page_of_these_results():
+    lock = yaml.safe_load((CHECKOUT / "studies/ledger/dvc.lock").read_text(encoding="utf-8"))
+    [page] = [out["md5"] for out in lock["stages"]["page"]["outs"] if out["path"].endswith("reports/index.html")]
+    with Image.open(CHECKOUT / "docs/report.png") as picture:
+        assert picture.info.get("page") == page, "the page has changed since: run `make picture`"
 
 
 def test_the_plain_network_learns_nothing(identity):
