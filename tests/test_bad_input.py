@@ -261,13 +261,28 @@ def test_numbers_are_read_as_dvc_writes_and_reads_them(folder, text, number):
 
 
 # Bytes of a file of the user's own, and what is said of it.
+NAMES = "must name the columns in its first line, e.g. x1,x2,label"
 ROWS = "".join(f"{i / 10},{-i},{'ab'[i % 2]}\n" for i in range(60))
 FILES = {
     "empty.csv": (b"", "empty.csv: cannot be read: Empty CSV file"),
     "no_rows.csv": (b"a,b,label\n", "no_rows.csv: must have rows, got none"),
     "no_names.csv": (
         b"0.1,0.2,0\n0.3,0.1,1\n",
-        "no_names.csv: must name the columns in its first line, got 0.1, 0.2, 0",
+        f"no_names.csv: {NAMES}; got 0.1,0.2,0, which could be a row",
+    ),
+    "no_names_text.csv": (ROWS.encode(), f"no_names_text.csv: {NAMES}; got 0.0,0,a, which could be a row"),
+    "no_names_first.csv": (
+        b"yes,0.1,0.2\nno,0.3,0.1\n yes, 0.2, 0.1\n",
+        f"no_names_first.csv: {NAMES}; got yes,0.1,0.2, which could be a row",
+    ),
+    "no_names_true.csv": (
+        b"0.1,0.2,True\n0.3,0.1,False\n0.5,0.1,True\n",
+        f"no_names_true.csv: {NAMES}; got 0.1,0.2,True, which could be a row",
+    ),
+    "numbered.csv": (b"0,1,2\n3,4,1\n5,6,2\n", f"numbered.csv: {NAMES}; got 0,1,2, which could be a row"),
+    "one_feature.csv": (
+        b",a,label\n0,0.1,0\n1,0.2,1\n",
+        "one_feature.csv: must have two feature columns and a label column, got a, label",
     ),
     "text.csv": (
         f"a,b,label\n{ROWS}4,many,a\n".encode(),
@@ -308,9 +323,13 @@ FILES = {
     ),
     "ragged.csv": (b"a,b,label\n1,2,0\n1,2\n", "ragged.csv: cannot be read: CSV parse error: Expected 3 columns"),
     "same_names.csv": (b"a,a,label\n1,2,0\n", "same_names.csv: must have three different column names"),
+    "long_name.csv": (
+        f"a,{'b' * 201},label\n{ROWS}".encode(),
+        "long_name.csv: must have column names of up to 200 characters, got one of 201",
+    ),
     "short.csv": (
         b"a,b,label\n1,2,0\n3,4,0\n5,6,1\n7,8,1\n",
-        "params.yaml: train.batch_size: must be <= 2, the rows of the train split, got 32",
+        "params.yaml: train.batch_size and probe.samples: must be <= 2, the rows of the train split, got 32 and 32",
     ),
     "lonely.csv": (
         f"a,b,label\n{ROWS.replace('b', 'a')}1,2,b\n".encode(),
