@@ -422,6 +422,38 @@ def test_dvc_repro_shows_the_line_and_touches_no_output(project):
     assert content(project.root, OUTPUTS) == before
 
 
+ENVIRONMENT = [
+    ("GRADFLOW_DEVICE", "cuda:0", "must be cpu or cuda, got 'cuda:0'"),
+    ("GRADFLOW_THREADS", "auto", "must be a whole number from 1 to 1024, got 'auto'"),
+    ("GRADFLOW_THREADS", "1025", "must be a whole number from 1 to 1024, got '1025'"),
+    ("GRADFLOW_THREADS", "9" * 5000, "must be a whole number from 1 to 1024, got '999"),
+    ("GRADFLOW_SAVE_SECONDS", "5s", "must be a whole number from 0 to 86400, got '5s'"),
+]
+
+
+@pytest.mark.parametrize(("variable", "value", "rule"), ENVIRONMENT)
+def test_the_first_stage_refuses_an_environment_in_which_a_later_one_could_not_work(clone, variable, value, rule):
+    for stage in ("check", "scale"):
+        done = clone.run("python", "-m", f"stages.{stage}", "data/checked", code=2, **{variable: value})
+        assert the_line(2, done.stderr).startswith(f"environment: {variable}: {rule}")
+    assert not (clone.root / "data/checked").exists()
+
+
+@pytest.mark.parametrize("skipped", ["nothing", "check"])
+def test_dvc_repro_refuses_an_environment_before_it_touches_networks(project, skipped):
+    """Whatever runs first says so: where the rows have changed that is not check."""
+    (project.root / "data" / "own" / "new").touch()
+    project.change({"depth": 4} if skipped == "nothing" else {})
+    before = content(project.root, OUTPUTS)
+
+    done = project.run("dvc", "repro", code=255, GRADFLOW_THREADS="auto")
+
+    rule = "must be a whole number from 1 to 1024, got 'auto'"
+    assert f"gradflow: environment: GRADFLOW_THREADS: {rule}\n" in done.stderr
+    assert ("Running stage 'check'" in done.stdout) == (skipped == "nothing")
+    assert content(project.root, OUTPUTS) == before
+
+
 def test_a_batch_larger_than_a_file_of_ones_own_is_refused_before_networks_are_deleted(project):
     own = project.root / "data" / "own" / "mine.csv"
     own.write_text(f"a,b,label\n{ROWS}", encoding="utf-8")
