@@ -9,6 +9,11 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[1]
+# One that makes something like a virtual environment, at once.
+QUICK = f"""#!/bin/sh
+[ "$1" = -c ] && exec '{sys.executable}' "$@"
+mkdir -p "$4/bin" && echo '#!/bin/sh' >"$4/bin/python" && chmod +x "$4/bin/python"
+"""
 REMEDY = "run `make setup`, then `source .venv/bin/activate`; in an editor, choose .venv/bin/python"
 OLD = f"""#!/bin/sh
 [ "$1" = -c ] || exit 9
@@ -68,6 +73,33 @@ def test_an_old_python_can_read_what_says_that_it_is_too_old():
     guards = "gradflow/guards"
     for name in ("stages/__init__", "studies/__init__", "gradflow/__init__", f"{guards}/__init__", f"{guards}/start"):
         ast.parse((ROOT / f"{name}.py").read_text(encoding="utf-8"), feature_version=(3, 7))
+
+
+def test_an_environment_whose_folder_was_renamed_is_made_again(clone, tmp_path):
+    quick = tmp_path / "quick"
+    quick.write_text(QUICK, encoding="utf-8")
+    quick.chmod(0o755)
+    setup = ("make", "setup", f"PYTHON={quick}")
+    assert "-m venv" in clone.run(*setup).stdout
+    assert "-m venv" not in clone.run(*setup).stdout
+
+    renamed = type(clone)(clone.root.rename(tmp_path / "another name"), clone.env)
+
+    lines = renamed.run(*setup).stdout.splitlines()
+    assert lines[0] == f"gradflow: .venv was made in {clone.root}/.venv, where it is no more: it is made again"
+    assert "-m venv" in lines[1]
+    assert "-m venv" not in renamed.run(*setup).stdout
+
+
+def test_a_clone_has_the_same_bytes_whatever_git_makes_of_line_ends(clone, tmp_path):
+    (clone.root / "data/own/mine.csv").write_bytes(b"a,b,label\r\n1,2,0\r\n")
+    clone.run("git", "add", "--all")
+    clone.run("git", "commit", "--quiet", "--message", "Own data")
+
+    for value in ("true", "input", "false"):
+        clone.run("git", "clone", "--quiet", "-c", f"core.autocrlf={value}", ".", tmp_path / value)
+        for name in clone.run("git", "ls-files", "-z").stdout.split("\0")[:-1]:
+            assert (tmp_path / value / name).read_bytes() == (clone.root / name).read_bytes(), name
 
 
 def test_the_first_command_of_the_readme_works_where_nothing_has_run(clone):

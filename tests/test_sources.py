@@ -336,6 +336,7 @@ def test_a_changed_file_of_ones_own_is_fetched_again_and_a_broken_one_leaves_the
     table().to_csv(own, index=False)
     project.change({"data.source": "file", "data.path": "data/own/mine.csv"})
     assert project.repro("fetch") == {"check", "fetch"}
+    (own.parent / ".DS_Store").touch()  # as macOS does where somebody has looked at the folder
     assert project.repro("fetch") == set()
 
     table(80).to_csv(own, index=False)
