@@ -13,14 +13,19 @@ help: ## List the targets
 .PHONY: setup
 setup: .venv/installed ## Make .venv from requirements.lock
 
-.venv/installed: requirements.lock
+# Its commands work only where it was made, as `installed` says.
+.venv/installed: requirements.lock $(shell [ -d "$$(cat .venv/installed 2>/dev/null)/" ] || echo moved)
 .venv-bench/installed: benchmarks/requirements.lock
 .venv/installed .venv-bench/installed: %/installed:
 	@command -v "$(PYTHON)" >/dev/null || { echo "gradflow: needs Python 3.11 or newer, found no $(PYTHON); name one: make PYTHON=/path/to/python3" >&2; exit 1; }
 	@"$(PYTHON)" -c 'import sys; v = sys.version_info; sys.exit(None if v >= (3, 11) else f"gradflow: needs Python 3.11 or newer, $(PYTHON) is {v[0]}.{v[1]}; name another: make PYTHON=/path/to/python3")'
 	"$(PYTHON)" -m venv --clear $*
 	"$*/bin/python" -m pip install --quiet --disable-pip-version-check -r $<
-	touch "$@"
+	cd "$*" && pwd -P >installed
+
+.PHONY: moved
+moved:
+	@echo "gradflow: .venv was made in $$(cat .venv/installed), where it is no more: it is made again"
 
 .PHONY: reproduce
 reproduce: setup ## Run the pipeline: figures, checkpoints, tables, metrics

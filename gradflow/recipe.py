@@ -156,11 +156,13 @@ class Recipe(Parameters):
         """Check that a train split of that many rows can be batched and probed.
 
         Raises:
-            InputError: It cannot; names the key to change.
+            InputError: It cannot; names the keys to change.
         """
-        for key, value in (("train.batch_size", self.train.batch_size), ("probe.samples", self.probe.samples)):
-            if value > train:
-                raise InputError(f"params.yaml: {key}", f"must be <= {train}, the rows of the train split, got {value}")
+        asked = {"train.batch_size": self.train.batch_size, "probe.samples": self.probe.samples}
+        too_many = {key: str(rows) for key, rows in asked.items() if rows > train}
+        if too_many:
+            keys, got = (" and ".join(each) for each in (too_many, too_many.values()))
+            raise InputError(f"params.yaml: {keys}", f"must be <= {train}, the rows of the train split, got {got}")
 
 
 def _check_widths(where: str, variant: Trained, depth: int) -> None:

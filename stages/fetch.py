@@ -15,17 +15,8 @@ from gradflow.recipe import Recipe
 @click.argument("description", type=click.Path(path_type=Path))
 def main(rows: Path, description: Path) -> None:
     """Write ROWS (Parquet) and a DESCRIPTION of them (JSON)."""
-    config = load(Recipe)
-    points, labels, classes = sources.load(config)
+    points, labels, about = sources.load(load(Recipe))
     dataset.write(rows, points, labels)
-    data = config.data
-    about = {
-        "source": data.source,
-        "path": None if data.source == "sklearn" else data.path,
-        "revision": data.revision if data.source == "hub" else None,
-        "rows": len(labels),
-        "classes": classes,
-    }
     write_json(description, about)
 
 

@@ -60,7 +60,7 @@ def main(
         "loss_curves": loss_curves.draw(history_table, experiment),
         "activations": activations.draw(probe_table, experiment),
         "decision_boundary": decision_boundary.draw(
-            seen, dataset.around(points), points, labels, tuple(about["classes"]), experiment
+            seen, dataset.around(points), points, labels, about["features"], tuple(about["classes"]), experiment
         ),
     }
     for name, figure in drawn.items():

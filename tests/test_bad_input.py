@@ -261,13 +261,28 @@ def test_numbers_are_read_as_dvc_writes_and_reads_them(folder, text, number):
 
 
 # Bytes of a file of the user's own, and what is said of it.
+NAMES = "must name the columns in its first line, e.g. x1,x2,label"
 ROWS = "".join(f"{i / 10},{-i},{'ab'[i % 2]}\n" for i in range(60))
 FILES = {
     "empty.csv": (b"", "empty.csv: cannot be read: Empty CSV file"),
     "no_rows.csv": (b"a,b,label\n", "no_rows.csv: must have rows, got none"),
     "no_names.csv": (
         b"0.1,0.2,0\n0.3,0.1,1\n",
-        "no_names.csv: must name the columns in its first line, got 0.1, 0.2, 0",
+        f"no_names.csv: {NAMES}; got 0.1,0.2,0, which could be a row",
+    ),
+    "no_names_text.csv": (ROWS.encode(), f"no_names_text.csv: {NAMES}; got 0.0,0,a, which could be a row"),
+    "no_names_first.csv": (
+        b"yes,0.1,0.2\nno,0.3,0.1\n yes, 0.2, 0.1\n",
+        f"no_names_first.csv: {NAMES}; got yes,0.1,0.2, which could be a row",
+    ),
+    "no_names_true.csv": (
+        b"0.1,0.2,True\n0.3,0.1,False\n0.5,0.1,True\n",
+        f"no_names_true.csv: {NAMES}; got 0.1,0.2,True, which could be a row",
+    ),
+    "numbered.csv": (b"0,1,2\n3,4,1\n5,6,2\n", f"numbered.csv: {NAMES}; got 0,1,2, which could be a row"),
+    "one_feature.csv": (
+        b",a,label\n0,0.1,0\n1,0.2,1\n",
+        "one_feature.csv: must have two feature columns and a label column, got a, label",
     ),
     "text.csv": (
         f"a,b,label\n{ROWS}4,many,a\n".encode(),
@@ -308,9 +323,13 @@ FILES = {
     ),
     "ragged.csv": (b"a,b,label\n1,2,0\n1,2\n", "ragged.csv: cannot be read: CSV parse error: Expected 3 columns"),
     "same_names.csv": (b"a,a,label\n1,2,0\n", "same_names.csv: must have three different column names"),
+    "long_name.csv": (
+        f"a,{'b' * 201},label\n{ROWS}".encode(),
+        "long_name.csv: must have column names of up to 200 characters, got one of 201",
+    ),
     "short.csv": (
         b"a,b,label\n1,2,0\n3,4,0\n5,6,1\n7,8,1\n",
-        "params.yaml: train.batch_size: must be <= 2, the rows of the train split, got 32",
+        "params.yaml: train.batch_size and probe.samples: must be <= 2, the rows of the train split, got 32 and 32",
     ),
     "lonely.csv": (
         f"a,b,label\n{ROWS.replace('b', 'a')}1,2,b\n".encode(),
@@ -400,6 +419,38 @@ def test_dvc_repro_shows_the_line_and_touches_no_output(project):
     before = content(project.root, OUTPUTS)
     line = "gradflow: data/own/mine.csv: column b: must hold numbers, got string, 'many' in row 61\n"
     assert line in project.run("dvc", "repro", code=255).stderr
+    assert content(project.root, OUTPUTS) == before
+
+
+ENVIRONMENT = [
+    ("GRADFLOW_DEVICE", "cuda:0", "must be cpu or cuda, got 'cuda:0'"),
+    ("GRADFLOW_THREADS", "auto", "must be a whole number from 1 to 1024, got 'auto'"),
+    ("GRADFLOW_THREADS", "1025", "must be a whole number from 1 to 1024, got '1025'"),
+    ("GRADFLOW_THREADS", "9" * 5000, "must be a whole number from 1 to 1024, got '999"),
+    ("GRADFLOW_SAVE_SECONDS", "5s", "must be a whole number from 0 to 86400, got '5s'"),
+]
+
+
+@pytest.mark.parametrize(("variable", "value", "rule"), ENVIRONMENT)
+def test_the_first_stage_refuses_an_environment_in_which_a_later_one_could_not_work(clone, variable, value, rule):
+    for stage in ("check", "scale"):
+        done = clone.run("python", "-m", f"stages.{stage}", "data/checked", code=2, **{variable: value})
+        assert the_line(2, done.stderr).startswith(f"environment: {variable}: {rule}")
+    assert not (clone.root / "data/checked").exists()
+
+
+@pytest.mark.parametrize("skipped", ["nothing", "check"])
+def test_dvc_repro_refuses_an_environment_before_it_touches_networks(project, skipped):
+    """Whatever runs first says so: where the rows have changed that is not check."""
+    (project.root / "data" / "own" / "new").touch()
+    project.change({"depth": 4} if skipped == "nothing" else {})
+    before = content(project.root, OUTPUTS)
+
+    done = project.run("dvc", "repro", code=255, GRADFLOW_THREADS="auto")
+
+    rule = "must be a whole number from 1 to 1024, got 'auto'"
+    assert f"gradflow: environment: GRADFLOW_THREADS: {rule}\n" in done.stderr
+    assert ("Running stage 'check'" in done.stdout) == (skipped == "nothing")
     assert content(project.root, OUTPUTS) == before
 
 

@@ -171,13 +171,13 @@ for rows in torch.arange(50).split(16):
     wanted(rows), found(rows)
 for a, b in zip(wanted.state, found.state, strict=True):
     torch.testing.assert_close(b, a, rtol=1e-4, atol=1e-7)
-print(torch.backends.cpu.get_cpu_capability(), found._library._name)
+print(torch.backends.cpu.get_cpu_capability(), found._library._name, sep="\\n")
 """
     found = []
     for env in ({}, {"ATEN_CPU_CAPABILITY": capability}):
         command = [sys.executable, "-c", code]
         done = subprocess.run(command, cwd=ROOT, env=os.environ | env, capture_output=True, text=True, check=True)
-        found.append(done.stdout.split())
+        found.append(done.stdout.splitlines())
 
     (mine, my_library), (less, its_library) = found
     assert (mine == less) == (my_library == its_library)

@@ -96,7 +96,8 @@ def drawn(name, about, data=None):
     grids = {v: np.repeat(slope[None], about.seeds - len(lost), axis=0) for v, lost in about.diverged.items()}
     points = np.random.default_rng(0).normal(size=(40, 2))
     labels = (points[:, 0] > 0).astype(np.int64)
-    return decision_boundary.draw(grids, EXTENT, points, labels, ("0", "a class with a $long$ name"), about)
+    names = (["a feature with a $long$ name", "x2"], ("0", "a class with a $long$ name"))
+    return decision_boundary.draw(grids, EXTENT, points, labels, *names, about)
 
 
 def shown_texts(figure: Figure) -> list[Text]:
@@ -415,9 +416,19 @@ def test_drawing_the_recipe_needs_no_pytorch():
 def test_a_network_that_sees_one_class_everywhere_is_named():
     grids = {"plain": np.full((3, 5, 5), 0.4)}
     figure = decision_boundary.draw(
-        grids, EXTENT, np.zeros((2, 2)), np.array([0, 1]), ("0", "1"), experiment(["plain"])
+        grids, EXTENT, np.zeros((2, 2)), np.array([0, 1]), ("x1", "x2"), ("0", "1"), experiment(["plain"])
     )
     assert "one class everywhere (3 of 3)" in all_words(figure)
+
+
+def test_the_axes_of_the_decision_boundary_are_called_as_in_the_data():
+    about = experiment(["plain"])
+    figure = decision_boundary.draw(
+        {"plain": np.empty((0, 1, 1))}, EXTENT, np.zeros((2, 2)), np.array([0, 1]), ("age", "$fee$"), ("0", "1"), about
+    )
+    assert "age (standardised)" in all_words(figure)
+    assert "$fee$ (standardised)" in all_words(figure)
+    assert not any(axes.yaxis.label.get_parse_math() for axes in figure.axes)
 
 
 def test_text_of_users_is_drawn_as_it_is_on_one_line():

@@ -155,6 +155,7 @@ def test_an_unfinished_training_that_holds_a_pickle_is_not_read(tmp_path, monkey
 
     held = io.BytesIO()
     np.savez(held, reached=np.array("epoch 1"), weights=np.array([Trap()], dtype=object))
+    (tmp_path / ".dvc").mkdir()
     monkeypatch.setenv("DVC_ROOT", str(tmp_path))
     monkeypatch.chdir(tmp_path)
     with unfinished.kept("work") as state:

@@ -1,10 +1,14 @@
 """Rows from scikit-learn, from files of the user's own, and from the hub or a folder in its layout."""
 
 import json
+import re
+import shlex
 import threading
 from datetime import date
 from decimal import Decimal
+from functools import partial
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -18,6 +22,7 @@ from gradflow.guards.errors import InputError
 from gradflow.params.loading import load
 from gradflow.recipe import Recipe
 
+ROOT = Path(__file__).parents[1]
 OTHERS = "data.source can also be sklearn or file"
 FETCH = ("python", "-m", "stages.fetch", "data/raw/moons.parquet", "data/raw/source.json")
 
@@ -43,12 +48,12 @@ def table(rows=60, classes=("no", "yes")):
 
 
 def test_moons_are_those_of_scikit_learn_with_the_seed_and_noise_asked_for(loaded):
-    points, labels, classes = loaded(samples=200, noise=0.1, seed=5)
+    points, labels, about = loaded(samples=200, noise=0.1, seed=5)
     expected_points, expected_labels = make_moons(n_samples=200, noise=0.1, random_state=5)
 
     np.testing.assert_array_equal(points, expected_points)
     np.testing.assert_array_equal(labels, expected_labels)
-    assert classes == {"0": 100, "1": 100}
+    assert (about["classes"], about["features"]) == ({"0": 100, "1": 100}, ["x1", "x2"])
     assert not np.array_equal(points, loaded(samples=200, noise=0.1, seed=6)[0])
 
 
@@ -72,21 +77,57 @@ def test_the_label_is_found_by_its_name_else_it_is_the_last_column(loaded, tmp_p
     frame = rows.rename(columns={"a": named["a"], "b": named["b"], "label": named["*"]})[[named[c] for c in order]]
     frame.to_csv(path, index=False) if ending.lower() == ".csv" else frame.to_parquet(path)
 
-    points, labels, classes = loaded(source="file", path=str(path))
+    points, labels, about = loaded(source="file", path=str(path))
 
     np.testing.assert_array_equal(points, rows[["a", "b"]].to_numpy())
     np.testing.assert_array_equal(labels, (rows["label"] == "yes").to_numpy())
-    assert classes == {"no": 30, "yes": 30}
+    assert about["classes"] == {"no": 30, "yes": 30}
+    assert about["features"] == [named[column] for column in order if column != "*"]
+
+
+def with_spaces(frame, path):
+    text = frame.to_csv(index=False).replace(",", " , ").replace("yes", "yes ", 1)
+    path.write_text(text, encoding="utf-8")
+
+
+def twice_with_index(frame, path):
+    frame.to_csv(path)
+    pd.read_csv(path).to_csv(path, index=False)
+
+
+@pytest.mark.parametrize(
+    ("names", "ending", "write"),
+    [
+        (["label", "a", "b"], "csv", with_spaces),
+        (["0", "1", "label"], "csv", partial(pd.DataFrame.to_csv, index=False)),
+        (["label", "a", "b"], "csv", pd.DataFrame.to_csv),
+        (["0", "1", "2"], "csv", pd.DataFrame.to_csv),
+        (["label", "a", "b"], "csv", twice_with_index),
+        (["label", "a", "b"], "parquet", pd.DataFrame.to_parquet),
+    ],
+    ids=["spaces", "numbers and a word", "index", "index and numbers", "index, twice", "index in Parquet"],
+)
+def test_a_shuffled_table_is_read_as_people_and_pandas_write_it(loaded, tmp_path, names, ending, write):
+    rows = table().sample(frac=1, random_state=0)
+    frame = rows[["label", "a", "b"] if names[0] == "label" else ["a", "b", "label"]].set_axis(names, axis=1)
+    write(frame, tmp_path / f"own.{ending}")
+
+    points, labels, about = loaded(source="file", path=str(tmp_path / f"own.{ending}"))
+
+    np.testing.assert_array_equal(points, rows[["a", "b"]].to_numpy())
+    np.testing.assert_array_equal(labels, (rows["label"] == "yes").to_numpy())
+    assert about["classes"] == {"no": 30, "yes": 30}
+    assert about["features"] == [name for name in names if name not in ("label", "2")]
 
 
 @pytest.mark.parametrize("classes", [(0, 1), (-1, 1), (1.0, 2.0), (False, True), ("7", "abc")])
 def test_two_classes_of_any_kind_become_0_and_1(loaded, tmp_path, classes):
     table(classes=classes).to_parquet(tmp_path / "own.parquet")
 
-    _, labels, counted = loaded(source="file", path=str(tmp_path / "own.parquet"))
+    _, labels, about = loaded(source="file", path=str(tmp_path / "own.parquet"))
 
     assert labels.tolist() == [0, 1] * 30
-    assert counted == {str(name): 30 for name in classes}
+    assert about["classes"] == {str(name): 30 for name in classes}
 
 
 def test_integers_and_categories_are_read(loaded, tmp_path):
@@ -154,6 +195,7 @@ def test_each_source_leaves_the_same_columns_and_says_what_it_was(clone):
         "revision": None,
         "rows": 120,
         "classes": {"0": 60, "1": 60},
+        "features": ["x1", "x2"],
     }
 
     table().to_csv(clone.root / "data/own/mine.csv", index=False)
@@ -166,6 +208,7 @@ def test_each_source_leaves_the_same_columns_and_says_what_it_was(clone):
         "revision": None,
         "rows": 60,
         "classes": {"no": 30, "yes": 30},
+        "features": ["a", "b"],
     }
 
 
@@ -273,11 +316,27 @@ def hub_that_answers(error):
     return Hub
 
 
+def test_the_documented_command_works_with_a_hundred_rows_and_the_parameters_that_come_with_the_project(clone):
+    guide = (ROOT / "data/own/README.md").read_text(encoding="utf-8")
+    (command,) = re.findall(r"^```\n(dvc .*)\n```$", guide, re.MULTILINE)
+    given = load(Recipe, ROOT / "params.yaml")
+    clone.change({"train.batch_size": given.train.batch_size, "probe.samples": given.probe.samples})
+    clone.change({"data.samples": given.data.samples})
+    table(100).to_csv(clone.root / "data/own/NAME.csv", index=False)
+
+    clone.run(*shlex.split(command))
+
+    about = json.loads((clone.root / "data/raw/source.json").read_text(encoding="utf-8"))
+    assert (about["path"], about["rows"]) == ("data/own/NAME.csv", 100)
+    assert (clone.root / "reports/figures/decision_boundary.png").exists()
+
+
 def test_a_changed_file_of_ones_own_is_fetched_again_and_a_broken_one_leaves_the_former_rows(project):
     own = project.root / "data/own/mine.csv"
     table().to_csv(own, index=False)
     project.change({"data.source": "file", "data.path": "data/own/mine.csv"})
     assert project.repro("fetch") == {"check", "fetch"}
+    (own.parent / ".DS_Store").touch()  # as macOS does where somebody has looked at the folder
     assert project.repro("fetch") == set()
 
     table(80).to_csv(own, index=False)

@@ -1,6 +1,7 @@
 """A training that is stopped after any of its steps and goes on ends with the same bytes."""
 
 import io
+import os
 import signal
 import subprocess
 import sys
@@ -15,7 +16,7 @@ import numpy as np
 import pytest
 import torch
 
-from gradflow.guards.errors import RunError
+from gradflow.guards.errors import InputError, RunError
 from gradflow.guards.interrupts import Interrupt, StoppedError
 from gradflow.training import compiled, trainer, unfinished
 from gradflow.training.optimisers import Descent
@@ -272,42 +273,47 @@ def test_a_fingerprint_knows_the_instruments_that_will_measure():
     subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=True)
 
 
-def test_what_nobody_came_back_for_is_deleted(tmp_path, monkeypatch):
+@pytest.fixture
+def checkout(tmp_path, monkeypatch):
+    """Where states lie, whatever lies above it."""
+    (tmp_path / ".dvc").mkdir()
     monkeypatch.setenv("DVC_ROOT", str(tmp_path))
+    return tmp_path
+
+
+def test_what_nobody_came_back_for_is_deleted(checkout, monkeypatch):
     monkeypatch.setattr(unfinished, "_KEPT_BYTES", 250)
-    folder = tmp_path / unfinished.FOLDER
+    folder = checkout / unfinished.FOLDER
     folder.mkdir()
     now = time.time()
     for name, days in {"own": 20, "small": 0, "yesterday's": 1.5, "too many": 2, "old": 15}.items():
         (folder / f"{name}.npz").write_bytes(bytes(100))
-        unfinished.os.utime(folder / f"{name}.npz", (now - days * 86_400,) * 2)
-    (folder / "moved.part").symlink_to(tmp_path / "nowhere")  # as if it vanished after it was listed
+        os.utime(folder / f"{name}.npz", (now - days * 86_400,) * 2)
+    (folder / "moved.part").symlink_to(checkout / "nowhere")  # as if it vanished after it was listed
 
     with unfinished.kept("own"):
         assert {file.stem for file in folder.iterdir()} == {"own", "small", "yesterday's", "moved"}
     assert {file.stem for file in folder.iterdir()} == {"small", "yesterday's", "moved"}
 
 
-def test_a_signal_after_the_last_state_ends_the_stage_too(tmp_path, monkeypatch):
-    monkeypatch.setenv("DVC_ROOT", str(tmp_path))
+def test_a_signal_after_the_last_state_ends_the_stage_too(checkout):
 
     def train():
         with unfinished.kept("own") as state:
             state.save({"number": torch.arange(3)}, "the end of the training")
             signal.raise_signal(signal.SIGTERM)
-            (tmp_path / "output").touch()
+            (checkout / "output").touch()
 
     with pytest.raises(StoppedError) as stopped:
         train()
-    assert (tmp_path / "output").exists()
+    assert (checkout / "output").exists()
     assert stopped.value.message == "stopped by SIGTERM: the training is done, `dvc repro` goes on from there"
-    assert [path.name for path in (tmp_path / unfinished.FOLDER).iterdir()] == ["own.npz"]
+    assert [path.name for path in (checkout / unfinished.FOLDER).iterdir()] == ["own.npz"]
 
 
-def test_what_is_left_of_today_is_kept_however_large(tmp_path, monkeypatch):
-    monkeypatch.setenv("DVC_ROOT", str(tmp_path))
+def test_what_is_left_of_today_is_kept_however_large(checkout, monkeypatch):
     monkeypatch.setattr(unfinished, "_KEPT_BYTES", 250)
-    folder = tmp_path / unfinished.FOLDER
+    folder = checkout / unfinished.FOLDER
     folder.mkdir()
     for name in ("large", "larger"):
         (folder / f"{name}.npz").write_bytes(bytes(1000))
@@ -316,8 +322,7 @@ def test_what_is_left_of_today_is_kept_however_large(tmp_path, monkeypatch):
         assert {file.stem for file in folder.iterdir()} == {"large", "larger"}
 
 
-def test_a_state_stays_when_the_work_ends_with_an_error(tmp_path, monkeypatch):
-    monkeypatch.setenv("DVC_ROOT", str(tmp_path))
+def test_a_state_stays_when_the_work_ends_with_an_error(checkout):
 
     def fail():
         with unfinished.kept("own") as state:
@@ -333,11 +338,10 @@ def test_a_state_stays_when_the_work_ends_with_an_error(tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize("seconds", ["-1", "1.5", "often", "86401", "٣"])
-def test_an_interval_that_is_none_is_refused(seconds, tmp_path, monkeypatch):
-    monkeypatch.setenv("DVC_ROOT", str(tmp_path))
+def test_an_interval_that_is_none_is_refused(seconds, checkout, monkeypatch):
     monkeypatch.setenv("GRADFLOW_SAVE_SECONDS", seconds)
 
-    with pytest.raises(unfinished.InputError) as refused, unfinished.kept("own"):
+    with pytest.raises(InputError) as refused, unfinished.kept("own"):
         pass
 
     rule = f"must be a whole number from 0 to 86400, got {seconds!r}"

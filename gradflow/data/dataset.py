@@ -1,5 +1,6 @@
 """The table that goes from stage to stage: two features and a label, as Parquet with columns x1, x2, label."""
 
+import re
 from pathlib import Path
 from typing import Literal
 
@@ -19,46 +20,61 @@ Extent = tuple[float, float, float, float]  # left, right, lower and upper edge
 
 LARGEST = 1e30  # so that squares can be summed, and float32 holds what is scaled
 MOST_ROWS = 10_000_000
-_LONGEST_LABEL = 200
+_LONGEST_NAME = 200
 _LABEL_NAMES = ("label", "target", "class", "y")  # the first of them that there is
+_INDEX = re.compile(r"(Unnamed: 0)?|__index_level_0__")  # what pandas calls the index that it writes: "" in CSV
 _SCHEMA = pa.schema({"x1": pa.float64(), "x2": pa.float64(), "label": pa.int64()})
 
 
 class Source(Document):
-    """Where the rows of a table come from, how many there are, and how many of each class."""
+    """Where the rows of a table come from, how many there are and of each class, and what x1 and x2 were called."""
 
     source: Literal["sklearn", "hub", "file"]
     path: str | None
     revision: str | None
     rows: int
     classes: dict[str, int]
+    features: list[str]
 
 
-def standardise(table: pa.Table, where: str) -> tuple[Points, Labels, list[str]]:
+def standardise(table: pa.Table, where: str) -> tuple[Points, Labels, list[str], list[str]]:
     """Check somebody's table and bring it into this project's form.
 
     Args:
         table: Two numeric columns and a label column, in any order; the label is the column called
-            label, target, class or, unless another is called x, y; else it is the last one.
+            label, target, class or, unless another is called x, y; else it is the last one. An index that pandas
+            has written beside them is left out.
         where: What to name in an error, e.g. the file.
 
     Returns:
-        Points (rows, 2), labels (rows,) in {0, 1}, and the two original label values in that order.
+        Points (rows, 2), labels (rows,) in {0, 1}, the two original label values in that order, and the original
+        names of the features.
 
     Raises:
-        InputError: Wrong number of columns, text or a gap where a number belongs, or not two classes.
+        InputError: Wrong number or names of columns, text or a gap where a number belongs, or not two classes.
     """
+    table = without_index(table)
     if table.num_columns != 3:
         raise InputError(where, f"must have two feature columns and a label column, got {_listed(table.column_names)}")
     if len(set(table.column_names)) != 3:
         raise InputError(where, f"must have three different column names, got {_listed(table.column_names)}")
+    if (longest := max(map(len, table.column_names))) > _LONGEST_NAME:
+        raise InputError(where, f"must have column names of up to {_LONGEST_NAME} characters, got one of {longest}")
     if table.num_rows == 0:
         raise InputError(where, "must have rows, got none")
     label = _label_name(table.column_names)
     features = [name for name in table.column_names if name != label]
     points = np.stack([_numbers(table[name], f"{where}: column {name}") for name in features], axis=1)
     labels, values = _classes(table[label], f"{where}: column {label}")
-    return points, labels, values
+    return points, labels, values, features
+
+
+def without_index(table: pa.Table) -> pa.Table:
+    """The columns of somebody's table but for an index of pandas, under their names without spaces around them."""
+    names = [name.strip() for name in table.column_names]
+    index = next((place for place, name in enumerate(names) if _INDEX.fullmatch(name)), None)
+    table = table.rename_columns(names)
+    return table if index is None else table.remove_column(index)
 
 
 def _label_name(columns: list[str]) -> str:
@@ -93,8 +109,8 @@ def _classes(column: pa.ChunkedArray, where: str) -> tuple[Labels, list[str]]:
     if len(values) != 2:
         raise InputError(where, f"must hold two classes, got {len(values)}: {_listed(values)}")
     longest = max(len(str(value)) for value in values)
-    if longest > _LONGEST_LABEL:
-        raise InputError(where, f"must hold labels of up to {_LONGEST_LABEL} characters, got one of {longest}")
+    if longest > _LONGEST_NAME:
+        raise InputError(where, f"must hold labels of up to {_LONGEST_NAME} characters, got one of {longest}")
     return pc.equal(column, pa.scalar(values[1], column.type)).to_numpy().astype(np.int64), [str(v) for v in values]
 
 
@@ -132,7 +148,7 @@ def read(path: Path) -> tuple[Points, Labels]:
     if not table.schema.equals(_SCHEMA):
         raise manifest.unusable(path, "must have the columns x1, x2 and label")
     try:
-        points, labels, values = standardise(table, "")
+        points, labels, values, _ = standardise(table, "")
     except InputError as error:
         raise manifest.unusable(path, error.message.removeprefix(": ")) from None
     if values != ["0", "1"]:

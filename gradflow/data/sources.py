@@ -6,19 +6,21 @@ Each imports what it needs when it is called, so that no source pays for the imp
 import logging
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from gradflow.data import dataset
 from gradflow.guards.errors import InputError, RunError
 from gradflow.recipe import Data, Recipe
 
 
-def load(config: Recipe) -> tuple[dataset.Points, dataset.Labels, dict[str, int]]:
+def load(config: Recipe) -> tuple[dataset.Points, dataset.Labels, dict[str, Any]]:
     """The rows that ``data`` asks for, fit to be split, batched and probed.
 
     Returns:
-        Points (rows, 2), labels (rows,) in {0, 1}, and the rows of each class under its original name.
+        Points (rows, 2), labels (rows,) in {0, 1}, and what they are: the keys of :class:`dataset.Source`.
 
     Raises:
         InputError: There are no such data, or they are not as they should be.
@@ -28,10 +30,18 @@ def load(config: Recipe) -> tuple[dataset.Points, dataset.Labels, dict[str, int]
     where = {"sklearn": "params.yaml: data", "hub": f"params.yaml: data.path: {data.path}", "file": data.path}[
         data.source
     ]
-    points, labels, names = dataset.standardise(SOURCES[data.source](data), where)
+    points, labels, names, features = dataset.standardise(SOURCES[data.source](data), where)
     classes = {name: int((labels == label).sum()) for label, name in enumerate(names)}
     config.check_rows(classes.values())
-    return points, labels, classes
+    about = {
+        "source": data.source,
+        "path": None if data.source == "sklearn" else data.path,
+        "revision": data.revision if data.source == "hub" else None,
+        "rows": len(labels),
+        "classes": classes,
+        "features": features,
+    }
+    return points, labels, about
 
 
 def sklearn(data: Data) -> pa.Table:
@@ -90,17 +100,18 @@ def file(data: Data) -> pa.Table:
                 import pyarrow.csv
 
                 gaps = pyarrow.csv.ConvertOptions(null_values=[""], strings_can_be_null=True)
-                table = pyarrow.csv.read_csv(path, convert_options=gaps)
-                if all(_is_number(name) for name in table.column_names):  # else the first row would be lost
-                    names = ", ".join(table.column_names)[:80]
-                    raise InputError(str(path), f"must name the columns in its first line, got {names}")
+                table = _trimmed(pyarrow.csv.read_csv(path, convert_options=gaps))
+                if _names_could_be_a_row(table):  # which would be lost
+                    rule = "must name the columns in its first line, e.g. x1,x2,label"
+                    names = ",".join(table.column_names)[:80]
+                    raise InputError(str(path), f"{rule}; got {names}, which could be a row")
                 _check_rows(table.num_rows, str(path))
                 return table
             case ".parquet":
                 import pyarrow.parquet
 
                 schema = pyarrow.parquet.read_schema(path)
-                if len(schema) != 3:
+                if dataset.without_index(schema.empty_table()).num_columns != 3:
                     return schema.empty_table()  # which will be refused
                 for field in schema:
                     _check_kind(field, str(path))
@@ -124,6 +135,27 @@ def _check_kind(field: pa.Field, where: str) -> None:
 def _check_rows(rows: int, where: str) -> None:
     if rows > dataset.MOST_ROWS:
         raise InputError(where, f"must have at most {dataset.MOST_ROWS:,} rows, got {rows:,}")
+
+
+def _trimmed(table: pa.Table) -> pa.Table:
+    """A table of a CSV file without the spaces beside its commas, which pyarrow leaves in names and text."""
+    columns = [pc.utf8_trim_whitespace(c) if pa.types.is_string(c.type) else c for c in table.columns]
+    return pa.table(columns, names=[name.strip() for name in table.column_names])
+
+
+def _names_could_be_a_row(table: pa.Table) -> bool:
+    """Whether the names of columns are numbers, all of them or all but one that is among the values of its column."""
+    words = [
+        (name, column) for name, column in zip(table.column_names, table.columns, strict=True) if not _is_number(name)
+    ]
+    return len(words) <= 1 and all(_holds(column, name) for name, column in words)
+
+
+def _holds(column: pa.ChunkedArray, text: str) -> bool:
+    try:
+        return bool(pc.index(column, pa.scalar(text).cast(column.type)).as_py() >= 0)
+    except pa.ArrowException:  # no value of that type
+        return False
 
 
 def _is_number(text: str) -> bool:

@@ -98,6 +98,7 @@ def panels(
         for variant in variants
     }
     lines = sum(max(len(titles[v]) for v in variants[row * columns : (row + 1) * columns]) for row in range(rows))
+    lines += x.count("\n")
     panel = min(height * width, 2.9)
     figure = Figure(figsize=(WIDTH, rows * (panel + 0.25) + 0.14 * lines + 0.2), layout="constrained")
     grid = figure.subplots(rows, columns, sharex=True, sharey=share_y, squeeze=False).ravel()
@@ -105,9 +106,9 @@ def panels(
         axes.set_title("\n".join(titles[variant]), loc="left", color=colour(experiment, variant))
         if place + columns >= len(variants):
             axes.xaxis.set_tick_params(labelbottom=True)
-            axes.set_xlabel(x)
+            axes.set_xlabel(x, parse_math=False)
         if place % columns == 0:
-            axes.set_ylabel(y)
+            axes.set_ylabel(y, parse_math=False)
     for axes in grid[len(variants) :]:
         axes.set_visible(False)
     return figure, dict(zip(variants, grid, strict=False))

@@ -1,6 +1,6 @@
 """decision_boundary: which class the trained networks see where."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import matplotlib
 import numpy as np
@@ -20,6 +20,7 @@ Extent = tuple[float, float, float, float]
 _CLASSES = (("#762A83", "o"), ("#1B7837", "^"))
 _COLOURS = LinearSegmentedColormap.from_list("classes", ["#C2A5CF", "#F7F7F7", "#A6DBA0"], N=64)
 
+_LABEL = 100  # points that the label of an axis may be long: less than the smallest panel
 _DOTS = 1800  # in all panels together: more hide one another, and weigh an SVG down
 
 
@@ -29,6 +30,7 @@ def draw(
     extent: Extent,
     points: NDArray[np.float64],
     labels: NDArray[np.int64],
+    features: Sequence[str],
     classes: tuple[str, str],
     experiment: Experiment,
 ) -> Figure:
@@ -40,13 +42,16 @@ def draw(
         extent: x1 of the left and right, x2 of the lower and upper edge.
         points: Validation rows (rows, 2).
         labels: Their classes (rows,), 0 or 1.
+        features: Names of x1 and x2.
         classes: Names of class 0 and class 1.
         experiment: What the figures share.
     """
     dots = min(len(points), _DOTS // len(experiment.diverged))  # the first are a fair sample: the split shuffles
     names = [style.words(name, 20) for name in classes]
     remarks = {variant: _remark(grids) for variant, grids in probabilities.items()}
-    figure, panels = style.panels(experiment, 0.75, remarks, x="x1 (standardised)", y="x2 (standardised)")
+    labelled = (f"{style.words(name, 20)} (standardised)" for name in features)
+    x, y = ("\n".join(style.wrap(label, style.RC["axes.labelsize"], _LABEL)) for label in labelled)
+    figure, panels = style.panels(experiment, 0.75, remarks, x=x, y=y)
     for variant, axes in panels.items():
         if len(probabilities[variant]):
             _landscape(axes, probabilities[variant], extent, style.colour(experiment, variant))

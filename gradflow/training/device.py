@@ -1,11 +1,11 @@
 """Where the arithmetic runs: GRADFLOW_DEVICE (cpu or cuda) and GRADFLOW_THREADS, from the environment."""
 
-import os
 import platform
 
 import numpy as np
 import torch
 
+from gradflow.guards import environment
 from gradflow.guards.errors import InputError
 
 
@@ -18,16 +18,12 @@ def from_environment() -> tuple[torch.device, int]:
     Raises:
         InputError: A variable has no usable value, or CUDA is asked for where there is none.
     """
-    name = os.environ.get("GRADFLOW_DEVICE") or ("cuda" if torch.cuda.is_available() else "cpu")
-    if name not in ("cpu", "cuda"):
-        raise InputError("environment: GRADFLOW_DEVICE", f"must be cpu or cuda, got {name!r}")
+    name = environment.device() or ("cuda" if torch.cuda.is_available() else "cpu")
     if name == "cuda" and not torch.cuda.is_available():
         raise InputError("environment: GRADFLOW_DEVICE", "must be cpu where PyTorch finds no GPU, got 'cuda'")
-    threads = os.environ.get("GRADFLOW_THREADS") or "1"
-    if not (threads.isascii() and threads.isdigit() and 1 <= int(threads) <= 1024):
-        raise InputError("environment: GRADFLOW_THREADS", f"must be a whole number from 1 to 1024, got {threads!r}")
-    torch.set_num_threads(int(threads))
-    return torch.device(name), int(threads)
+    threads = environment.threads() or 1
+    torch.set_num_threads(threads)
+    return torch.device(name), threads
 
 
 def circumstances(where: torch.device, threads: int) -> dict[str, object]:

@@ -8,7 +8,6 @@ deleted when the training has written its outputs.
 import hashlib
 import io
 import json
-import os
 import sys
 import time
 from collections.abc import Iterable, Iterator, Mapping
@@ -23,11 +22,12 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from gradflow.files.writing import replacing
-from gradflow.guards import checkout
-from gradflow.guards.errors import InputError, RunError
+from gradflow.guards import checkout, environment
+from gradflow.guards.errors import RunError
 from gradflow.guards.interrupts import Interrupt, StoppedError, noticed
 
 FOLDER = ".unfinished"
+_SECONDS = 5  # between two savings, unless GRADFLOW_SAVE_SECONDS says otherwise
 _REACHED = "reached"
 _DIGEST = hashlib.sha256().digest_size  # bytes at the start of a file
 # States that no training has continued are kept for so long.
@@ -124,17 +124,13 @@ def kept(fingerprint: str) -> Iterator[Unfinished]:
         InputError: GRADFLOW_SAVE_SECONDS has no usable value.
         StoppedError: A signal came when there was no further state to save; the last one stays.
     """
-    seconds = os.environ.get("GRADFLOW_SAVE_SECONDS") or "5"
-    if not (seconds.isascii() and seconds.isdigit() and int(seconds) <= 86_400):
-        raise InputError(
-            "environment: GRADFLOW_SAVE_SECONDS", f"must be a whole number from 0 to 86400, got {seconds!r}"
-        )
+    seconds = environment.save_seconds()
     folder = checkout.root() / FOLDER
     path = folder / f"{fingerprint}.npz"
     _prune(folder, fingerprint)
     with noticed() as interrupt:
         with ThreadPoolExecutor(1) as pool:
-            yield Unfinished(path, int(seconds), interrupt, pool)
+            yield Unfinished(path, _SECONDS if seconds is None else seconds, interrupt, pool)
         if interrupt.number is not None:
             raise StoppedError(interrupt.number, "the training is done, `dvc repro` goes on from there")
         path.unlink(missing_ok=True)  # there may have been no room to save it

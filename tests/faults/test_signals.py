@@ -32,6 +32,7 @@ def folder(tmp_path):
 
 
 def write(folder, *, rows, depth, width, seeds, epochs, batch_size):
+    (folder / ".git").touch()  # a checkout begins here, whatever lies above
     document = yaml.safe_load((ROOT / "params.yaml").read_text(encoding="utf-8"))
     document.update(depth=depth, width=width, seeds=seeds)
     document["train"].update(epochs=epochs, batch_size=batch_size)
@@ -75,7 +76,7 @@ def test_a_signal_in_training_saves_ends_within_three_seconds_and_the_next_run_g
 
     assert process.returncode == 128 + number
     assert re.fullmatch(SAVED.format(name=name), err), err
-    assert sorted(path.name for path in folder.iterdir()) == sorted([".unfinished", "params.yaml", *ROWS])
+    assert sorted(path.name for path in folder.iterdir()) == sorted([".git", ".unfinished", "params.yaml", *ROWS])
     again, out = finished(folder)
     assert again == undisturbed
     assert out.startswith("going on from epoch ") and "epoch 120/1200" not in out
