@@ -3,6 +3,8 @@
 import atexit
 import gc
 import sys
+import warnings
 
 if sys.argv[0] == "-m":  # while Python is still looking for the module to run
     atexit.register(gc.freeze)  # as in gradflow/guards/start.py
+    warnings.filterwarnings("ignore", "Failed to create the Prefect home")  # said where Prefect needs it

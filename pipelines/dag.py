@@ -1,8 +1,10 @@
 """What depends on what and what is out of date, as DVC sees it."""
 
+import os
 from dataclasses import dataclass
 from pathlib import Path
 
+from dvc.dependency.param import ParamsDependency
 from dvc.exceptions import DvcException
 from dvc.lock import LockError
 from dvc.output import Output
@@ -21,11 +23,14 @@ class Node:
         address: Its name to DVC, seen from the root of its project: ``scale``, ``identity/dvc.yaml:train@plain``.
         upstream: Addresses of the stages whose outputs it reads.
         changed: False when DVC finds it up to date, as long as nothing upstream of it runs.
+        reads: Files and keys of the parameters that it or a stage upstream of it names one by one. A stage that depends
+            on a whole file counts for nothing here: it checks or logs the parameters, or has no other choice.
     """
 
     address: str
     upstream: tuple[str, ...]
     changed: bool
+    reads: frozenset[tuple[Path, str]] = frozenset()
 
 
 @dataclass(frozen=True)
@@ -77,16 +82,17 @@ def read(folder: Path) -> Dag:
             own = repo.stage.collect(str(file.absolute()))
             stages = plan_repro(graph, own)
             changed = _changed(repo, stages)
-            nodes = (
-                Node(_address(stage), tuple(_address(other) for other in graph.successors(stage)), stage in changed)
-                for stage in stages
-            )
+            nodes = dict[Stage, Node]()
+            for stage in stages:
+                upstream = [nodes[other] for other in graph.successors(stage)]
+                reads = _reads(stage).union(*(node.reads for node in upstream))
+                nodes[stage] = Node(_address(stage), tuple(node.address for node in upstream), stage in changed, reads)
             outputs = (_path(out) for stage in own for out in stage.outs)
             metrics = (
                 _path(out) for stage in own for out in stage.outs if out.metric or out.def_path.endswith("metrics.json")
             )
             in_git = (_path(out) for out in repo.index.outs if not out.use_cache)
-            return Dag(Path(repo.root_dir), tuple(nodes), tuple(outputs), tuple(metrics), tuple(in_git))
+            return Dag(Path(repo.root_dir), tuple(nodes.values()), tuple(outputs), tuple(metrics), tuple(in_git))
     except DvcException as error:
         raise InputError(str(file), f"DVC cannot read the pipeline: {_line(error)}") from None
 
@@ -100,6 +106,11 @@ def _changed(repo: Repo, stages: list[Stage]) -> set[Stage]:
         return set(stages)
 
 
+def _reads(stage: Stage) -> frozenset[tuple[Path, str]]:
+    files = (dep for dep in stage.deps if isinstance(dep, ParamsDependency))
+    return frozenset((Path(file.fs_path).resolve(), key) for file in files for key in file.params)
+
+
 def _address(stage: Stage) -> str:
     file = str(stage.path_in_repo)
     if not isinstance(stage, PipelineStage):
@@ -108,7 +119,7 @@ def _address(stage: Stage) -> str:
 
 
 def _path(out: Output) -> str:
-    return str(Path(out.fs_path).relative_to(out.repo.root_dir))
+    return os.path.relpath(str(out.fs_path), out.repo.root_dir)  # may lie outside, as the claims of the studies do
 
 
 def _line(error: DvcException) -> str:

@@ -2,8 +2,8 @@
 
 import hashlib
 import json
+import os
 import re
-import subprocess
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,8 +15,10 @@ from dvc.utils.cli_parse import to_path_overrides
 from dvc.utils.hydra import get_hydra_sweeps
 from hydra.errors import HydraException
 
+from gradflow.guards import checkout
 from gradflow.guards.errors import InputError, shown
 from pipelines import dag
+from pipelines.git import git
 from pipelines.outcome import Outcome
 from pipelines.report import flat
 
@@ -40,6 +42,11 @@ class Point:
         """The combination as one word a key."""
         return " ".join(self.overrides)
 
+    @property
+    def values(self) -> dict[str, str]:
+        """Key to value."""
+        return dict(override.partition("=")[::2] for override in self.overrides)
+
 
 def points(folder: Path, grid: Sequence[str]) -> list[Point]:
     """All combinations, the last key varying fastest.
@@ -50,12 +57,14 @@ def points(folder: Path, grid: Sequence[str]) -> list[Point]:
             ``depth=range(10,50,10)``, ``other.yaml:width=8,16``.
 
     Raises:
-        InputError: The grid cannot be read, or the folder has no pipeline.
+        InputError: The grid cannot be read, the folder has no pipeline, or lies where DVC can make no copies.
     """
     for override in grid:
         if not re.match(r"[^=]*[^=:]=", override):
             raise InputError("grid", f"must be KEY=VALUE,VALUE..., got {override!r}")
     root = dag.root(folder).resolve()
+    if not str(root).isascii():
+        raise InputError(str(root), "must be a path in ASCII, DVC cannot run experiments in copies of any other")
     try:
         by_file = to_path_overrides(grid)
         for file in by_file:  # DVC would write into it
@@ -67,7 +76,7 @@ def points(folder: Path, grid: Sequence[str]) -> list[Point]:
         raise InputError("grid", f"must be KEY=VALUE,VALUE..., got {' '.join(grid)!r}: {reason}") from None
     state = _state(folder)
     with Repo(str(folder)) as repo:
-        present = {name for named in repo.experiments.ls().values() for name, _ in named}
+        present = {name for named in repo.experiments.ls(all_commits=True).values() for name, _ in named}
     found = {}
     for combination in combinations:
         overrides = tuple(
@@ -80,60 +89,104 @@ def points(folder: Path, grid: Sequence[str]) -> list[Point]:
     return list(found.values())
 
 
-def title(root: Path, folder: Path, grid: Sequence[str]) -> str:
-    """What a sweep is about as the name of a file: ``depth-scale``, of a study ``initialisation-depth``."""
+def in_order(folder: Path, points: Sequence[Point]) -> list[tuple[Point, list[Point]]]:
+    """The points in the order in which to start them, each with those to wait for.
+
+    Points that share a stage - they agree in all values that it and the stages upstream of it read - would all run it
+    if they ran at once. So the others wait for the first of them, and then find it in DVC's cache.
+    """
+    nodes = dag.read(folder).nodes
+    first: dict[tuple[str, tuple[str, ...]], Point] = {}
+    ahead: dict[Point, list[Point]] = {}
+    level: dict[Point, int] = {}
+    for point in points:
+        work = [(node, tuple(one for one in point.overrides if _reads(node, folder, one))) for node in nodes]
+        own = [] if point.present else [(node.address, values) for node, values in work if node.changed or values]
+        ahead[point] = [other for other in dict.fromkeys(first.setdefault(one, point) for one in own) if other != point]
+        level[point] = 1 + max((level[other] for other in ahead[point]), default=0)
+    return [(point, ahead[point]) for point in sorted(points, key=level.__getitem__)]
+
+
+def _reads(node: dag.Node, folder: Path, override: str) -> bool:
+    """Whether a stage, or one upstream of it, reads what a value overrides: the key, a part of it, or what it is in."""
+    file, _, key = override.partition("=")[0].rpartition(":")
+    path, key = (folder / (file or "params.yaml")).resolve(), f"{key.lstrip('+~')}."
+    return any(
+        path == where and (f"{name}.".startswith(key) or key.startswith(f"{name}.")) for where, name in node.reads
+    )
+
+
+def title(root: Path, folder: Path, grid: Sequence[str], points: Sequence[Point]) -> str:
+    """The name of a sweep's files: what it is about and a hash of its points, ``depth-scale-3f2a1c``.
+
+    For a study ``initialisation-depth-3f2a1c``. The same points of the same state have the same name, others another.
+    """
     keys = (override.partition("=")[0].rpartition(":")[2].rpartition(".")[2] for override in grid)
-    return "-".join(map(_words, (*folder.resolve().relative_to(root.resolve()).parts, *keys)))[:100]
+    words = "-".join(map(_words, (*folder.resolve().relative_to(root.resolve()).parts, *keys)))[:90]
+    return f"{words}-{_digest(sorted(point.name for point in points))}"
 
 
-def table(folder: Path, points: Sequence[Point], outcomes: Mapping[str, Outcome]) -> list[dict[str, Any]]:
-    """One row a point: experiment, values, outcome, the error if there is one, every number of the folder's metrics."""
-    done = [point.name for point in points if not outcomes[point.label].kind.failed]
+def metrics(folder: Path, names: Sequence[str]) -> dict[str, dict[str, Any]]:
+    """Name of each experiment to what the folder's metrics files have in it."""
+    if not names:
+        return {}
     plan = dag.read(folder)
     own = [str(plan.root / path) for path in plan.metrics]  # those of other pipelines may have the same names
     with Repo(str(folder)) as repo:
-        shown = repo.metrics.show(targets=own, revs=done, hide_workspace=True) if done else {}
+        shown = repo.metrics.show(targets=own, revs=list(names), hide_workspace=True)
+    found: dict[str, dict[str, Any]] = {name: {} for name in names}
+    for name in names:
+        for file in shown.get(name, {}).get("data", {}).values():
+            found[name] |= file["data"]
+    return found
+
+
+def table(
+    points: Sequence[Point], outcomes: Mapping[str, Outcome], metrics: Mapping[str, Mapping[str, Any]]
+) -> list[dict[str, Any]]:
+    """One row a point: experiment, values, outcome, the error if there is one, every number of its metrics."""
     rows, columns = [], dict[str, None]()
     for point in points:
-        values = dict(override.partition("=")[::2] for override in point.overrides)
-        numbers: dict[str, Any] = {}
-        for file in shown.get(point.name, {}).get("data", {}).values():
-            numbers |= flat(file["data"])
         result = outcomes[point.label]
         rows.append(
-            {"experiment": point.name} | values | {"outcome": result.kind.value, "error": result.line} | numbers
+            {"experiment": point.name}
+            | point.values
+            | {"outcome": result.kind.value, "error": result.line}
+            | flat(metrics.get(point.name, {}))
         )
         columns |= dict.fromkeys(rows[-1])
     return [{column: row.get(column, "") for column in columns} for row in rows]
 
 
 def _state(folder: Path) -> str:
-    """A hash of the checkout as an experiment starts from it: the commit and what has been edited since.
+    """A hash of the project as an experiment starts from it: what is committed and what has been edited since.
 
-    Outputs that lie in git, and dvc.lock, do not count: they follow from the rest.
+    Outputs that lie in git, and dvc.lock, do not count as edits: they follow from the rest. Nor does anything else in a
+    larger git repository that holds the project in a folder.
     """
     plan = dag.read(folder)
-    outputs = [f":(exclude){path}" for path in plan.outputs_in_git] + [":(exclude,top)**/dvc.lock"]
-    commands = (
-        ["git", "rev-parse", "HEAD"],
-        ["git", "diff", "--no-ext-diff", "--binary", "HEAD", "--", ":(top)", *outputs],
+    root = plan.root.resolve()
+    top = checkout.around(root) or root
+    in_git = (Path(os.path.normpath(root / path)) for path in plan.outputs_in_git)
+    outputs = [f":(exclude){path.relative_to(top).as_posix()}" for path in in_git if path.is_relative_to(top)]
+    return _digest(
+        [
+            git(top, "rev-parse", "HEAD:./"),
+            git(top, "diff", "--no-ext-diff", "--binary", "HEAD", "--", ".", *outputs, ":(exclude,glob)**/dvc.lock"),
+            folder.resolve().relative_to(top).as_posix(),
+        ]
     )
-    texts = []
-    for command in commands:
-        done = subprocess.run(command, cwd=plan.root, capture_output=True, check=False)  # noqa: S603  # no shell
-        if done.returncode:
-            raise InputError(str(folder), f"git: {done.stderr.decode().strip()}")
-        texts.append(done.stdout)
-    texts.append(folder.resolve().relative_to(plan.root.resolve()).as_posix().encode())
-    return hashlib.sha256(b"\0".join(texts)).hexdigest()
 
 
 def _name(overrides: Sequence[str], state: str) -> str:
     """Such as ``depth-10-scale-0.2-3f2a1c``: one word a key and value that git takes as the name of a ref."""
-    digest = hashlib.sha256(json.dumps([state, *overrides]).encode()).hexdigest()[:6]
     parts = [override.rpartition(":")[2].partition("=") for override in overrides]
     words = [f"{_words(key.rpartition('.')[2])}-{_words(value)}" for key, _, value in parts]
-    return f"{'-'.join(words)[:50].strip('-.')}-{digest}"
+    return f"{'-'.join(words)[:50].strip('-.')}-{_digest([state, *overrides])}"
+
+
+def _digest(texts: Sequence[str]) -> str:
+    return hashlib.sha256(json.dumps(texts).encode()).hexdigest()[:6]
 
 
 def _words(text: str) -> str:

@@ -4,7 +4,6 @@ DVC writes its lock of files and each dvc.lock in place, and from then on refuse
 ``make reproduce``, ``make studies`` and flows do this first.
 """
 
-import subprocess
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -15,6 +14,8 @@ from dvc.exceptions import DvcException
 from dvc.utils import strictyaml
 
 from gradflow.guards import checkout, workspace
+from gradflow.guards.errors import RunError
+from pipelines.git import git
 
 _KNOWN_OR_NEW = ("H", "?")  # to git, which writes M where a merge has left conflicts
 _WRITTEN_SECONDS = 3  # a younger lock file may be one that DVC is just writing
@@ -28,23 +29,23 @@ def mend(root: Path, say: Callable[[str], object]) -> None:
 
     Args:
         root: Folder of the DVC project.
-        say: Called with a line for each dvc.lock that was mended.
+        say: Called with a line for each dvc.lock that was mended, or with git's own where it does not work here.
     """
     workspace.mend(root)
-    listed = _git(root, "ls-files", "-z", "-t", "--cached", "--others", "--exclude-standard", "dvc.lock", "*/dvc.lock")
+    known = ("-z", "-t", "--cached", "--others", "--exclude-standard")
+    try:
+        listed = git(root, "ls-files", *known, "dvc.lock", "*/dvc.lock")
+    except RunError as error:  # no reason to stop: `dvc repro` works without git
+        say(f"no dvc.lock can be checked or mended: {error.message}")
+        return
     for entry in filter(None, listed.split("\0")):
         state, _, name = entry.partition(" ")
         if state in _KNOWN_OR_NEW and _torn(root / name):
             if state == "H":
-                _git(root, "checkout", "--quiet", "--", name)
+                git(root, "checkout", "--quiet", "--", name)
             else:
                 (root / name).unlink()
             say(f"{name} was half-written, what has run since the last commit comes from DVC's run cache")
-
-
-def _git(root: Path, *arguments: str) -> str:
-    command = ["git", *arguments]
-    return subprocess.run(command, cwd=root, capture_output=True, text=True, check=True).stdout  # noqa: S603  # no shell
 
 
 def _torn(lock: Path) -> bool:

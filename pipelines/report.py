@@ -76,13 +76,15 @@ def metrics_table(plan: Dag) -> list[dict[str, Any]]:
 
 
 def flat(section: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    """Nested keys joined by dots; a list is told by its length, e.g. how many seeds diverged."""
+    """Nested keys joined by dots. A list of seeds is told by its length: how many diverged; others are left out."""
     row: dict[str, Any] = {}
     for name, value in section.items():
         if isinstance(value, Mapping):
             row |= flat(value, f"{prefix}{name}.")
-        else:
-            row[f"{prefix}{name}"] = len(value) if isinstance(value, list) else value
+        elif not isinstance(value, list):
+            row[f"{prefix}{name}"] = value
+        elif all(isinstance(entry, Mapping) and "seed" in entry for entry in value):
+            row[f"{prefix}{name}"] = len(value)
     return row
 
 

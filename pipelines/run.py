@@ -1,9 +1,10 @@
 """What the tasks of a flow run share, and how they end."""
 
+import atexit
 import gc
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,7 @@ from prefect.states import Completed, Failed
 from prefect.tasks import Task
 
 from gradflow.guards.errors import InputError, RunError
+from pipelines import server
 from pipelines.outcome import Kind, Outcome
 from pipelines.processes import Processes
 from pipelines.slots import Slots
@@ -108,13 +110,18 @@ def by_hand(if_cancelled: str) -> Iterator[None]:
     Raises:
         RunError: The run was cancelled, or Prefect's server cannot be used.
     """
-    server = PREFECT_API_URL.value()  # none: Prefect starts one for the run
+    server.ask_no_proxy()
     gc.freeze()  # imported objects stay: do not scan them for garbage while DVC reads its files
+    own = ExitStack()
+    atexit.register(own.close)  # Prefect's threads still tell the server of the run when this process ends
     try:
-        if server and get_client(sync_client=True).api_healthcheck():
-            raise RunError(f"no Prefect server answers at {server}; start it, or unset PREFECT_API_URL")
+        address = PREFECT_API_URL.value()  # none: there is one for this run
+        if not address:
+            address = own.enter_context(server.running(server.free_port(), "--no-ui"))
+        elif get_client(sync_client=True).api_healthcheck():
+            raise RunError(f"no Prefect server answers at {address}; start it, or unset PREFECT_API_URL")
         # Between heartbeats a thread naps for a second at a time, and the end of a run waits for the end of a nap.
-        with temporary_settings({PREFECT_FLOWS_HEARTBEAT_FREQUENCY: None}):
+        with temporary_settings({PREFECT_API_URL: address, PREFECT_FLOWS_HEARTBEAT_FREQUENCY: None}):
             yield
     except CancelledRun:
         raise RunError(if_cancelled) from None

@@ -1,28 +1,20 @@
 """schedule: a Prefect server on this machine, and what runs the deployments of prefect.yaml when their time comes."""
 
-import os
-import subprocess
-import sys
-import time
-import urllib.error
-import urllib.request
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Sequence
 from pathlib import Path
 
 import click
 import yaml
 from prefect import serve
+from prefect.client.orchestration import get_client
 from prefect.client.schemas.objects import ConcurrencyLimitConfig
 from prefect.deployments.runner import RunnerDeployment
+from prefect.exceptions import ObjectNotFound
 from prefect.schedules import Schedule
 from prefect.settings import PREFECT_API_URL, temporary_settings
 
 from gradflow.guards.errors import InputError, RunError
-from pipelines import leash
-
-HOST = "127.0.0.1"
-SECONDS_TO_START = 120
+from pipelines import server
 
 
 def deployments(file: Path) -> list[RunnerDeployment]:
@@ -52,41 +44,21 @@ def deployments(file: Path) -> list[RunnerDeployment]:
         raise InputError(str(file), " ".join(str(error).split())) from None
 
 
-@contextmanager
-def server(port: int) -> Iterator[str]:
-    """Run a Prefect server on the loopback interface; yields the address of its API.
+def keep_paused(served: Sequence[RunnerDeployment]) -> None:
+    """Leave paused what somebody has paused in Prefect's pages: a deployment, or one of its schedules.
 
-    Raises:
-        RunError: It does not start.
+    A schedule that is new to the server is active unless all that it replaces were not.
     """
-    address = f"http://{HOST}:{port}"
-    command = [sys.executable, "-m", "prefect", "server", "start", "--host", HOST, "--port", str(port)]
-    process = subprocess.Popen(  # noqa: S603  # no shell
-        [sys.executable, "-I", "-S", leash.__file__, *command],
-        env={**os.environ, "PREFECT_SERVER_UI_API_URL": f"{address}/api"},  # else its pages ask port 4200
-        stdin=subprocess.PIPE,
-        stdout=subprocess.DEVNULL,
-        start_new_session=True,  # outlives the Ctrl-C until the runs are stopped and have said so
-    )
-    try:
-        patience = time.monotonic() + SECONDS_TO_START
-        while not _answers(address):
-            if process.poll() is not None or time.monotonic() > patience:
-                raise RunError(f"the Prefect server does not start; is port {port} free? make schedule PORT={port + 1}")
-            time.sleep(0.5)
-        yield f"{address}/api"
-    finally:
-        process.communicate()  # closes the pipe that holds it, and waits
-
-
-def _answers(address: str) -> bool:
-    try:
-        with urllib.request.urlopen(f"{address}/api/health", timeout=5) as answer:  # noqa: S310  # http, here
-            return bool(answer.status == 200)
-    except urllib.error.HTTPError:  # something else's
-        return True
-    except OSError:
-        return False
+    with get_client(sync_client=True) as client:
+        for deployment in served:
+            try:
+                known = client.read_deployment_by_name(f"{deployment.flow_name}/{deployment.name}")
+            except ObjectNotFound:
+                continue
+            deployment.paused = known.paused
+            for schedule in deployment.schedules or []:
+                same = [one for one in known.schedules if one.schedule == schedule.schedule] or known.schedules
+                schedule.active = schedule.active and (not same or any(one.active for one in same))
 
 
 @click.command()
@@ -100,14 +72,17 @@ def _answers(address: str) -> bool:
 )
 def main(port: int, file: Path) -> None:
     """Serve the deployments of prefect.yaml from this checkout until Ctrl-C, which stops all of it in order."""
-    if _answers(f"http://{HOST}:{port}"):
+    server.ask_no_proxy()
+    if server.answers(port):
         raise RunError(f"port {port} is taken, name another: make schedule PORT={port + 1}")
-    with server(port) as api, temporary_settings({PREFECT_API_URL: api}):
-        served = deployments(file)
-        click.echo(f"Prefect's pages: http://{HOST}:{port}  API: {api}")
+    served = deployments(file)
+    with server.running(port) as api, temporary_settings({PREFECT_API_URL: api}):
+        keep_paused(served)
+        click.echo(f"Prefect's pages: http://{server.HOST}:{port}  API: {api}")
         for deployment in served:
             for schedule in deployment.schedules or []:
-                click.echo(f"{deployment.flow_name}/{deployment.name}: {schedule.schedule}")
+                paused = " (paused)" * (deployment.paused is True or not schedule.active)
+                click.echo(f"{deployment.flow_name}/{deployment.name}: {schedule.schedule}{paused}")
         # schedules stay on while nothing serves them: what was missed runs after the next start
         serve(*served, pause_on_shutdown=False, limit=1, print_starting_message=False)
 

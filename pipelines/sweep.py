@@ -1,23 +1,27 @@
 """sweep: a grid of parameters, each point a DVC experiment in a copy of its own, several at once."""
 
+import base64
 import csv
 import io
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any
 
 import click
-from prefect import flow, get_run_logger, task
-from prefect.artifacts import create_table_artifact
+from prefect import allow_failure, flow, get_run_logger, task
+from prefect.artifacts import create_image_artifact, create_table_artifact
 from prefect.cache_policies import NO_CACHE
 from prefect.client.schemas.objects import State
+from prefect.futures import PrefectFuture
 from prefect.runtime import flow_run
 from prefect.states import Cancelled, Completed, Failed
 from prefect.task_runners import ThreadPoolTaskRunner
 from pydantic import Field
 
+from gradflow.drawing import style
 from gradflow.files.writing import write_text
 from gradflow.guards.errors import RunError
-from pipelines import checkout, dag, experiments, outcome, report
+from pipelines import checkout, dag, experiments, findings, outcome, report
 from pipelines.cancellation import all_finished
 from pipelines.experiments import Point
 from pipelines.outcome import Kind, Outcome
@@ -25,6 +29,8 @@ from pipelines.processes import Processes, RunEndedError
 from pipelines.progress import Progress
 from pipelines.run import Run, by_hand, can_pass, failure
 from pipelines.slots import Slots
+
+DPI = 150
 
 
 @task(
@@ -65,7 +71,8 @@ def sweep(
         grid: Keys of params.yaml with their values: ``["depth=10,20,40", "variants.residual.scale=0.2,0.7"]``.
         folder: Where the pipeline's dvc.yaml lies.
         jobs: Points that run at once; default: one a GPU, else one a core.
-        output: CSV file for the table of results; default: reports/sweeps/KEYS.csv.
+        output: CSV file for the table of results, with the figure beside it; default: one in reports/sweeps/ whose name
+            no other sweep has.
     """
     try:
         root, slots = dag.root(folder), Slots.of_machine(jobs)
@@ -76,14 +83,18 @@ def sweep(
         ):
             points = experiments.points(folder, grid)
             run = Run(folder, root, processes, slots)
-            futures = [runner.submit(experiment, {"point": point, "run": run}) for point in points]
-            if not all_finished(futures):
+            futures: dict[Point, PrefectFuture[Any]] = {}
+            for point, ahead in experiments.in_order(folder, points):
+                wait_for = [allow_failure(futures[other]) for other in ahead]
+                futures[point] = runner.submit(experiment, {"point": point, "run": run}, wait_for)  # type: ignore[arg-type]  # may be annotated
+            if not all_finished(list(futures.values())):
                 return Cancelled(message="Cancelled")
-            table = experiments.table(folder, points, run.outcomes)
+            done = [point.name for point in points if not run.outcomes[point.label].kind.failed]
+            metrics = experiments.metrics(folder, done)
+        path = output or root / "reports" / "sweeps" / f"{experiments.title(root, folder, grid, points)}.csv"
+        publish(path, grid, points, run.outcomes, metrics)
     except RunError as error:
         return Failed(message=error.message, data=error)
-    write(output or root / "reports" / "sweeps" / f"{experiments.title(root, folder, grid)}.csv", table)
-    create_table_artifact(report.rounded(table), key="sweep", description=" ".join(grid))
     failed = failure(run.outcomes)
     if failed:
         bad = sum(result.kind.failed for result in run.outcomes.values())
@@ -92,13 +103,29 @@ def sweep(
     return Completed(message=report.counts(run.outcomes, len(points)))
 
 
-def write(path: Path, table: list[dict[str, Any]]) -> None:
-    """Write a table as CSV."""
+def publish(
+    path: Path, grid: list[str], points: list[Point], outcomes: Mapping[str, Outcome], metrics: findings.Metrics
+) -> None:
+    """Write the table and the figure beside it, say what they are and where, and show both in Prefect's pages.
+
+    Raises:
+        RunError: A file cannot be written.
+    """
+    table = experiments.table(points, outcomes, metrics)
     text = io.StringIO()
     writer = csv.DictWriter(text, list(table[0]), lineterminator="\n")
     writer.writeheader()
     writer.writerows(table)
     write_text(path, text.getvalue())
+    create_table_artifact(report.rounded(table), key="sweep", description=" ".join(grid))
+    click.echo(f"{findings.printed(points, outcomes, metrics)}\ntable: {path}")
+    caption = f"Sweep {' '.join(grid)}; all else as in the checkout. Numbers and names of the experiments: {path.name}."
+    if figure := findings.drawn(points, metrics, caption):
+        style.save(figure, path, DPI)
+        png = path.with_suffix(".png")
+        data = base64.b64encode(png.read_bytes()).decode("ascii")  # a page of a server cannot show a file
+        create_image_artifact(f"data:image/png;base64,{data}", key="figure", description=png.name)
+        click.echo(f"figure: {png}")
 
 
 @click.command()
@@ -113,7 +140,7 @@ def write(path: Path, table: list[dict[str, Any]]) -> None:
 @click.option(
     "--output",
     type=click.Path(path_type=Path, dir_okay=False),
-    help="Table of results, CSV.  [default: reports/sweeps/KEYS.csv]",
+    help="Table of results, CSV; the figure goes beside it.  [default: a new one in reports/sweeps]",
 )
 @click.option("--dry-run", is_flag=True, help="List the points and run none.")
 def main(grid: tuple[str, ...], folder: Path, jobs: int | None, output: Path | None, dry_run: bool) -> None:

@@ -69,7 +69,8 @@ def main(experiment: str) -> None:
     """
     workspace.hold()
     where = store.find()
-    pipeline = Path.cwd().relative_to(where.root)
+    in_git = origin.git(where.root, "rev-parse", "--show-prefix").rstrip("\n")  # of a project in a larger repository
+    pipeline = Path(in_git, Path.cwd().relative_to(where.root))
     failed = []
     for one in experiments(where.root):
         with TemporaryDirectory() as folder:
@@ -134,8 +135,15 @@ def _read(path: Path) -> Mapping[str, Any]:
 
 
 def _fetch(root: Path, commit: str, pipeline: Path, folder: Path) -> Mapping[str, Any] | None:
-    """Bring the artefacts of a commit into a folder; returns its dvc.lock, None where it has no such result."""
-    files = DVCFileSystem(str(root), rev=commit)
+    """Bring the artefacts of a commit into a folder; returns its dvc.lock, None where it has no such result.
+
+    Args:
+        root: The checkout's.
+        commit: What to look at.
+        pipeline: Folder of the pipeline, seen from git's root.
+        folder: Where to bring them.
+    """
+    files = DVCFileSystem(str(root), rev=commit, subrepos=True)  # git's root need not be DVC's
 
     def fetch(path: str) -> Path:
         target = _below(folder, path)

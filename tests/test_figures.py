@@ -20,7 +20,14 @@ from matplotlib.transforms import Bbox
 from gradflow import boundary, checkpoints
 from gradflow.drawing import setting, style
 from gradflow.drawing.experiment import Experiment
-from gradflow.figures import activations, decision_boundary, gradient_flow, gradient_heatmap, loss_curves
+from gradflow.figures import (
+    activations,
+    decision_boundary,
+    gradient_flow,
+    gradient_heatmap,
+    loss_curves,
+    metric_by_parameter,
+)
 from gradflow.kit.building import build
 from gradflow.kit.inits import stack
 from gradflow.params.sections import Init
@@ -136,7 +143,10 @@ ODD = {
 @pytest.mark.parametrize("name", FIGURES)
 @pytest.mark.parametrize("about", ODD.values(), ids=ODD.keys())
 def test_nothing_overlaps_or_leaves_the_page(name, about):
-    figure = drawn(name, about)
+    check_layout(drawn(name, about))
+
+
+def check_layout(figure):
     with matplotlib.rc_context(style.RC):
         figure.draw_without_rendering()
     page = figure.bbox.padded(1)
@@ -456,3 +466,63 @@ def test_heads_stand_in_one_place_whatever_the_depth():
     points = [line for line in figure.axes[0].lines if line.get_linestyle() == "None" and len(line.get_xdata()) == 2]
     assert {tuple(line.get_xdata()) for line in points} == {tuple(points[0].get_xdata())}
     assert len(points) == 2
+
+
+def swept(values, variants=("plain", "residual")):
+    """Metrics as a sweep over values of a parameter finds them, of ranges small and large."""
+    rows = []
+    for place, variant in enumerate(variants):
+        for at, value in enumerate(values):
+            ratio = 10.0 ** (-3 * at * (place == 0))
+            means = {
+                "val_accuracy": 0.5 + 0.05 * at,
+                "grad_first_over_last": ratio,
+                "decay": 0.4 + place / 9,
+                "lost": 8,
+            }
+            for metric, mean in means.items():
+                width = 0.1 * mean if metric == "val_accuracy" else 0.0
+                rows.append((variant, value, metric, mean, mean - width, mean + width))
+    table = pd.DataFrame(rows, columns=["variant", "at", "metric", "mean", "min", "max"])
+    return table, experiment(variants)
+
+
+def test_metrics_by_parameter_draws_means_and_ranges_of_what_changes_on_the_axis_that_is_due():
+    values = [10, 20, 30, 40]
+    table, about = swept(values)
+    figure = metric_by_parameter.draw(table, "depth", about)
+    accuracy, ratio, decay = (axes for axes in figure.axes if axes.get_visible())
+    assert [axes.get_title(loc="left") for axes in (accuracy, ratio, decay)] == [
+        "val_accuracy", "grad_first_over_last", "decay",
+    ]  # fmt: skip  # not what is 8 everywhere
+    assert [axes.get_yscale() for axes in (accuracy, ratio, decay)] == ["linear", "log", "linear"]
+    assert accuracy.get_xscale() == "linear" and list(accuracy.get_xticks()) == values
+    for colour in style.COLOURS[:2]:
+        np.testing.assert_allclose(_line(accuracy, colour, points=4).get_ydata(), [0.5, 0.55, 0.6, 0.65])
+    band = next(band for band in accuracy.collections if isinstance(band, PolyCollection))
+    heights = [y for x, y in band.get_paths()[0].vertices if x == 40]
+    np.testing.assert_allclose([min(heights), max(heights)], [0.9 * 0.65, 1.1 * 0.65])
+    assert "mean over seeds; band: smallest to largest" in all_words(figure)
+
+
+def test_metrics_by_parameter_takes_any_values():
+    table, about = swept([1e-3, 1e-2, 1e-1])
+    assert metric_by_parameter.draw(table, "train.lr", about).axes[0].get_xscale() == "log"
+
+    table, about = swept(["default", "he", "null"])
+    axes = metric_by_parameter.draw(table, "train.init", about).axes[0]
+    assert [label.get_text() for label in axes.get_xticklabels()] == ["default", "he", "null"]
+    assert not [line for line in axes.lines if line.get_linestyle() != "None"]  # between words there is nothing
+
+    table, about = swept([10, 20, 40])
+    table.loc[(table["metric"] == "grad_first_over_last") & (table["at"] == 40), ["mean", "min", "max"]] = 0.0
+    figure = metric_by_parameter.draw(table, "depth", about)
+    assert figure.axes[1].get_yscale() == "log" and "exactly 0" in all_words(figure)
+    assert metric_by_parameter.draw(table[table["metric"] == "lost"], "depth", about) is None
+
+
+@pytest.mark.parametrize("values", [[10, 40], [1, 2, 5, 10, 20, 40], list(range(1, 60)), ["a rather long word"] * 2])
+@pytest.mark.parametrize("variants", [("plain", "residual"), TWELVE], ids=len)
+def test_metrics_by_parameter_overlap_nothing(values, variants):
+    table, about = swept(values, variants)
+    check_layout(metric_by_parameter.draw(table, "variants.residual.scale", about))

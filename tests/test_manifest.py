@@ -93,6 +93,7 @@ def test_a_copy_of_a_checkout_inside_another_has_its_own_locks(checkout):
 
 
 def test_results_outside_a_checkout_have_the_lock_beside_them(tmp_path):
+    (tmp_path / ".git").touch()  # no project of DVC's that lies above is theirs
     (tmp_path / "reports").mkdir()
     (tmp_path / "reports/table.csv").write_text("a\n2\n")
     lock(tmp_path / "dvc.lock", {"tables": {"reports/table.csv": "a\n1\n"}})

@@ -2,10 +2,14 @@
 
 import json
 import os
+import re
+import shutil
 import signal
 import sys
 import time
+from dataclasses import replace
 from importlib import import_module
+from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
@@ -37,8 +41,6 @@ def states(tasks):
 def test_makes_what_dvc_makes_and_tells_what_ran_was_cached_or_is_unchanged(
     clone, finished, prefect_env, server, last_run, api
 ):
-    from dataclasses import replace
-
     from prefect.client.schemas.filters import ArtifactFilter, FlowRunFilter, LogFilter
 
     clone = replace(clone, env=prefect_env | {"PREFECT_API_URL": server})
@@ -170,6 +172,16 @@ def test_a_folder_of_a_study_is_reproduced_with_what_it_needs_and_nothing_else(t
     assert (toy.root / "a study/own.txt").exists() and not (toy.root / "other.txt").exists()
 
 
+def test_a_project_inside_another_one_may_write_outside_its_own_folder(toy, pipeline, last_run):
+    (toy.root / "studies").mkdir()
+    within = replace(toy, root=toy.root / "studies")
+    within.run("dvc", "init", "--quiet", "--subdir")
+    pipeline("stages: {claims: {cmd: echo 1 > ../claims.md, outs: [../claims.md: {cache: false}]}}", "studies")
+    toy.run(*REPRODUCE, "studies")
+    run, _ = last_run()
+    assert run.state.message == "1 ran" and (toy.root / "claims.md").read_text() == "1\n"
+
+
 def test_a_stage_that_another_dvc_process_has_is_tried_again(toy, pipeline, started, eventually, last_run):
     pipeline(f"stages: {{slow: {{cmd: '{WAIT} touch slow.txt', outs: [slow.txt]}}}}")
     by_hand = started(toy, "dvc", "repro")
@@ -273,17 +285,83 @@ def test_a_run_started_by_hand_can_be_cancelled_through_the_server(
     assert not alive(pid)
 
 
-def test_works_without_a_server(toy, pipeline, prefect_env, tmp_path):
+@pytest.fixture
+def alone(toy, pipeline, tmp_path):
+    """A toy of one stage that knows of no server, with a Prefect of its own."""
     pipeline("stages: {one: {cmd: touch one.txt, outs: [one.txt]}}")
     del toy.env["PREFECT_API_URL"]
-    toy.run(*REPRODUCE, PREFECT_HOME=str(tmp_path / "home"), PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS="120")
-    assert (toy.root / "one.txt").exists()
+    toy.env["PREFECT_HOME"] = str(tmp_path / "home")
+    return toy
+
+
+@pytest.mark.parametrize(
+    "profile", ["", 'active = "own"\n[profiles.own]\n'], ids=["no profile", "one without a server"]
+)
+def test_works_without_a_server(alone, profile, tmp_path):
+    if profile:
+        (tmp_path / "home").mkdir()
+        (tmp_path / "home/profiles.toml").write_text(profile)
+    done = alone.run(*REPRODUCE)
+    assert (alone.root / "one.txt").exists()
+    assert "Traceback" not in done.stdout + done.stderr and "ERROR" not in done.stdout + done.stderr
+
+
+def test_a_proxy_is_not_asked_for_a_server_of_this_machine(toy, pipeline, proxy):
+    pipeline("stages: {one: {cmd: 'echo $no_proxy > one.txt', outs: [one.txt]}}")
+    toy.run(*REPRODUCE, http_proxy=proxy.address, HTTP_PROXY=proxy.address, no_proxy="intranet")
+    assert (toy.root / "one.txt").read_text() == "intranet,127.0.0.1,localhost,::1\n"
+    assert not proxy.asked
+
+
+def test_a_server_that_cannot_keep_its_data_is_one_line_and_soon(alone):
+    start = time.monotonic()
+    done = alone.run(*REPRODUCE, code=1, PREFECT_HOME="/proc/nowhere")
+    reason = "cannot be written (No such file or directory); set PREFECT_HOME to where Prefect can"
+    assert done.stderr == f"gradflow: /proc/nowhere/server.log: {reason}\n" and done.stdout == ""
+    assert time.monotonic() - start < 30
+
+
+def test_a_server_that_does_not_start_is_one_line_and_soon(alone, tmp_path):
+    start = time.monotonic()
+    database = "sqlite+aiosqlite:////proc/nowhere/prefect.db"
+    done = alone.run(*REPRODUCE, code=1, PREFECT_SERVER_DATABASE_CONNECTION_URL=database)
+    log = tmp_path / "home/server.log"
+    assert re.fullmatch(rf"gradflow: Prefect's server does not start at port \d+; {log} says why\n", done.stderr)
+    assert "unable to open database file" in log.read_text()
+    assert time.monotonic() - start < 60
 
 
 def test_a_server_that_is_not_there_is_said_in_one_line(toy, free_port):
     address = f"http://127.0.0.1:{free_port()}/api"
     done = toy.run(*REPRODUCE, code=1, PREFECT_API_URL=address)
     assert done.stderr == f"gradflow: no Prefect server answers at {address}; start it, or unset PREFECT_API_URL\n"
+
+
+REFUSED = "fatal: detected dubious ownership in repository at"
+
+
+def test_where_git_refuses_its_own_line_is_passed_on_and_the_run_goes_on(toy, pipeline):
+    """As in a container, where the checkout belongs to another user."""
+    pipeline("stages: {one: {cmd: touch one.txt, outs: [one.txt]}}")
+    done = toy.run(sys.executable, "-m", "pipelines.mend", GIT_TEST_ASSUME_DIFFERENT_OWNER="1")
+    assert done.stderr.startswith(f"gradflow: no dvc.lock can be checked or mended: git: {REFUSED}")
+    assert done.stderr.count("\n") == 1
+    done = toy.run(*REPRODUCE, GIT_TEST_ASSUME_DIFFERENT_OWNER="1")
+    assert (toy.root / "one.txt").exists()
+    assert (done.stdout + done.stderr).count(REFUSED) == 1
+
+
+def test_an_unpacked_archive_runs_without_git(toy, pipeline):
+    pipeline("stages: {one: {cmd: touch one.txt, outs: [one.txt]}}")
+    shutil.rmtree(toy.root / ".git")
+    (toy.root / ".dvc/config.local").write_text("[core]\n    no_scm = true\n")  # else DVC itself refuses
+    no_git = {"PATH": str(Path(sys.executable).parent)}
+    for env, reason in (({}, "fatal: not a git repository"), (no_git, "is not installed")):
+        done = toy.run(sys.executable, "-m", "pipelines.mend", **env)
+        assert done.stderr.startswith(f"gradflow: no dvc.lock can be checked or mended: git: {reason}")
+        assert done.stderr.count("\n") == 1
+    toy.run(*REPRODUCE)
+    assert (toy.root / "one.txt").exists()
 
 
 @pytest.mark.parametrize(

@@ -57,7 +57,7 @@ def page(browser):
     page.close()
 
 
-def test_a_schedule_fires_can_be_seen_and_cancelled_and_stays_on_after_a_restart(
+def test_a_schedule_fires_can_be_seen_and_cancelled_and_stays_as_it_was_after_a_restart(
     scheduled, started, free_port, connect, eventually, page, alive, reachable, tmp_path
 ):
     from prefect.client.schemas.filters import ArtifactFilter, FlowRunFilter
@@ -105,6 +105,8 @@ def test_a_schedule_fires_can_be_seen_and_cancelled_and_stays_on_after_a_restart
         tasks = eventually(lambda: complete(tasks_of(api, run.id), stages))
         look_at(page, site, run.id, summary.id, [task.name for task in tasks], tmp_path)
 
+        api.pause_deployment(deployments["weekly-depth-sweep"].id)
+
     before = len(schedule.log.read_text())  # Prefect's server may have met its database locked, and tried again
     os.killpg(schedule.pid, signal.SIGINT)
     assert schedule.wait(timeout=60) == 0
@@ -115,9 +117,10 @@ def test_a_schedule_fires_can_be_seen_and_cancelled_and_stays_on_after_a_restart
     eventually(lambda: f"{site}/api" in again.log.read_text(), seconds=150)
     with connect(port) as api:
         eventually(api.read_flow_runs, seconds=60)
-        for deployment in served(api).values():
+        for name, deployment in eventually(lambda: served(api)).items():
             (one,) = deployment.schedules
-            assert one.active and not deployment.paused
+            assert one.active and deployment.paused is (name == "weekly-depth-sweep")
+    assert "sweep/weekly-depth-sweep" in again.log.read_text() and again.log.read_text().count("(paused)") == 1
     os.kill(again.pid, signal.SIGTERM)  # as a service manager does
     again.wait(timeout=60)
     eventually(lambda: not answers(port))
@@ -229,6 +232,44 @@ def test_a_deployment_that_cannot_work_is_refused_in_one_line(change, line, tmp_
     with pytest.raises(InputError, match=re.escape(line)) as caught:
         deployments(tmp_path / "prefect.yaml")
     assert "\n" not in caught.value.message
+
+
+def test_a_schedule_that_was_switched_off_stays_off_and_a_changed_one_is_as_what_it_replaces(api):
+    from prefect.deployments.runner import RunnerDeployment
+
+    from pipelines.schedule import keep_paused
+
+    def apply(*crons):
+        deployment = RunnerDeployment(
+            name="switched", flow_name="toy", entrypoint="toy.py:toy", schedules=[{"cron": cron} for cron in crons]
+        )
+        keep_paused([deployment])
+        deployment.apply()
+        found = api.read_deployment_by_name("toy/switched").schedules
+        return {one.schedule.cron: one for one in found}
+
+    both = apply("0 1 * * *", "0 2 * * *")
+    assert all(one.active for one in both.values())
+    off = both["0 1 * * *"]
+    api.update_deployment_schedule(off.deployment_id, off.id, active=False)
+    assert {cron: one.active for cron, one in apply("0 1 * * *", "0 2 * * *").items()} == {
+        "0 1 * * *": False,
+        "0 2 * * *": True,
+    }
+    assert not apply("0 1 * * *")["0 1 * * *"].active
+    assert not apply("0 3 * * *")["0 3 * * *"].active
+    assert apply() == {} and apply("0 3 * * *")["0 3 * * *"].active
+
+
+def test_no_port_is_taken_by_a_proxy(proxy, free_port, monkeypatch):
+    from pipelines import server
+
+    monkeypatch.setenv("no_proxy", "intranet")
+    monkeypatch.setenv("NO_PROXY", "")
+    monkeypatch.setenv("http_proxy", proxy.address)
+    server.ask_no_proxy()
+    assert not server.answers(free_port())
+    assert not proxy.asked
 
 
 def test_a_port_that_is_taken_is_refused_in_one_line(connected, server):

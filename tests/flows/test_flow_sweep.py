@@ -1,5 +1,6 @@
 """The flow that sweeps a grid: each point an experiment, the workspace untouched."""
 
+import base64
 import csv
 import json
 import os
@@ -10,6 +11,7 @@ import subprocess
 import sys
 from contextlib import closing
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 from hypothesis import given
@@ -28,9 +30,27 @@ stages:
       echo ${n} >> $DVC_ROOT/ran.log;
       if [ ${n} = 13 ]; then echo 'gradflow: params.yaml: n: must not be 13, got 13' >&2; exit 2; fi;
       if [ ${n} -gt 99 ]; then echo $$ > $DVC_ROOT/wait.pid; sleep 600; fi;
-      echo '{"all": {"n": ${n}}}' > metrics.json
+      echo '{"all": {"same": ${n}, "seeds": 1}}' > metrics.json
     params: [n]
     metrics: [metrics.json: {cache: false}]
+"""
+
+
+# Two stages: the first reads n, the second text.
+SHARED = """
+stages:
+  square:
+    cmd: >-
+      echo ${n} >> $DVC_ROOT/ran.log; sleep 2;
+      if [ ${n} = 13 ]; then echo 'gradflow: params.yaml: n: must not be 13, got 13' >&2; exit 2; fi;
+      echo ${n} > square.txt
+    params: [n]
+    outs: [square.txt]
+  say:
+    cmd: echo ${text} >> $DVC_ROOT/said.log; cp square.txt said.txt
+    deps: [square.txt]
+    params: [text]
+    outs: [said.txt]
 """
 
 
@@ -51,7 +71,9 @@ def experiments(project):
     return {row["name"] for parent in rows for row in parent["experiments"] or []}
 
 
-def test_six_points_two_at_once_one_invalid(connected, last_run):
+def test_six_points_two_at_once_one_invalid(connected, last_run, api):
+    from prefect.client.schemas.filters import FlowRunFilter
+
     connected.change({"variants": {"residual": connected.params()["variants"]["residual"]}})  # one is enough here
     connected.run("git", "commit", "--quiet", "--all", "--message", "One variant")
     # Experiments in copies must find the database of the checkout by themselves.
@@ -69,7 +91,9 @@ def test_six_points_two_at_once_one_invalid(connected, last_run):
     }
     assert (connected.run("git", "status", "--porcelain").stdout, connected.params()) == before
 
-    table = list(csv.DictReader((connected.root / "reports/sweeps/depth.csv").read_text().splitlines()))
+    (file,) = (connected.root / "reports/sweeps").glob("*.csv")
+    assert file.name.startswith("depth-") and f"table: {file}\n" in done.stdout
+    table = list(csv.DictReader(file.read_text().splitlines()))
     good = {row["experiment"]: row for row in table if row["outcome"] == "Ran"}
     assert [row["depth"] for row in good.values()] == ["1", "2", "4", "5", "6"]
     assert table[-1]["error"] == "gradflow: params.yaml: depth: must be >= 1, got -1"
@@ -80,6 +104,13 @@ def test_six_points_two_at_once_one_invalid(connected, last_run):
     name, row = next(iter(good.items()))
     metrics = json.loads(connected.run("git", "show", f"{commit(connected, name)}:reports/metrics.json").stdout)
     assert float(row["residual.val_accuracy.mean"]) == metrics["residual"]["val_accuracy"]["mean"]
+    assert not [column for column in table[0] if column.startswith("residual.weight_grad_norm")]  # lists by layer
+
+    figure = file.with_suffix(".png")
+    assert f"figure: {figure}\n" in done.stdout and file.with_suffix(".svg").exists()
+    artifacts = api.read_artifacts(flow_run_filter=FlowRunFilter(id={"any_": [run.id]}))
+    shown = {artifact.key: artifact.data for artifact in artifacts}["figure"]
+    assert base64.b64decode(shown.removeprefix("data:image/png;base64,")) == figure.read_bytes()
 
     connected.run(*SWEEP, grid, code=1)
     _, tasks = last_run()
@@ -97,6 +128,54 @@ def test_an_interrupted_sweep_goes_on_where_it_was(squares, started, eventually,
     assert sorted(ran(squares)) == [2, 3, 100]  # what was done is not done again
     assert len(experiments(squares)) == 2
     assert not list((squares.root / ".dvc/tmp/exps/standalone").glob("tmp*"))
+
+
+def test_a_sweep_prints_its_table_and_leaves_that_of_another_one_alone(squares):
+    def table(*grid):
+        (path,) = re.findall(r"^table: (.+)$", done := squares.run(*SWEEP, *grid).stdout, re.MULTILINE)
+        return Path(path), [line.split() for line in done.splitlines()]
+
+    path, lines = table("n=2,3")
+    assert path.is_relative_to(squares.root)
+    assert lines[:3] == [
+        ["n", "outcome", "variant", "same", "seeds"],
+        ["2", "Ran", "all", "2", "1"],
+        ["3", "Ran", "all", "3", "1"],
+    ]
+    before = path.read_text()
+    other, _ = table("n=4,5")
+    assert other != path and path.read_text() == before
+    again, lines = table("n=2,3")
+    assert again == path and path.read_text() == before.replace("Ran", "Present")
+
+
+def test_points_that_share_a_stage_run_it_once(squares, pipeline):
+    pipeline(SHARED)
+    grid = ("n=2,13,3", "text=b,c")
+    done = squares.run(*SWEEP, "--jobs", "6", *grid, code=1)
+    assert sorted(ran(squares)) == [2, 3, 13, 13]  # a stage that fails leaves nothing to share, and stops nobody
+    assert "2 of 6 points failed" in done.stderr
+    assert len(experiments(squares)) == 4
+    assert sorted((squares.root / "said.log").read_text().split()) == ["b", "b", "c", "c"]
+
+
+def test_a_point_waits_only_for_those_that_share_what_has_to_run(squares, pipeline):
+    from pipelines.experiments import in_order, points
+
+    def order(*grid):
+        planned = in_order(squares.root, points(squares.root, grid))
+        return [(point.label, [other.label for other in ahead]) for point, ahead in planned]
+
+    pipeline(SHARED)
+    assert order("text=b,c") == [("text=b", []), ("text=c", ["text=b"])]
+    assert order("n=2,3", "text=b,c") == [
+        ("n=2 text=b", []),
+        ("n=3 text=b", []),
+        ("n=2 text=c", ["n=2 text=b"]),
+        ("n=3 text=c", ["n=3 text=b"]),
+    ]
+    squares.run("dvc", "repro")
+    assert order("text=b,c") == [("text=b", []), ("text=c", [])]  # what they share is in the cache
 
 
 def test_a_dry_run_lists_the_points_and_runs_none(squares):
@@ -126,6 +205,51 @@ def test_a_point_is_run_again_when_the_code_or_another_parameter_has_changed(squ
     assert not set(edited) & set(first)
     squares.run("git", "commit", "--quiet", "--all", "--message", "Edit")
     assert not set(names()) & {*first, *edited}
+
+
+def test_a_dvc_lock_that_is_in_git_does_not_make_a_point_run_again(squares):
+    from pipelines import experiments
+
+    squares.run("dvc", "repro")
+    squares.run("git", "add", "--all")
+    squares.run("git", "commit", "--quiet", "--message", "Results")
+    (squares.root / "params.yaml").write_text("n: 2\ntext: a\n")
+    (before,) = experiments.points(squares.root, ["text=b"])
+    squares.run("dvc", "repro")  # which changes dvc.lock
+    (after,) = experiments.points(squares.root, ["text=b"])
+    assert after.name == before.name
+
+
+def test_in_a_folder_of_a_larger_repository_only_that_folder_counts(squares):
+    within = replace(squares, root=squares.root / "project")
+    within.root.mkdir()
+    for name in (".dvc", ".dvcignore", ".gitignore", "dvc.yaml", "params.yaml"):
+        (squares.root / name).rename(within.root / name)
+
+    def commit(text):
+        (squares.root / "README").write_text(text)
+        squares.run("git", "add", "--all")
+        squares.run("git", "commit", "--quiet", "--message", text)
+
+    commit("A project in a folder")
+    done = within.run(*SWEEP, "n=2,3")
+    assert [line.split()[-2] for line in done.stdout.splitlines()[1:3]] == ["2", "3"]
+    commit("Another folder")
+    (squares.root / "README").write_text("Edited")
+    within.run(*SWEEP, "n=2,3")
+    assert sorted(ran(within)) == [2, 3]
+
+
+def test_a_path_that_dvc_cannot_copy_is_refused_before_anything_runs(squares, tmp_path):
+    other = squares.copy(tmp_path / "Größe")
+    rule = "must be a path in ASCII, DVC cannot run experiments in copies of any other"
+    done = other.run(*SWEEP, "n=2,3", code=2)
+    assert [line for line in done.stderr.splitlines() if line.startswith("gradflow")] == [
+        f"gradflow: {other.root}: {rule}"
+    ]
+    assert not ran(other)
+    done = other.run("dvc", "exp", "run", "--temp", "-S", "n=2", code=255)
+    assert "'ascii' codec can't encode" in done.stderr  # once it can, the rule may go
 
 
 @pytest.mark.parametrize("grid", ["n=[1", "n", "=1,2"])

@@ -2,6 +2,8 @@
 
 import hashlib
 import json
+import shutil
+from dataclasses import replace
 
 import pytest
 import yaml
@@ -101,6 +103,21 @@ def test_an_odd_experiment_is_one_line_and_does_not_stop_the_others(tracked, loo
         assert all(f"{name}: {already}tracked\n" in done.stdout for name in ("depth-4", "depth-8", "whole"))
     view = look(project.root)
     assert set(view.parents) == {"depth-4", "depth-8", "whole"}
+
+
+def test_experiments_of_a_project_in_a_folder_of_a_larger_repository_are_found(project, tmp_path):
+    top = replace(project, root=tmp_path / "larger")
+    top.root.mkdir()
+    within = replace(project.copy(top.root / "some project"), env=project.env | {"MLFLOW_TRACKING_URI": ""})
+    shutil.rmtree(within.root / ".git")
+    (within.root / "mlflow.db").unlink(missing_ok=True)
+    top.run("git", "init", "--quiet", "--initial-branch=main")
+    top.run("git", "add", "--all")
+    top.run("git", "commit", "--quiet", "--message", "Results")
+    within.run("dvc", "exp", "run", "--temp", "--name", "smaller", "-S", "plot.dpi=60")
+    (within.root / "mlflow.db").unlink()
+
+    assert within.run(*ALL).stdout == "smaller: tracked\nworkspace: tracked\n"
 
 
 def test_a_lock_of_a_thousand_variants_is_read_and_a_bomb_is_not(tmp_path):
