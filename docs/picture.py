@@ -14,7 +14,7 @@ PAGE, PICTURE = ROOT / "reports/index.html", ROOT / "docs/report.png"
 
 
 def main() -> None:
-    """Show the page in Chromium, as wide as README shows it, and keep the first screen and a half."""
+    """Show the page in Chromium and keep its first screen, down to the gradients by layer."""
     chromium = shutil.which("chromium")
     if not chromium:
         sys.exit("gradflow: the picture is taken with Chromium; install it: apt-get install chromium")
@@ -22,7 +22,7 @@ def main() -> None:
         sys.exit("gradflow: reports/index.html: is missing; run `make studies`, which makes it")
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=chromium, args=["--headless", "--no-sandbox"])
-        page = browser.new_page(viewport={"width": 870, "height": 1275}, color_scheme="light")
+        page = browser.new_page(viewport={"width": 1280, "height": 1340}, color_scheme="light")
         page.goto(PAGE.as_uri())
         page.wait_for_selector("svg, canvas")
         page.screenshot(path=PICTURE)
