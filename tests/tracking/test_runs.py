@@ -8,7 +8,10 @@ import signal
 import sqlite3
 import subprocess
 from contextlib import closing
+from pathlib import Path
 
+import mlflow
+import numpy as np
 import pandas as pd
 import pytest
 import torch
@@ -104,28 +107,42 @@ def folder(project, run):
     return project.root / "mlartifacts" / run.info.run_id / "artifacts"
 
 
+# How the points are handed to a model of MLflow's Python flavour, and to one of its PyTorch flavour.
+LOAD = {
+    "mlflow.pyfunc": ("points", "points.astype('float32')", "pd.DataFrame(points, columns=['mass', 'height'])"),
+    "mlflow.pytorch": ("torch.from_numpy(points)", "torch.from_numpy(points).float()"),
+}
+
+
 @pytest.mark.parametrize("variant", VARIANTS)
 def test_a_model_gives_the_predictions_of_the_checkpoint_in_a_fresh_process_without_pickle(
     tracked, look, tmp_path, variant
 ):
-    points = dataset.read(tracked.root / "data" / "scaled" / "val.parquet")[0].astype("float32")
-    pd.DataFrame(points).to_csv(tmp_path / "points.csv", index=False)
+    standardised, raw = points_of(tracked)
+    np.savetxt(tmp_path / "points.csv", raw, fmt="%.17g")
     code = """if True:
         import sys
         from gradflow.tracking import environment
         environment.prepare()
-        import mlflow, numpy as np, pandas as pd
+        import mlflow, numpy as np, pandas as pd, torch
         from mlflow.environment_variables import MLFLOW_ALLOW_PICKLE_DESERIALIZATION
         assert MLFLOW_ALLOW_PICKLE_DESERIALIZATION.get() is False
-        points = pd.read_csv(sys.argv[2]).to_numpy(dtype="float32")
-        model = mlflow.pyfunc.load_model(f"models:/gradflow-{sys.argv[1]}@latest")
-        assert model.metadata.signature.inputs.inputs[0].shape == (-1, 2)
+        name, source, folder, *ways = sys.argv[1:]
+        points = np.loadtxt(source)
+        for number, way in enumerate(ways):
+            flavour, _, value = way.partition(" ")
+            model = eval(flavour).load_model(f"models:/gradflow-{name}@latest")
+            logits = (model.predict if flavour == "mlflow.pyfunc" else model)(eval(value))
+            logits = logits.detach() if flavour == "mlflow.pytorch" else logits
+            np.savetxt(f"{folder}/{number}.csv", logits, fmt="%.9g")
+        model = mlflow.pyfunc.load_model(f"models:/gradflow-{name}@latest")
         assert model.metadata.signature.outputs.inputs[0].shape == (-1, 2)
-        assert model.input_example.shape == (5, 2)
-        np.savetxt(sys.argv[3], model.predict(points), fmt="%.9g")
+        rows = pd.read_parquet("data/raw/moons.parquet")[["x1", "x2"]].to_numpy()
+        assert np.isclose(model.input_example[:, None], rows).all(axis=2).any(axis=1).tolist() == [True] * 5
     """
+    ways = [f"{flavour} {way}" for flavour, values in LOAD.items() for way in values]
     tracked.run(
-        "python", "-c", code, variant, tmp_path / "points.csv", tmp_path / "logits.csv",
+        "python", "-c", code, variant, tmp_path / "points.csv", tmp_path, *ways,
         MLFLOW_TRACKING_URI=f"sqlite:///{tracked.root}/mlflow.db",
     )  # fmt: skip
 
@@ -138,9 +155,16 @@ def test_a_model_gives_the_predictions_of_the_checkpoint_in_a_fresh_process_with
     assert version.tags["seed"] == str(best) and child.data.tags["model"] == f"seed {best}"
     network = checkpoints.load(folder(tracked, child) / "checkpoints" / f"{variant}.safetensors", best)
     with torch.no_grad():
-        expected = network(torch.from_numpy(points)).double()
-    logits = torch.from_numpy(pd.read_csv(tmp_path / "logits.csv", sep=" ", header=None).to_numpy())
-    torch.testing.assert_close(logits, expected, rtol=0, atol=1e-6)
+        expected = network(torch.from_numpy(standardised).float()).numpy()
+    for number, way in enumerate(ways):
+        np.testing.assert_allclose(np.loadtxt(tmp_path / f"{number}.csv"), expected, rtol=0, atol=1e-6, err_msg=way)
+
+
+def points_of(project):
+    """The validation points as the networks see them, and as the source has them."""
+    standardised = dataset.read(project.root / "data" / "scaled" / "val.parquet")[0]
+    scaler = json.loads((project.root / "data" / "scaled" / "scaler.json").read_text(encoding="utf-8"))
+    return standardised, standardised * scaler["scale"] + scaler["mean"]
 
 
 def test_the_examples_of_the_documentation_run(tracked):
@@ -148,10 +172,12 @@ def test_the_examples_of_the_documentation_run(tracked):
         r"```python\n(.*?)```", (tracked.root / "docs" / "tracking.md").read_text(encoding="utf-8"), re.S
     )
 
-    assert len(examples) == 2
-    for example in examples:
-        output = tracked.run("python", "-c", example, MLFLOW_DISABLE_TELEMETRY="true").stdout
-    assert "depth-4" in output and "depth-8" in output
+    predicting, asking = (
+        tracked.run("python", "-c", example, MLFLOW_DISABLE_TELEMETRY="true").stdout for example in examples
+    )
+    rows = len(pd.read_parquet(tracked.root / "data" / "raw" / "moons.parquet"))
+    assert f"[{rows} rows x 2 columns]" in predicting
+    assert "depth-4" in asking and "depth-8" in asking
 
 
 def test_a_lost_database_is_refilled_with_the_same_runs_once_each(tracked, own, look):
@@ -268,6 +294,57 @@ def test_the_champion_moves_only_when_the_validation_loss_improves(own, look):
     for variant in VARIANTS:
         assert client.get_model_version_by_alias(f"gradflow-{variant}", "latest").version == 3
         assert client.get_model_version_by_alias(f"gradflow-{variant}", "champion").version == 3
+
+
+def test_a_champion_is_the_best_on_the_data_of_the_result_that_was_tracked_last(own):
+    """Losses on other rows are other numbers, and the model of other rows is of no use to whom these are given."""
+    rewrite_losses(own, 0.01)  # that no other result will reach
+    own.run(*TRACK)
+    table = pd.read_parquet(own.root / "data" / "raw" / "moons.parquet")
+    table["x1"] = 1e6 + 50 * table["x1"]  # in float32 these differ in steps of 1/16
+    table.to_csv(own.root / "data" / "own" / "mine.csv", index=False)
+    own.change({"data.source": "file", "data.path": "data/own/mine.csv"})
+    own.run("dvc", "repro")
+    client = mlflow.MlflowClient(f"sqlite:///{own.root}/mlflow.db")
+
+    def champions(name):
+        """Version to its data, for each of the aliases of a model."""
+        aliases = client.get_registered_model(name).aliases
+        return {alias: (int(n), client.get_model_version(name, n).tags["data"]) for alias, n in aliases.items()}
+
+    for variant in VARIANTS:
+        found = champions(f"gradflow-{variant}")
+        moons, mine = client.get_model_version(f"gradflow-{variant}", 1), found["champion"][1]
+        assert mine != moons.tags["data"]
+        assert found == {
+            "champion": (2, mine),
+            f"champion-{mine[:8]}": (2, mine),
+            f"champion-{moons.tags['data'][:8]}": (1, moons.tags["data"]),
+        }
+    standardised, raw = points_of(own)
+    np.save(own.root / "data" / "points.npy", raw)
+    code = """if True:
+        import mlflow, numpy as np
+        model = mlflow.pyfunc.load_model("models:/gradflow-residual@champion")
+        np.save("data/logits.npy", model.predict(np.load("data/points.npy")))
+    """
+    own.run("python", "-c", code, MLFLOW_TRACKING_URI=f"sqlite:///{own.root}/mlflow.db")
+    best = int(client.get_model_version("gradflow-residual", 2).tags["seed"])
+    with torch.no_grad():
+        expected = checkpoints.load(own.root / "models" / "residual.safetensors", best)(
+            torch.tensor(standardised).float()
+        )
+    np.testing.assert_allclose(np.load(own.root / "data" / "logits.npy"), expected.numpy(), rtol=0, atol=1e-6)
+
+    own.run("git", "checkout", "--quiet", ".")
+    (own.root / "data" / "own" / "mine.csv").unlink()
+    own.run("dvc", "checkout")
+    for said, newest in (("tracked", 3), ("already tracked", 3)):
+        assert own.run(*TRACK).stdout.startswith(f"{said}: ")
+        for variant in VARIANTS:
+            assert champions(f"gradflow-{variant}")["champion"] == (1, moons.tags["data"])
+            assert client.get_model_version_by_alias(f"gradflow-{variant}", "latest").version == newest
+            client.set_registered_model_alias(f"gradflow-{variant}", "champion", 2)  # as another checkout would
 
 
 def test_a_variant_whose_seeds_all_diverged_has_no_model_and_no_infinite_value(own, look):
