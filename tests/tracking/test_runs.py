@@ -407,10 +407,85 @@ def test_a_copied_checkout_says_that_its_database_belongs_to_another(tracked, tm
     assert len(lines) == 1 and "python -m pipelines.track_all" in lines[0]
 
 
-@pytest.mark.parametrize("uri", ["not an address", "http://", "http://[::1"])
-def test_an_address_that_is_none_is_refused(project, uri):
-    done = project.run(*TRACK, code=2, MLFLOW_TRACKING_URI=uri)
+NO_ADDRESS = "environment: MLFLOW_TRACKING_URI: must be the address of a server or database"
+NO_FILE = "environment: MLFLOW_TRACKING_URI: must name a file, as sqlite:////folder/mlflow.db does, got "
+REFUSED = {
+    "MLFLOW_TRACKING_URI": {
+        **dict.fromkeys(["not an address", "http://", "http://[::1", "databricks://mine", "s3://bucket"], NO_ADDRESS),
+        **{uri: f"{NO_FILE}{uri}" for uri in ("sqlite:///data", "sqlite:///:memory:", "sqlite:///file:a.db?uri=true")},
+        "sqlite:///mlflow.db?timeout=long": (
+            "environment: MLFLOW_TRACKING_URI: has a setting that its driver refuses: "
+            "could not convert string to float: 'long'"
+        ),
+    },
+    "MLFLOW_REGISTRY_URI": {
+        uri: (
+            "environment: MLFLOW_REGISTRY_URI: must be unset or the same as MLFLOW_TRACKING_URI, "
+            f"models are registered where their runs are; got {shown}"
+        )
+        for uri, shown in {
+            "databricks-uc": "databricks-uc",
+            "http://anna:secret@models.example.org": "http://models.example.org",
+        }.items()
+    },
+    "MLFLOW_HTTP_REQUEST_TIMEOUT": {
+        "soon": "environment: MLFLOW_HTTP_REQUEST_TIMEOUT: must be of type int, got 'soon'"
+    },
+}
 
-    assert done.stderr.splitlines() == [
-        "gradflow: environment: MLFLOW_TRACKING_URI: must be the address of a server or database"
-    ]
+
+@pytest.mark.parametrize(
+    ("name", "value", "line"), [(name, value, line) for name, each in REFUSED.items() for value, line in each.items()]
+)
+def test_a_setting_that_cannot_work_is_refused_in_one_line(own, name, value, line):
+    done = own.run(*TRACK, code=2, **{name: value})
+
+    assert done.stderr.splitlines() == [f"gradflow: {line}"]
+    assert not list(own.root.glob("mlflow.db")) and not list(own.root.glob(":memory:"))
+
+
+def test_a_database_that_is_none_is_one_line_without_another_try(own):
+    (own.root / "mlflow.db").write_text("no database\n" * 1000, encoding="utf-8")
+
+    done = own.run(*TRACK, code=1)
+
+    where = f"sqlite:///{own.root}/mlflow.db"
+    kept = "all results are kept, `dvc repro` tracks them"
+    assert done.stderr.splitlines() == [f"gradflow: {where}: (sqlite3.DatabaseError) file is not a database; {kept}"]
+
+
+@pytest.mark.parametrize("name", ["50% of 100%25/mlflow.db", "a#b/ö.db", "mlflow.db"])
+def test_a_database_may_lie_anywhere_and_have_settings(own, look, tmp_path, name):
+    uri = f"sqlite:///{tmp_path / name}?timeout=30"
+    done = own.run(*TRACK, MLFLOW_TRACKING_URI=uri, MLFLOW_REGISTRY_URI=uri)
+
+    assert done.stdout.startswith("tracked: run ")
+    assert (tmp_path / name).stat().st_size
+    (tmp_path / name).rename(tmp_path / "mlflow.db")
+    view = look(tmp_path)
+    assert view.models == sorted(VARIANTS) and len(view.client.search_model_versions()) == len(VARIANTS)
+    assert own.run("git", "status", "--porcelain").stdout == ""
+
+
+def test_a_folder_from_which_mlflow_opens_no_database_is_told_in_one_line(project, tmp_path):
+    (tmp_path / "100%").symlink_to(Path(mlflow.__file__).parents[1])  # as .venv in a checkout of such a name
+
+    done = project.run(*TRACK, code=1, PYTHONPATH=str(tmp_path / "100%"))
+
+    (line,) = done.stderr.splitlines()
+    assert line.startswith(
+        "gradflow: MLflow opens no database while it is installed below a folder with % in its name ("
+    )
+
+
+@pytest.mark.parametrize("name", ["50% off", "why?"])
+def test_a_checkout_may_lie_anywhere_or_is_told_in_one_line(own, look, tmp_path, name):
+    moved = type(own)(own.root.rename(tmp_path / name), own.env)
+    done = moved.run(*TRACK, code=None)
+
+    if "?" in name:
+        assert done.returncode == 2 and len(done.stderr.splitlines()) == 1
+        assert "must name a file without ?" in done.stderr
+    else:
+        assert done.returncode == 0, done.stderr
+        assert len(look(moved.root).parents) == 1
