@@ -1,4 +1,4 @@
-"""Logged and registered models: the best seed of each variant, in a form that loads without pickle."""
+"""Logged models: the best seed of each variant behind its scaler, in a form that loads without pickle."""
 
 import os
 from importlib.metadata import version
@@ -8,27 +8,56 @@ from typing import TYPE_CHECKING
 
 import mlflow.pytorch
 import numpy as np
+import torch
 from mlflow import MlflowClient
 from mlflow.entities import LoggedModelOutput
 from mlflow.models import Model, ModelSignature
+from mlflow.models.model import MLMODEL_FILE_NAME
 from mlflow.types import Schema, TensorSpec
+from torch import Tensor, nn
 
-from gradflow.data.dataset import Points
-from gradflow.tracking.result import Variant
+from gradflow.tracking.result import Result, Scaler, Variant
 
 if TYPE_CHECKING:
     from gradflow.kit.network import Network
 
-# Without names: MLflow turns a named input into a dict, which its PyTorch models then refuse.
-_ROWS = Schema([TensorSpec(np.dtype("float32"), (-1, 2))])
-SIGNATURE = ModelSignature(inputs=_ROWS, outputs=_ROWS)  # points to logits
+_POINTS = Schema([TensorSpec(np.dtype("float64"), (-1, 2))])
+_LOGITS = Schema([TensorSpec(np.dtype("float32"), (-1, 2))])
 
 
-def log(client: MlflowClient, experiment: str, run: str, variant: Variant, network: "Network", example: Points) -> str:
+class OnPoints(nn.Module):
+    """``network((points - mean) / scale)``: what a network makes of points as the source has them.
+
+    Args:
+        network: Takes standardised points.
+        scaler: With which they were standardised.
+    """
+
+    mean: Tensor
+    scale: Tensor
+
+    def __init__(self, network: "Network", scaler: Scaler) -> None:
+        super().__init__()
+        self.network = network
+        self.register_buffer("mean", torch.tensor(scaler.mean, dtype=torch.float64))
+        self.register_buffer("scale", torch.tensor(scaler.scale, dtype=torch.float64))
+
+    def forward(self, points: Tensor) -> Tensor:
+        """Logits (rows, 2) in float32 of points (rows, 2) of any type of number.
+
+        The difference is in float64 whatever comes in, since the mean is; a conversion of the points themselves would
+        be exported with a check that they have the type of the example.
+        """
+        logits: Tensor = self.network(((points - self.mean) / self.scale).float())
+        return logits
+
+
+def log(client: MlflowClient, experiment: str, run: str, variant: Variant, network: "Network", result: Result) -> str:
     """Log the best seed of a variant as a model of a run.
 
     The steps of ``mlflow.pytorch.log_model`` one by one: that function reads all metrics of the run
-    again, starts a process to guess the requirements, and loads the model to try it.
+    again, starts a process to guess the requirements, and loads the model to try it. The signature says only what
+    comes out: with one of the input MLflow would refuse all types of numbers but a single one.
 
     Args:
         client: To the tracking store.
@@ -36,7 +65,7 @@ def log(client: MlflowClient, experiment: str, run: str, variant: Variant, netwo
         run: Identifier of the run that the model belongs to.
         variant: With a best seed.
         network: That of this seed.
-        example: Rows (rows, 2) to trace the network with and to show what it takes.
+        result: Whose variant it is.
 
     Returns:
         The identifier of the model.
@@ -45,47 +74,24 @@ def log(client: MlflowClient, experiment: str, run: str, variant: Variant, netwo
     logged = client.create_logged_model(
         experiment, name=variant.name, source_run_id=run, tags={"seed": str(variant.best.seed)}
     )
+    described = Model(
+        artifact_path=logged.artifact_location, model_uuid=logged.model_id, run_id=run, model_id=logged.model_id
+    )
     with TemporaryDirectory() as folder:
         mlflow.pytorch.save_model(
-            network,
+            OnPoints(network, result.scaler).eval(),
             Path(folder, "model"),
-            mlflow_model=Model(
-                artifact_path=logged.artifact_location, model_uuid=logged.model_id, run_id=run, model_id=logged.model_id
-            ),
-            signature=SIGNATURE,
-            input_example=example.astype(np.float32),
+            mlflow_model=described,
+            signature=ModelSignature(
+                inputs=_POINTS, outputs=_LOGITS
+            ),  # from which it takes that rows may be many or few
+            input_example=result.example(),
             serialization_format="pt2",
             pip_requirements=[f"{name}=={version(name).split('+')[0]}" for name in ("mlflow", "numpy", "torch")],
         )
+        described.signature = ModelSignature(outputs=_LOGITS)
+        described.save(Path(folder, "model", MLMODEL_FILE_NAME))
         client.log_model_artifacts(logged.model_id, os.path.join(folder, "model"))  # noqa: PTH118  # joined as text
     client.finalize_logged_model(logged.model_id, "READY")
     client.log_outputs(run, [LoggedModelOutput(logged.model_id, step=0)])
     return str(logged.model_id)
-
-
-def register(client: MlflowClient, variant: Variant, model: str, run: str, fingerprint: str) -> None:
-    """Make a logged model a version of ``gradflow-<variant>``, and the champion if its validation loss is lower.
-
-    MLflow itself resolves the alias ``latest`` to the newest version and lets nobody set it. A version
-    keeps the loss as a tag, because the run of an earlier champion may be gone.
-    """
-    assert variant.best
-    name = f"gradflow-{variant.name}"
-    if not client.search_registered_models(f"name = '{name}'"):
-        client.create_registered_model(name)
-    made = client.create_model_version(
-        name,
-        source=f"models:/{model}",
-        run_id=run,
-        model_id=model,
-        await_creation_for=30,
-        tags={"val_loss": repr(variant.best.val_loss), "seed": str(variant.best.seed), "fingerprint": fingerprint},
-    )
-    aliases = client.get_registered_model(name).aliases
-    if "champion" in aliases:
-        rivals = [client.get_model_version(name, aliases["champion"])]
-    else:  # the first version, or the champion was deleted
-        rivals = client.search_model_versions(f"name = '{name}'", order_by=["version_number ASC"])
-    best = min((*rivals, made), key=lambda version: float(version.tags.get("val_loss", "inf")))
-    if aliases.get("champion") != best.version:
-        client.set_registered_model_alias(name, "champion", best.version)

@@ -6,13 +6,16 @@ import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Annotated, Any, NamedTuple
 
+import numpy as np
 import pandas as pd
+from pydantic import Field
 
 from gradflow.analysis import gradients
 from gradflow.data import dataset
 from gradflow.files import documents
+from gradflow.files.documents import Document
 from gradflow.guards import manifest
 from gradflow.guards.errors import RunError
 from gradflow.params import reading
@@ -24,6 +27,13 @@ from gradflow.tables.columns import by_variant, within
 
 TABLES = ("gradient_norms.csv", "probe.csv", "history.csv")
 EXAMPLE_ROWS = 5
+
+
+class Scaler(Document):
+    """How the points of the source were standardised: mean and scale of both features."""
+
+    mean: Annotated[list[float], Field(min_length=2, max_length=2)]
+    scale: Annotated[list[Annotated[float, Field(gt=0)]], Field(min_length=2, max_length=2)]
 
 
 @dataclass(frozen=True)
@@ -96,6 +106,8 @@ class Result:
     Attributes:
         params: All parameters, flat: ``train.lr`` to ``0.1``.
         data: The train and the validation split.
+        scaler: How both were standardised.
+        data_hash: SHA-256 of data and scaler; losses are comparable where it is the same.
         variants: In the order of params.yaml.
         files: What to keep with the result, by folder; the checkpoints belong to the variants.
         fingerprint: SHA-256 of the parameters and of the content of all files, hence of the result.
@@ -103,6 +115,8 @@ class Result:
 
     params: dict[str, str]
     data: list[DataSet]
+    scaler: Scaler
+    data_hash: str
     variants: list[Variant]
     files: dict[str, list[Path]]
     fingerprint: str
@@ -111,6 +125,11 @@ class Result:
     def name(self) -> str:
         """What to call it where no experiment gives it a name."""
         return f"depth{self.params['depth']}-{self.fingerprint[:6]}"
+
+    def example(self) -> dataset.Points:
+        """A few points as the source has them, (rows, 2)."""
+        scale, mean = (np.array(numbers, dtype=np.float64) for numbers in (self.scaler.scale, self.scaler.mean))
+        return dataset.read(self.data[0].path)[0][:EXAMPLE_ROWS] * scale + mean
 
 
 def read(artefacts: Artefacts) -> Result:
@@ -146,16 +165,25 @@ def _read(artefacts: Artefacts, document: Mapping[str, Any]) -> Result:
         ],
         "figures": sorted(path for path in (reports / "figures").glob("*") if path.suffix in {".png", ".svg"}),
     }
-    data = _data(artefacts.data)
+    data, scaler = _data(artefacts.data), artefacts.data / "scaled" / "scaler.json"
     flat = dict(_flat(document))
     # dvc.lock also changes with the code, and params.yaml with a comment: neither makes another result.
     content = [path for paths in files.values() for path in paths if path not in (artefacts.lock, artefacts.params)]
     content += [variant.checkpoint for variant in variants]
     content += [artefacts.logs / f"{variant.name}.json" for variant in variants]
-    content += [split.path for split in data]
+    points = [*(split.path for split in data), scaler]
+    content += points
     for path in content:
         manifest.check(path)
-    return Result(flat, data, variants, files, _fingerprint(flat, content))
+    return Result(
+        params=flat,
+        data=data,
+        scaler=Scaler(**documents.read(scaler, Scaler)),
+        data_hash=_fingerprint({}, points),
+        variants=variants,
+        files=files,
+        fingerprint=_fingerprint(flat, content),
+    )
 
 
 def _variant(
@@ -230,11 +258,6 @@ def _data(folder: Path) -> list[DataSet]:
         digest = hashlib.md5(path.read_bytes(), usedforsecurity=False).hexdigest()
         splits.append(DataSet(context, source["path"] or "make_moons", path, len(labels), digest, source))
     return splits
-
-
-def example(data: list[DataSet]) -> dataset.Points:
-    """A few rows that a network takes: (rows, 2), standardised."""
-    return dataset.read(data[0].path)[0][:EXAMPLE_ROWS]
 
 
 def _flat(section: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, str]]:

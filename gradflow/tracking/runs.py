@@ -19,9 +19,9 @@ from mlflow.utils.mlflow_tags import (
     MLFLOW_USER,
 )
 
-from gradflow.data.dataset import Points
+from gradflow.tracking import registry
 from gradflow.tracking.origin import Origin
-from gradflow.tracking.result import DataSet, Point, Result, Variant, example
+from gradflow.tracking.result import DataSet, Point, Result, Variant
 from gradflow.tracking.store import Store
 
 if TYPE_CHECKING:
@@ -66,22 +66,21 @@ def track(result: Result, origin: Origin, store: Store, experiment: str) -> Trac
         for run in sorted(halves.values(), key=lambda run: MLFLOW_PARENT_RUN_ID not in run.data.tags):  # nested first
             _discard(client, run)
         if finished:
+            registry.appoint(client, result)
             return Tracked(where, finished[0].info.run_id, now=False)
         return Tracked(where, _log(client, where, result, origin, mark), now=True)
 
 
 def _log(client: MlflowClient, experiment: str, result: Result, origin: Origin, mark: str) -> str:
     from gradflow import checkpoints  # PyTorch, which a result that is there does not need
-    from gradflow.tracking import models
 
-    rows = example(result.data)
     networks = {  # before anything is logged, so that one that cannot be loaded leaves no incomplete result
         variant.name: checkpoints.load(variant.checkpoint, variant.best.seed, variant.trained)
         for variant in result.variants
         if variant.best
     }
     name = origin.experiment or result.name
-    shared = _system_tags(origin) | origin.tags() | {"checkout": mark}
+    shared = _system_tags(origin) | origin.tags() | {"checkout": mark, "data": result.data_hash}
     tags = shared | _common(result.variants) | {"fingerprint": result.fingerprint}
     run: str = client.create_run(experiment, tags=tags, run_name=name).info.run_id
     _log_batches(client, run, params=result.params, metrics=_summary(result.variants))
@@ -96,7 +95,6 @@ def _log(client: MlflowClient, experiment: str, result: Result, origin: Origin, 
             result,
             variant,
             networks.get(variant.name),
-            rows,
             f"{name} {variant.name}",
             shared | {MLFLOW_PARENT_RUN_ID: run},
         )
@@ -104,7 +102,8 @@ def _log(client: MlflowClient, experiment: str, result: Result, origin: Origin, 
     ]
     for variant, (child, model) in zip(result.variants, logged, strict=True):
         if model:
-            models.register(client, variant, model, child, result.fingerprint)
+            registry.register(client, variant, model, child, result)
+    registry.appoint(client, result)
     client.set_terminated(run)
     return run
 
@@ -115,7 +114,6 @@ def _log_variant(
     result: Result,
     variant: Variant,
     network: "Network | None",
-    rows: Points,
     name: str,
     tags: dict[str, str],
 ) -> tuple[str, str | None]:
@@ -129,7 +127,7 @@ def _log_variant(
         | {"variant": variant.name, "model": f"seed {best.seed}" if best else "none, all seeds diverged"}
     )
     run = client.create_run(experiment, tags=tags, run_name=name).info.run_id
-    model = models.log(client, experiment, run, variant, network, rows) if network else None
+    model = models.log(client, experiment, run, variant, network, result) if network else None
     points = [
         Point(name, value, 0) for name, value in variant.numbers.items() if name not in {p.name for p in variant.curves}
     ]

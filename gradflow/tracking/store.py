@@ -10,15 +10,19 @@ from urllib.parse import unquote, urlsplit, urlunsplit
 import mlflow
 import requests
 from filelock import FileLock, Timeout
+from mlflow import environment_variables
 from mlflow.exceptions import MlflowException
+from mlflow.store.db.db_types import DATABASE_ENGINES
 from mlflow.store.tracking.sqlalchemy_store import SqlAlchemyStore
+from sqlalchemy import NullPool, create_engine, inspect, make_url
 from sqlalchemy.exc import SQLAlchemyError
 
 from gradflow.guards import checkout
-from gradflow.guards.errors import InputError, RunError, without_passwords
+from gradflow.guards.errors import InputError, RunError, shown, without_passwords
 
 _SQLITE = "sqlite:///"
 _LOCK_SECONDS = 900
+_PLACE = "environment: MLFLOW_TRACKING_URI"
 
 
 class StoreError(RunError):
@@ -56,13 +60,15 @@ class Store:
         """A client, while no other process of this checkout tracks and nobody else makes the database.
 
         Raises:
+            InputError: The address of a database has a setting that its driver refuses.
             StoreError: The store cannot be used, now or in the middle; says why in one line.
         """
         try:
             with ExitStack() as stack:
                 for lock in self._locks():
                     stack.enter_context(lock)
-                self._make_database()
+                if self.artifacts:
+                    self._open_database(self.artifacts)
                 mlflow.set_tracking_uri(self.uri)
                 yield mlflow.MlflowClient()
         except ModuleNotFoundError as error:
@@ -91,15 +97,29 @@ class Store:
             )
         return str(found.experiment_id)
 
-    def _make_database(self) -> None:
-        """Make a SQLite database aside and move it into place: a kill in the middle leaves no half-made one."""
-        if not self.database or self.database.exists():
-            return
-        assert self.artifacts
-        draft = self.database.with_name(f"{self.database.name}.draft")
-        draft.unlink(missing_ok=True)
-        SqlAlchemyStore(f"{_SQLITE}{draft}", self.artifacts.as_uri()).engine.dispose()  # type: ignore[no-untyped-call]  # MLflow's
-        draft.replace(self.database)
+    def _open_database(self, artifacts: Path) -> None:
+        """See whether a database can be reached: MLflow itself would try for minutes.
+
+        A SQLite database is made aside and moved into place: a kill in the middle leaves no half-made one.
+        """
+        if "%" in mlflow.__file__:  # which MLflow would take for a reference to a setting
+            raise StoreError(
+                f"MLflow opens no database while it is installed below a folder with % in its name "
+                f"({mlflow.__file__}); rename the folder, or set MLFLOW_TRACKING_URI to a server"
+            )
+        address, draft = make_url(self.uri), None
+        if self.database and not self.database.exists():
+            draft = self.database.with_name(f"{self.database.name}.draft")
+            draft.unlink(missing_ok=True)
+            address = address.set(database=str(draft))
+        try:
+            inspect(create_engine(address, poolclass=NullPool)).get_table_names()
+        except (TypeError, ValueError) as error:
+            raise InputError(_PLACE, f"has a setting that its driver refuses: {self._clean(str(error))}") from None
+        if self.database and draft:
+            uri = address.render_as_string(hide_password=False)
+            SqlAlchemyStore(uri, artifacts.as_uri()).engine.dispose()  # type: ignore[no-untyped-call]  # MLflow's
+            draft.replace(self.database)
 
     def _locks(self) -> Iterator[FileLock]:
         """One for the checkout, whose unfinished runs count as dead; one for the database, while it is being made."""
@@ -139,24 +159,28 @@ def find() -> Store:
     them, so that no message, tag or subprocess can repeat them.
 
     Raises:
-        InputError: MLFLOW_TRACKING_URI is no address of a server or database.
+        InputError: MLFLOW_TRACKING_URI is no address of a server or database, or another variable of MLflow's does not
+            go with it.
     """
+    _check_types()
     root = checkout.root()
-    uri = os.environ.get("MLFLOW_TRACKING_URI") or f"{_SQLITE}{root / 'mlflow.db'}"
-    if uri.startswith(_SQLITE):
-        database = root / uri.removeprefix(_SQLITE)  # the root of an experiment's copy is lost with it
-        if database.is_dir():
-            raise InputError("environment: MLFLOW_TRACKING_URI", f"must name a file, {database} is a folder")
-        return Store(f"{_SQLITE}{database}", root, artifacts=database.parent / "mlartifacts", database=database)
+    given = os.environ.get("MLFLOW_TRACKING_URI", "")
+    registry = os.environ.pop("MLFLOW_REGISTRY_URI", "")
+    if registry not in ("", given):
+        rule = "must be unset or the same as MLFLOW_TRACKING_URI, models are registered where their runs are"
+        raise InputError("environment: MLFLOW_REGISTRY_URI", f"{rule}; got {registry}")
+    if not given or given.startswith(_SQLITE):
+        return _file(given, root)
     try:
-        parts = urlsplit(uri)
+        parts = urlsplit(given)
         port = f":{parts.port}" if parts.port else ""
     except ValueError:
         parts = urlsplit("")
-    if not (parts.scheme and parts.hostname):
-        raise InputError("environment: MLFLOW_TRACKING_URI", "must be the address of a server or database")
-    if parts.scheme not in ("http", "https"):
-        return Store(uri, root, artifacts=root / "mlartifacts")
+    server = parts.scheme in ("http", "https")
+    if not (parts.hostname and (server or parts.scheme.partition("+")[0] in DATABASE_ENGINES)):
+        raise InputError(_PLACE, "must be the address of a server or database")
+    if not server:
+        return Store(given, root, artifacts=root / "mlartifacts")
     for name, value in (("USERNAME", parts.username), ("PASSWORD", parts.password)):
         if value:
             os.environ[f"MLFLOW_TRACKING_{name}"] = unquote(value)
@@ -164,3 +188,26 @@ def find() -> Store:
     uri = urlunsplit((parts.scheme, f"{host}{port}", parts.path, "", ""))
     os.environ["MLFLOW_TRACKING_URI"] = uri
     return Store(uri, root)
+
+
+def _file(given: str, root: Path) -> Store:
+    """A SQLite database: that of the checkout if no address is given."""
+    url = make_url(given or f"{_SQLITE}mlflow.db")
+    database = root / (url.database or "")  # the root of an experiment's copy is lost with it
+    if database.is_dir() or url.database == ":memory:" or "uri" in url.query:
+        raise InputError(_PLACE, f"must name a file, as sqlite:////folder/mlflow.db does, got {given}")
+    if "?" in str(database):
+        raise InputError(_PLACE, f"must name a file without ? in its path, where settings would begin; got {database}")
+    uri = url.set(database=str(database)).render_as_string(hide_password=False)
+    return Store(uri, root, artifacts=database.parent / "mlartifacts", database=database)
+
+
+def _check_types() -> None:
+    """MLflow reads a variable when it is first needed, in the middle of what it does."""
+    for variable in vars(environment_variables).values():
+        if isinstance(variable, type(environment_variables.MLFLOW_TRACKING_URI)):
+            try:
+                variable.get()  # type: ignore[no-untyped-call]  # MLflow's
+            except ValueError:
+                rule = f"must be of type {variable.type.__name__}, got {shown(os.environ[variable.name])}"
+                raise InputError(f"environment: {variable.name}", rule) from None

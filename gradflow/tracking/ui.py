@@ -39,6 +39,7 @@ def _serve(port: int, database: str, artifacts: str) -> None:
     """Run the server until a signal. It has a session of its own, since it takes Ctrl-C for a fault."""
     quiet = {
         "MLFLOW_BACKEND_STORE_URI": database,  # not an argument, which everyone can read
+        "MLFLOW_REGISTRY_STORE_URI": database,  # models are where their runs are
         "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",  # seven processes for what is not used here
         "PYTHONWARNINGS": "ignore",  # of MLflow about its own libraries
     }

@@ -8,7 +8,10 @@ import signal
 import sqlite3
 import subprocess
 from contextlib import closing
+from pathlib import Path
 
+import mlflow
+import numpy as np
 import pandas as pd
 import pytest
 import torch
@@ -104,28 +107,42 @@ def folder(project, run):
     return project.root / "mlartifacts" / run.info.run_id / "artifacts"
 
 
+# How the points are handed to a model of MLflow's Python flavour, and to one of its PyTorch flavour.
+LOAD = {
+    "mlflow.pyfunc": ("points", "points.astype('float32')", "pd.DataFrame(points, columns=['mass', 'height'])"),
+    "mlflow.pytorch": ("torch.from_numpy(points)", "torch.from_numpy(points).float()"),
+}
+
+
 @pytest.mark.parametrize("variant", VARIANTS)
 def test_a_model_gives_the_predictions_of_the_checkpoint_in_a_fresh_process_without_pickle(
     tracked, look, tmp_path, variant
 ):
-    points = dataset.read(tracked.root / "data" / "scaled" / "val.parquet")[0].astype("float32")
-    pd.DataFrame(points).to_csv(tmp_path / "points.csv", index=False)
+    standardised, raw = points_of(tracked)
+    np.savetxt(tmp_path / "points.csv", raw, fmt="%.17g")
     code = """if True:
         import sys
         from gradflow.tracking import environment
         environment.prepare()
-        import mlflow, numpy as np, pandas as pd
+        import mlflow, numpy as np, pandas as pd, torch
         from mlflow.environment_variables import MLFLOW_ALLOW_PICKLE_DESERIALIZATION
         assert MLFLOW_ALLOW_PICKLE_DESERIALIZATION.get() is False
-        points = pd.read_csv(sys.argv[2]).to_numpy(dtype="float32")
-        model = mlflow.pyfunc.load_model(f"models:/gradflow-{sys.argv[1]}@latest")
-        assert model.metadata.signature.inputs.inputs[0].shape == (-1, 2)
+        name, source, folder, *ways = sys.argv[1:]
+        points = np.loadtxt(source)
+        for number, way in enumerate(ways):
+            flavour, _, value = way.partition(" ")
+            model = eval(flavour).load_model(f"models:/gradflow-{name}@latest")
+            logits = (model.predict if flavour == "mlflow.pyfunc" else model)(eval(value))
+            logits = logits.detach() if flavour == "mlflow.pytorch" else logits
+            np.savetxt(f"{folder}/{number}.csv", logits, fmt="%.9g")
+        model = mlflow.pyfunc.load_model(f"models:/gradflow-{name}@latest")
         assert model.metadata.signature.outputs.inputs[0].shape == (-1, 2)
-        assert model.input_example.shape == (5, 2)
-        np.savetxt(sys.argv[3], model.predict(points), fmt="%.9g")
+        rows = pd.read_parquet("data/raw/moons.parquet")[["x1", "x2"]].to_numpy()
+        assert np.isclose(model.input_example[:, None], rows).all(axis=2).any(axis=1).tolist() == [True] * 5
     """
+    ways = [f"{flavour} {way}" for flavour, values in LOAD.items() for way in values]
     tracked.run(
-        "python", "-c", code, variant, tmp_path / "points.csv", tmp_path / "logits.csv",
+        "python", "-c", code, variant, tmp_path / "points.csv", tmp_path, *ways,
         MLFLOW_TRACKING_URI=f"sqlite:///{tracked.root}/mlflow.db",
     )  # fmt: skip
 
@@ -138,9 +155,16 @@ def test_a_model_gives_the_predictions_of_the_checkpoint_in_a_fresh_process_with
     assert version.tags["seed"] == str(best) and child.data.tags["model"] == f"seed {best}"
     network = checkpoints.load(folder(tracked, child) / "checkpoints" / f"{variant}.safetensors", best)
     with torch.no_grad():
-        expected = network(torch.from_numpy(points)).double()
-    logits = torch.from_numpy(pd.read_csv(tmp_path / "logits.csv", sep=" ", header=None).to_numpy())
-    torch.testing.assert_close(logits, expected, rtol=0, atol=1e-6)
+        expected = network(torch.from_numpy(standardised).float()).numpy()
+    for number, way in enumerate(ways):
+        np.testing.assert_allclose(np.loadtxt(tmp_path / f"{number}.csv"), expected, rtol=0, atol=1e-6, err_msg=way)
+
+
+def points_of(project):
+    """The validation points as the networks see them, and as the source has them."""
+    standardised = dataset.read(project.root / "data" / "scaled" / "val.parquet")[0]
+    scaler = json.loads((project.root / "data" / "scaled" / "scaler.json").read_text(encoding="utf-8"))
+    return standardised, standardised * scaler["scale"] + scaler["mean"]
 
 
 def test_the_examples_of_the_documentation_run(tracked):
@@ -148,10 +172,12 @@ def test_the_examples_of_the_documentation_run(tracked):
         r"```python\n(.*?)```", (tracked.root / "docs" / "tracking.md").read_text(encoding="utf-8"), re.S
     )
 
-    assert len(examples) == 2
-    for example in examples:
-        output = tracked.run("python", "-c", example, MLFLOW_DISABLE_TELEMETRY="true").stdout
-    assert "depth-4" in output and "depth-8" in output
+    predicting, asking = (
+        tracked.run("python", "-c", example, MLFLOW_DISABLE_TELEMETRY="true").stdout for example in examples
+    )
+    rows = len(pd.read_parquet(tracked.root / "data" / "raw" / "moons.parquet"))
+    assert f"[{rows} rows x 2 columns]" in predicting
+    assert "depth-4" in asking and "depth-8" in asking
 
 
 def test_a_lost_database_is_refilled_with_the_same_runs_once_each(tracked, own, look):
@@ -270,6 +296,57 @@ def test_the_champion_moves_only_when_the_validation_loss_improves(own, look):
         assert client.get_model_version_by_alias(f"gradflow-{variant}", "champion").version == 3
 
 
+def test_a_champion_is_the_best_on_the_data_of_the_result_that_was_tracked_last(own):
+    """Losses on other rows are other numbers, and the model of other rows is of no use to whom these are given."""
+    rewrite_losses(own, 0.01)  # that no other result will reach
+    own.run(*TRACK)
+    table = pd.read_parquet(own.root / "data" / "raw" / "moons.parquet")
+    table["x1"] = 1e6 + 50 * table["x1"]  # in float32 these differ in steps of 1/16
+    table.to_csv(own.root / "data" / "own" / "mine.csv", index=False)
+    own.change({"data.source": "file", "data.path": "data/own/mine.csv"})
+    own.run("dvc", "repro")
+    client = mlflow.MlflowClient(f"sqlite:///{own.root}/mlflow.db")
+
+    def champions(name):
+        """Version to its data, for each of the aliases of a model."""
+        aliases = client.get_registered_model(name).aliases
+        return {alias: (int(n), client.get_model_version(name, n).tags["data"]) for alias, n in aliases.items()}
+
+    for variant in VARIANTS:
+        found = champions(f"gradflow-{variant}")
+        moons, mine = client.get_model_version(f"gradflow-{variant}", 1), found["champion"][1]
+        assert mine != moons.tags["data"]
+        assert found == {
+            "champion": (2, mine),
+            f"champion-{mine[:8]}": (2, mine),
+            f"champion-{moons.tags['data'][:8]}": (1, moons.tags["data"]),
+        }
+    standardised, raw = points_of(own)
+    np.save(own.root / "data" / "points.npy", raw)
+    code = """if True:
+        import mlflow, numpy as np
+        model = mlflow.pyfunc.load_model("models:/gradflow-residual@champion")
+        np.save("data/logits.npy", model.predict(np.load("data/points.npy")))
+    """
+    own.run("python", "-c", code, MLFLOW_TRACKING_URI=f"sqlite:///{own.root}/mlflow.db")
+    best = int(client.get_model_version("gradflow-residual", 2).tags["seed"])
+    with torch.no_grad():
+        expected = checkpoints.load(own.root / "models" / "residual.safetensors", best)(
+            torch.tensor(standardised).float()
+        )
+    np.testing.assert_allclose(np.load(own.root / "data" / "logits.npy"), expected.numpy(), rtol=0, atol=1e-6)
+
+    own.run("git", "checkout", "--quiet", ".")
+    (own.root / "data" / "own" / "mine.csv").unlink()
+    own.run("dvc", "checkout")
+    for said, newest in (("tracked", 3), ("already tracked", 3)):
+        assert own.run(*TRACK).stdout.startswith(f"{said}: ")
+        for variant in VARIANTS:
+            assert champions(f"gradflow-{variant}")["champion"] == (1, moons.tags["data"])
+            assert client.get_model_version_by_alias(f"gradflow-{variant}", "latest").version == newest
+            client.set_registered_model_alias(f"gradflow-{variant}", "champion", 2)  # as another checkout would
+
+
 def test_a_variant_whose_seeds_all_diverged_has_no_model_and_no_infinite_value(own, look):
     own.change(
         {"train.lr": 10000.0, "train.clip_norm": None, "variants": {"residual": {"block": "residual", "scale": 3.0}}}
@@ -330,10 +407,85 @@ def test_a_copied_checkout_says_that_its_database_belongs_to_another(tracked, tm
     assert len(lines) == 1 and "python -m pipelines.track_all" in lines[0]
 
 
-@pytest.mark.parametrize("uri", ["not an address", "http://", "http://[::1"])
-def test_an_address_that_is_none_is_refused(project, uri):
-    done = project.run(*TRACK, code=2, MLFLOW_TRACKING_URI=uri)
+NO_ADDRESS = "environment: MLFLOW_TRACKING_URI: must be the address of a server or database"
+NO_FILE = "environment: MLFLOW_TRACKING_URI: must name a file, as sqlite:////folder/mlflow.db does, got "
+REFUSED = {
+    "MLFLOW_TRACKING_URI": {
+        **dict.fromkeys(["not an address", "http://", "http://[::1", "databricks://mine", "s3://bucket"], NO_ADDRESS),
+        **{uri: f"{NO_FILE}{uri}" for uri in ("sqlite:///data", "sqlite:///:memory:", "sqlite:///file:a.db?uri=true")},
+        "sqlite:///mlflow.db?timeout=long": (
+            "environment: MLFLOW_TRACKING_URI: has a setting that its driver refuses: "
+            "could not convert string to float: 'long'"
+        ),
+    },
+    "MLFLOW_REGISTRY_URI": {
+        uri: (
+            "environment: MLFLOW_REGISTRY_URI: must be unset or the same as MLFLOW_TRACKING_URI, "
+            f"models are registered where their runs are; got {shown}"
+        )
+        for uri, shown in {
+            "databricks-uc": "databricks-uc",
+            "http://anna:secret@models.example.org": "http://models.example.org",
+        }.items()
+    },
+    "MLFLOW_HTTP_REQUEST_TIMEOUT": {
+        "soon": "environment: MLFLOW_HTTP_REQUEST_TIMEOUT: must be of type int, got 'soon'"
+    },
+}
 
-    assert done.stderr.splitlines() == [
-        "gradflow: environment: MLFLOW_TRACKING_URI: must be the address of a server or database"
-    ]
+
+@pytest.mark.parametrize(
+    ("name", "value", "line"), [(name, value, line) for name, each in REFUSED.items() for value, line in each.items()]
+)
+def test_a_setting_that_cannot_work_is_refused_in_one_line(own, name, value, line):
+    done = own.run(*TRACK, code=2, **{name: value})
+
+    assert done.stderr.splitlines() == [f"gradflow: {line}"]
+    assert not list(own.root.glob("mlflow.db")) and not list(own.root.glob(":memory:"))
+
+
+def test_a_database_that_is_none_is_one_line_without_another_try(own):
+    (own.root / "mlflow.db").write_text("no database\n" * 1000, encoding="utf-8")
+
+    done = own.run(*TRACK, code=1)
+
+    where = f"sqlite:///{own.root}/mlflow.db"
+    kept = "all results are kept, `dvc repro` tracks them"
+    assert done.stderr.splitlines() == [f"gradflow: {where}: (sqlite3.DatabaseError) file is not a database; {kept}"]
+
+
+@pytest.mark.parametrize("name", ["50% of 100%25/mlflow.db", "a#b/ö.db", "mlflow.db"])
+def test_a_database_may_lie_anywhere_and_have_settings(own, look, tmp_path, name):
+    uri = f"sqlite:///{tmp_path / name}?timeout=30"
+    done = own.run(*TRACK, MLFLOW_TRACKING_URI=uri, MLFLOW_REGISTRY_URI=uri)
+
+    assert done.stdout.startswith("tracked: run ")
+    assert (tmp_path / name).stat().st_size
+    (tmp_path / name).rename(tmp_path / "mlflow.db")
+    view = look(tmp_path)
+    assert view.models == sorted(VARIANTS) and len(view.client.search_model_versions()) == len(VARIANTS)
+    assert own.run("git", "status", "--porcelain").stdout == ""
+
+
+def test_a_folder_from_which_mlflow_opens_no_database_is_told_in_one_line(project, tmp_path):
+    (tmp_path / "100%").symlink_to(Path(mlflow.__file__).parents[1])  # as .venv in a checkout of such a name
+
+    done = project.run(*TRACK, code=1, PYTHONPATH=str(tmp_path / "100%"))
+
+    (line,) = done.stderr.splitlines()
+    assert line.startswith(
+        "gradflow: MLflow opens no database while it is installed below a folder with % in its name ("
+    )
+
+
+@pytest.mark.parametrize("name", ["50% off", "why?"])
+def test_a_checkout_may_lie_anywhere_or_is_told_in_one_line(own, look, tmp_path, name):
+    moved = type(own)(own.root.rename(tmp_path / name), own.env)
+    done = moved.run(*TRACK, code=None)
+
+    if "?" in name:
+        assert done.returncode == 2 and len(done.stderr.splitlines()) == 1
+        assert "must name a file without ?" in done.stderr
+    else:
+        assert done.returncode == 0, done.stderr
+        assert len(look(moved.root).parents) == 1

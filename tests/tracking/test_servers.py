@@ -1,5 +1,6 @@
 """Tracking on a real server: killed, absent, silent, with a password."""
 
+import re
 import secrets
 import signal
 import socket
@@ -58,6 +59,34 @@ KEPT = "all results are kept, start the server, then `dvc repro` tracks them"
 
 def lines_of_ours(text):
     return [line for line in text.splitlines() if line.startswith("gradflow: ") or "Traceback" in line]
+
+
+def documented(project, address):
+    """The steps of docs/tracking.md for a new place: an address, or none for the database of the checkout."""
+    text = (project.root / "docs" / "tracking.md").read_text(encoding="utf-8")
+    (steps,) = re.findall(r"^    export MLFLOW_TRACKING_URI=http://host:5000.*\n((?:    .+\n)*)", text, re.MULTILINE)
+    return "sh", "-ec", f"export MLFLOW_TRACKING_URI={address}\n" * bool(address) + steps
+
+
+def test_the_documented_steps_bring_what_there_is_to_a_new_server(own, serve, look, tmp_path):
+    with serve(tmp_path / "server") as server:
+        assert at(own, server.url).repro() == set()  # why there are any
+        for _ in range(2):
+            own.run(*documented(own, server.url))
+            view = look(tmp_path / "server")
+            assert len(view.everything) == 9 and {"depth-4", "depth-8"} <= set(view.parents)
+
+
+def test_the_documented_steps_fill_the_database_of_a_fresh_clone(own, look, tmp_path):
+    own.run("dvc", "remote", "add", "--default", "shared", tmp_path / "remote")
+    own.run("git", "commit", "--quiet", "--all", "--message", "Remote")
+    own.run("dvc", "push")
+    own.run("git", "clone", "--quiet", own.root, tmp_path / "a clone")
+    clone = type(own)(tmp_path / "a clone", own.env)
+    clone.run("dvc", "pull", code=None)
+    for _ in range(2):
+        clone.run(*documented(clone, ""))
+        assert len(look(clone.root).everything) == 3
 
 
 def test_without_a_server_all_else_is_made_and_the_next_repro_runs_track_alone(own, unused_address):
