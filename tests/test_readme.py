@@ -12,7 +12,8 @@ README = (Path(__file__).parents[1] / "README.md").read_text(encoding="utf-8")
 
 def block(holding):
     """The commands of the block with this line in it, without comments."""
-    (found,) = [text for text in re.findall(r"^```\w*\n(.*?)^```$", README, re.MULTILINE | re.DOTALL) if holding in text]
+    blocks = re.findall(r"^```\w*\n(.*?)^```$", README, re.MULTILINE | re.DOTALL)
+    (found,) = [text for text in blocks if holding in text]
     return [line.split("  #")[0].strip() for line in found.splitlines()]
 
 
