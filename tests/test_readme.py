@@ -24,7 +24,7 @@ def typed(project, line):
 def rows(project):
     """Experiments of ``dvc exp show``."""
     shown = project.run("dvc", "exp", "show", "--csv").stdout
-    return [row for row in csv.DictReader(io.StringIO(shown)) if row["typ"] == "branch_base"]
+    return [row for row in csv.DictReader(io.StringIO(shown)) if row["typ"] != "baseline"]
 
 
 def test_experiments_of_the_first_block_start_from_the_same_parameters_and_leave_the_files_alone(project):
