@@ -14,7 +14,7 @@ help: ## List the targets
 setup: .venv/installed ## Make .venv from requirements.lock
 
 # Its commands work only where it was made, as `installed` says.
-.venv/installed: requirements.lock $(shell [ -d "$$(cat .venv/installed 2>/dev/null)/" ] || echo moved)
+.venv/installed: requirements.lock $(shell at=$$(cat .venv/installed 2>/dev/null); [ -z "$$at" ] || [ "$$at" = "$$(cd .venv && pwd -P)" ] || echo moved)
 .venv-bench/installed: benchmarks/requirements.lock
 .venv/installed .venv-bench/installed: %/installed:
 	@command -v "$(PYTHON)" >/dev/null || { echo "gradflow: needs Python 3.11 or newer, found no $(PYTHON); name one: make PYTHON=/path/to/python3" >&2; exit 1; }
@@ -25,7 +25,7 @@ setup: .venv/installed ## Make .venv from requirements.lock
 
 .PHONY: moved
 moved:
-	@echo "gradflow: .venv was made in $$(cat .venv/installed), where it is no more: it is made again"
+	@echo "gradflow: .venv was made in $$(cat .venv/installed), not here: it is made again"
 
 .PHONY: reproduce
 reproduce: setup ## Run the pipeline: figures, checkpoints, tables, metrics

@@ -7,7 +7,7 @@ enum { LANES = 16, REGISTERS = 24 };
 #elif defined(__AVX__)
 enum { LANES = 8, REGISTERS = 12 };
 #else
-enum { LANES = 4, REGISTERS = 12 };
+enum { LANES = 4, REGISTERS = 24 };
 #endif
 enum { ROUNDS = 20000, REPEATS = 2000 };  /* short ones: on a busy machine some of them have the core to themselves */
 

@@ -34,6 +34,7 @@ def running(port: int, *options: str) -> Iterator[str]:
     address, log = f"http://{HOST}:{port}", PREFECT_HOME.value() / "server.log"
     try:
         log.parent.mkdir(parents=True, exist_ok=True)
+        log.unlink(missing_ok=True)  # that of another server that is running stays its own
         output = log.open("w", encoding="utf-8")
     except OSError as error:
         raise RunError(f"{log}: cannot be written ({error.strerror}); set PREFECT_HOME to where Prefect can") from None

@@ -20,7 +20,7 @@ from pydantic import Field
 
 from gradflow.drawing import style
 from gradflow.files.writing import write_text
-from gradflow.guards.errors import RunError
+from gradflow.guards.errors import InputError, RunError, shown
 from pipelines import checkout, dag, experiments, findings, outcome, report
 from pipelines.cancellation import all_finished
 from pipelines.experiments import Point
@@ -75,6 +75,8 @@ def sweep(
             no other sweep has.
     """
     try:
+        if output and output.suffix != ".csv":  # the figure beside it may have any other ending
+            raise InputError("output", f"must end in .csv, got {shown(str(output))}")
         root, slots = dag.root(folder), Slots.of_machine(jobs)
         with (
             checkout.alone(root, get_run_logger().warning) as lock,

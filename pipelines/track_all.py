@@ -156,11 +156,9 @@ def _fetch(root: Path, commit: str, pipeline: Path, folder: Path) -> Mapping[str
     lock, written = _read(fetch("dvc.lock")), reading.read(fetch("params.yaml"))
     if _STAGE not in lock.get("stages", {}) or not _consistent(lock, written):
         return None
-    # Results that were made before models came with their scaler do not name it as a dependency.
-    read = [*lock["stages"][_STAGE].get("deps", []), *lock["stages"].get("scale", {}).get("outs", [])]
-    for path in dict.fromkeys(entry["path"] for entry in read):
-        if path.partition("/")[0] not in _CODE:
-            fetch(path)
+    for dep in lock["stages"][_STAGE].get("deps", []):
+        if dep["path"].partition("/")[0] not in _CODE:
+            fetch(dep["path"])
     return lock
 
 

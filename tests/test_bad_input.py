@@ -292,6 +292,15 @@ FILES = {
         f"a,b,label\n{ROWS}4,nan,a\n".encode(),
         "nan.csv: column b: must hold finite numbers, got nan in row 61",
     ),
+    "lost_row.csv": (
+        b"0.1,0.2,A\n0.3,0.4,B\n0.5,0.6,C\n0.7,0.1,B\n",
+        "lost_row.csv: must name the columns in its first line, e.g. x1,x2,label; got 0.1,0.2,A, which could be a row",
+    ),
+    "behind.csv": (
+        b",0.1,0.2,A\n1,0.3,0.5,B\n2,0.3,0.6,A\n",
+        "behind.csv: must name the columns in its first line, e.g. x1,x2,label; got ,0.1,0.2,A, which could be a row",
+    ),
+    "spaces.csv": (f"a,b,label\n{ROWS}4,4, \n".encode(), "spaces.csv: column label: must have no gaps"),
     "gap.csv": (f"a,b,label\n{ROWS}4,,a\n".encode(), "gap.csv: column b: must have no gaps, got one in row 61"),
     "na.csv": (
         f"a,b,label\n{ROWS}4,NA,a\n".encode(),

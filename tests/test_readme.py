@@ -35,7 +35,9 @@ def test_experiments_of_the_first_block_start_from_the_same_parameters_and_leave
     try:
         for line in lines[1:]:
             said[line] = typed(project, line)
+            patience = time.monotonic() + 300
             while "queue" in line and re.search("Queued|Running", project.run("dvc", "queue", "status").stdout):
+                assert time.monotonic() < patience, "the queue stands still"
                 time.sleep(1)
     finally:
         project.run("dvc", "queue", "stop", "--kill")

@@ -86,7 +86,7 @@ def test_an_environment_whose_folder_was_renamed_is_made_again(clone, tmp_path):
     renamed = type(clone)(clone.root.rename(tmp_path / "another name"), clone.env)
 
     lines = renamed.run(*setup).stdout.splitlines()
-    assert lines[0] == f"gradflow: .venv was made in {clone.root}/.venv, where it is no more: it is made again"
+    assert lines[0] == f"gradflow: .venv was made in {clone.root}/.venv, not here: it is made again"
     assert "-m venv" in lines[1]
     assert "-m venv" not in renamed.run(*setup).stdout
 

@@ -139,16 +139,29 @@ def _check_rows(rows: int, where: str) -> None:
 
 def _trimmed(table: pa.Table) -> pa.Table:
     """A table of a CSV file without the spaces beside its commas, which pyarrow leaves in names and text."""
-    columns = [pc.utf8_trim_whitespace(c) if pa.types.is_string(c.type) else c for c in table.columns]
+    columns = [_trimmed_text(c) if pa.types.is_string(c.type) else c for c in table.columns]
     return pa.table(columns, names=[name.strip() for name in table.column_names])
 
 
+def _trimmed_text(column: pa.ChunkedArray) -> pa.ChunkedArray:
+    """Text without spaces around it; what holds nothing else is a gap."""
+    trimmed = pc.utf8_trim_whitespace(column)
+    return pc.if_else(pc.equal(trimmed, ""), pa.scalar(None, trimmed.type), trimmed)
+
+
 def _names_could_be_a_row(table: pa.Table) -> bool:
-    """Whether the names of columns are numbers, all of them or all but one that is among the values of its column."""
-    words = [
-        (name, column) for name, column in zip(table.column_names, table.columns, strict=True) if not _is_number(name)
-    ]
-    return len(words) <= 1 and all(_holds(column, name) for name, column in words)
+    """Whether the names of columns may be values: numbers other than 0, 1, 2, which pandas gives to columns of no name.
+
+    Without an index, which only pandas writes, these may be a row as well: where all of them are numbers, or all but
+    one that is among the values of its column.
+    """
+    named = dataset.without_index(table)
+    if any(_is_number(name) and name != str(place) for place, name in enumerate(named.column_names)):
+        return True
+    columns = zip(named.column_names, named.columns, strict=True)
+    words = [(name, column) for name, column in columns if not _is_number(name)]
+    without = named.num_columns == table.num_columns
+    return without and len(words) <= 1 and all(_holds(column, name) for name, column in words)
 
 
 def _holds(column: pa.ChunkedArray, text: str) -> bool:

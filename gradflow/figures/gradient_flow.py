@@ -47,8 +47,16 @@ def draw(
         for variant in experiment.diverged
         if len(rows := shown[(shown["epoch"] == epoch) & (shown["variant"] == variant)])
     }
+    notes = f"{curves.reading(experiment)} Norms are means over the steps of the epoch, before clipping."
+    small = [
+        f"{variant} {losses[variant]:.2g}"
+        for (epoch, variant), spread in spreads.items()
+        if epoch == epochs[-1] and losses.get(variant) is not None and (spread.median[1:-1] < vanished_below).any()
+    ]
+    if small:
+        notes += f" Gradients are small, too, where a task is solved; train loss at the end: {', '.join(small)}."
     if curves.are_too_many(experiment):
-        return _panel_each(spreads, shown, experiment, theory)
+        return _panel_each(spreads, shown, experiment, theory, vanished_below, notes)
     figure = Figure(figsize=(style.WIDTH, 3.1), layout="constrained")
     panels = figure.subplots(1, len(epochs), sharey=True, squeeze=False)[0]
     curves.log_axis(panels[0], curves.to_show(shown, ["epoch", "layer"], "grad_norm", experiment))
@@ -84,20 +92,12 @@ def draw(
         )
 
     handles = curves.handles(experiment)
-    notes = f"{curves.reading(experiment)} Norms are means over the steps of the epoch, before clipping."
     if explained:
         handles.append(_theory_handle("theory for plain blocks at initialisation", _THEORY))
         notes += (
             " Dashed: from the variances of weights and biases alone, for infinite width and rows that are unrelated,"
             f" set to the median at {_last_block(experiment)}."
         )
-    small = [
-        f"{variant} {losses[variant]:.2g}"
-        for (epoch, variant), spread in spreads.items()
-        if epoch == epochs[-1] and losses.get(variant) is not None and (spread.median[1:-1] < vanished_below).any()
-    ]
-    if small:
-        notes += f" Gradients are small, too, where a task is solved; train loss at the end: {', '.join(small)}."
     if any((spread.median == 0).any() for spread in spreads.values()):
         handles.append(curves.zero_handle())
     return style.finish(figure, experiment, "Gradient norm by layer", handles, notes)
@@ -108,16 +108,21 @@ def _panel_each(
     shown: pd.DataFrame,
     experiment: Experiment,
     theory: Mapping[str, NDArray[np.float64]],
+    vanished_below: float,
+    notes: str,
 ) -> Figure:
     """The blocks of many variants: a panel for each, with the first and the last epoch, and the others in grey."""
     blocks = {key: _part(spread, spread.at, slice(1, -1)) for key, spread in spreads.items()}
     figure, panels = style.panels(experiment, 0.75, {}, x="layer (block)", y="‖∂loss/∂W‖ (Frobenius)")
     values = curves.to_show(shown, ["epoch", "layer"], "grad_norm", experiment)
     curves.log_axis(next(iter(panels.values())), values)
+    low, high = next(iter(panels.values())).get_ylim()
     last = max(experiment.epochs, 1)
     handles, explained = curves.panel_handles("last epoch", "first epoch"), False
     for variant, axes in panels.items():
         curves.layer_axis(axes, experiment.depth, ends=False)
+        if low < vanished_below < high:
+            axes.axhline(vanished_below, color=style.GREY, linewidth=0.9, linestyle=":")
         curves.background(axes, (spread for key, spread in blocks.items() if key[0] == last))
         for epoch in sorted({1, last}):
             if (epoch, variant) in blocks:
@@ -129,7 +134,9 @@ def _panel_each(
         handles.append(_theory_handle("theory at initialisation", _DOTTED))
     if any((spread.median == 0).any() for spread in blocks.values()):
         handles.append(curves.zero_handle())
-    notes = f"{curves.reading(experiment)} Norms are means over the steps of the epoch, before clipping."
+    if low < vanished_below < high:
+        label = f"vanished below {vanished_below:g}"
+        handles.append(Line2D([], [], color=style.GREY, linewidth=0.9, linestyle=":", label=label))
     return style.finish(figure, experiment, "Gradient norm by layer", handles, notes)
 
 
