@@ -236,12 +236,13 @@ def test_a_deployment_that_cannot_work_is_refused_in_one_line(change, line, tmp_
 
 def test_a_schedule_that_was_switched_off_stays_off_and_a_changed_one_is_as_what_it_replaces(api):
     from prefect.deployments.runner import RunnerDeployment
+    from prefect.schedules import Schedule
 
     from pipelines.schedule import keep_paused
 
     def apply(*crons):
         deployment = RunnerDeployment(
-            name="switched", flow_name="toy", entrypoint="toy.py:toy", schedules=[{"cron": cron} for cron in crons]
+            name="switched", flow_name="toy", entrypoint="toy.py:toy", schedules=[Schedule(cron=cron) for cron in crons]
         )
         keep_paused([deployment])
         deployment.apply()
