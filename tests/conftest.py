@@ -39,7 +39,20 @@ SMALL = {
 }
 
 # What could bring settings of the user's machine into a test.
-_PRIVATE = ("DVC_", "GIT_", "GRADFLOW_", "HF_", "HUGGING", "MLFLOW_", "MPL", "PREFECT_", "PYTHON", "XDG_")
+_PRIVATE = (
+    "DVC_",
+    "GIT_",
+    "GRADFLOW_",
+    "HF_",
+    "HUGGING",
+    "MAKE",
+    "MFLAGS",
+    "MLFLOW_",
+    "MPL",
+    "PREFECT_",
+    "PYTHON",
+    "XDG_",
+)
 _PROXIES = ("ALL_PROXY", "HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY")
 
 

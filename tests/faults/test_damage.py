@@ -152,7 +152,7 @@ def cases(root, cuts, flips, kinds=""):
         for stage, (files, outputs) in stages.items():
             for file in files:
                 size = (root / folder / file).stat().st_size
-                damages = [{"cut": moments.randrange(size)} for _ in range(cuts)]
+                damages = [{"cut": moments.randrange(size - 1)} for _ in range(cuts)]  # more than the end of a line
                 damages += [{"bit": moments.randrange(8 * size)} for _ in range(flips)]
                 if file.endswith(kinds):
                     yield from ((folder, stage, file, outputs, damage) for damage in damages)
