@@ -245,7 +245,7 @@ def test_a_schedule_that_was_switched_off_stays_off_and_a_changed_one_is_as_what
             name="switched", flow_name="toy", entrypoint="toy.py:toy", schedules=[Schedule(cron=cron) for cron in crons]
         )
         keep_paused([deployment])
-        deployment.apply()
+        deployment.apply(_sync=True)
         found = api.read_deployment_by_name("toy/switched").schedules
         return {one.schedule.cron: one for one in found}
 
