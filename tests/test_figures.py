@@ -256,14 +256,18 @@ def test_gradient_flow_marks_norms_of_exactly_zero_and_leaves_them_out_of_the_li
     assert "exactly 0" in all_words(figure)
 
 
-def test_marks_of_zero_stand_below_all_values():
+def test_marks_of_zero_stand_on_the_edge_and_clear_of_the_labels():
     about = experiment(["plain", "residual"])
     norms, probes, history = tables(about)
     norms.loc[norms["layer"] == 2, "grad_norm"] = 0.0
     figure = drawn("gradient_flow", about, (norms, probes, history))
     marks = [line for line in figure.axes[0].lines if line.get_marker() == "v"]
-    assert [tuple(line.get_ydata()) for line in marks] == [(-0.03,)] * 2  # of the axes, whose values start at 0
-    places = [line.get_transform().transform((2, -0.03)) for line in marks]
+    assert [tuple(line.get_ydata()) for line in marks] == [(0,)] * 2  # of the axes' height
+    with matplotlib.rc_context(style.RC):
+        figure.draw_without_rendering()
+    labels = [label.get_window_extent() for label in figure.axes[0].get_xticklabels() if label.get_text()]
+    assert not [box for box in labels for line in marks if box.overlaps(line.get_window_extent().padded(2))]
+    places = [line.get_transform().transform((2, 0)) for line in marks]
     assert abs(places[0][0] - places[1][0]) > 1, "one variant's mark beside that of the other"
 
 
@@ -283,7 +287,7 @@ def test_more_variants_than_colours_have_a_panel_each():
             lines = [line for line in panels[variant].lines if line.get_linewidth() == 1.6]
             (own,) = lines
             np.testing.assert_allclose(own.get_ydata(), expected)
-            assert sum(line.get_color() == "#D0D0D0" for line in panels[variant].lines) == 12
+            assert sum(line.get_color() == style.LIGHT for line in panels[variant].lines) == 12
     assert "accuracy" in all_words(losses)
 
 

@@ -70,7 +70,7 @@ def background(axes: Axes, spreads: Iterable[Spread]) -> None:
     """Medians of the other variants, in grey, to compare a panel's own with."""
     for spread in spreads:
         axes.plot(
-            spread.at, np.where(spread.median > 0, spread.median, np.nan), color="#D0D0D0", linewidth=0.8, zorder=1
+            spread.at, np.where(spread.median > 0, spread.median, np.nan), color=style.LIGHT, linewidth=0.8, zorder=1
         )
 
 
@@ -79,7 +79,7 @@ def panel_handles(solid: str, dashed: str) -> list[Artist]:
     return [
         Line2D([], [], color=style.DARK, linewidth=1.6, label=solid),
         Line2D([], [], color=style.DARK, linewidth=1.0, linestyle=style.DASHES, label=dashed),
-        Line2D([], [], color="#D0D0D0", linewidth=0.8, label=f"the other variants, {solid}"),
+        Line2D([], [], color=style.LIGHT, linewidth=0.8, label=f"the other variants, {solid}"),
     ]
 
 
@@ -147,9 +147,12 @@ def _again(experiment: Experiment, variant: str) -> bool:
 
 
 def zeros(axes: Axes, spread: Spread, experiment: Experiment, variant: str) -> bool:
-    """Mark medians of exactly 0, which have no logarithm, on a line of their own; tell whether there are any.
+    """Mark medians of exactly 0, which have no logarithm, by triangles that point out of the axes at the lower edge.
 
-    The line is labelled 0 and stands below all values. Variants stand side by side on it, so that all are seen.
+    Variants stand side by side there, so that all are seen.
+
+    Returns:
+        Whether there are any.
     """
     at = spread.at[spread.median == 0]
     if not len(at):
@@ -157,7 +160,7 @@ def zeros(axes: Axes, spread: Spread, experiment: Experiment, variant: str) -> b
     edge = axes.get_xaxis_transform()
     axes.plot(
         at,
-        np.full(len(at), -0.03),
+        np.zeros(len(at)),
         transform=beside(axes, edge, experiment, variant),
         color=style.colour(experiment, variant),
         marker="v",

@@ -24,6 +24,7 @@ COLOURS = ("#D55E00", "#0072B2", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#0
 MARKERS = ("o", "s", "^", "D", "v", "P", "X")  # for each further round through the colours
 DARK = "#4D4D4D"
 GREY = "#767676"
+LIGHT = "#D0D0D0"
 DASHES = (0, (3, 1.5))
 
 WIDTH = 7.2  # inches: at 150 dpi a little wider than a README shows
