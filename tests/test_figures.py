@@ -267,8 +267,7 @@ def test_marks_of_zero_stand_on_the_edge_and_clear_of_the_labels():
         figure.draw_without_rendering()
     labels = [label.get_window_extent() for label in figure.axes[0].get_xticklabels() if label.get_text()]
     assert not [box for box in labels for line in marks if box.overlaps(line.get_window_extent().padded(2))]
-    places = [line.get_transform().transform((2, 0)) for line in marks]
-    assert abs(places[0][0] - places[1][0]) > 1, "one variant's mark beside that of the other"
+    assert marks[0].get_markersize() > marks[1].get_markersize(), "the first one's mark shows behind the second's"
 
 
 def test_more_variants_than_colours_have_a_panel_each():

@@ -149,7 +149,7 @@ def _again(experiment: Experiment, variant: str) -> bool:
 def zeros(axes: Axes, spread: Spread, experiment: Experiment, variant: str) -> bool:
     """Mark medians of exactly 0, which have no logarithm, by triangles that point out of the axes at the lower edge.
 
-    Variants stand side by side there, so that all are seen.
+    Those of later variants are smaller and lie on the others, so that all are seen where they belong.
 
     Returns:
         Whether there are any.
@@ -157,15 +157,15 @@ def zeros(axes: Axes, spread: Spread, experiment: Experiment, variant: str) -> b
     at = spread.at[spread.median == 0]
     if not len(at):
         return False
-    edge = axes.get_xaxis_transform()
+    behind = len(experiment.diverged) - 1 - experiment.position(variant)
     axes.plot(
         at,
         np.zeros(len(at)),
-        transform=beside(axes, edge, experiment, variant),
+        transform=axes.get_xaxis_transform(),
         color=style.colour(experiment, variant),
         marker="v",
         linestyle="",
-        markersize=3.5,
+        markersize=3.5 + behind * min(2.0, 6 / len(experiment.diverged)),
         clip_on=False,
         zorder=5,
     )
