@@ -110,8 +110,11 @@ def last_run(api):
     from prefect.client.schemas.filters import FlowRunFilter
     from prefect.client.schemas.sorting import FlowRunSort
 
+    # For the server's order a run that a schedule will start tomorrow is the latest.
+    started = FlowRunFilter(start_time={"is_null_": False})
+
     def look():
-        runs = api.read_flow_runs(sort=FlowRunSort.START_TIME_DESC, limit=1)
+        runs = api.read_flow_runs(flow_run_filter=started, sort=FlowRunSort.START_TIME_DESC, limit=1)
         if not runs:  # of a server that is new
             return None, {}
         (run,) = runs
