@@ -55,8 +55,12 @@ lint: setup ## Format and lint, types, layers
 	lint-imports
 
 .PHONY: test
-test: lint ## Every check and test, but for those against servers and in a browser
-	pytest -n auto --ignore tests/flows --ignore tests/tracking --ignore tests/report
+test: lint ## Every check and test, but for the longer ones of the next two lines
+	pytest -n auto --ignore tests/commands --ignore tests/flows --ignore tests/tracking --ignore tests/report
+
+.PHONY: test-commands
+test-commands: setup ## The README's commands and DVC's experiments as people type them: some minutes
+	pytest -n auto tests/commands
 
 .PHONY: test-servers
 test-servers: setup ## Tracking, flows and the page, with real servers and a browser: some minutes more
@@ -69,6 +73,10 @@ test-faults: setup ## Kills, full disks, damaged files, senseless parameters by 
 .PHONY: picture
 picture: setup ## Take the page's picture in README anew, with Chromium
 	@python docs/picture.py
+
+.PHONY: blocks
+blocks: setup ## Make the table of blocks in docs/ anew, from their files
+	@python docs/blocks.py
 
 .PHONY: bench
 bench: .venv-bench/installed ## Measure this beside what others would write (an hour): benchmarks/README.md

@@ -46,15 +46,27 @@ class Split(Section):
     seed: Seed
 
 
+class Transfer(Section):
+    """The depth and width at which the learning rate was found, and CompleteP's exponent of the depth."""
+
+    depth: Depth
+    width: Width
+    exponent: Annotated[float, Field(ge=0, le=1)]
+
+
 class Train(Section):
-    """How a network is trained."""
+    """How a network is trained. The keys with a default came later than the others."""
 
     epochs: Count
     batch_size: Annotated[int, Field(ge=1)]
     optimizer: Literal["sgd", "adam", "adamw"]
     lr: Annotated[float, Field(gt=0, le=10_000)]
+    warmup: Annotated[float, Field(ge=0, le=1)] = 0.0
+    transfer: Transfer | None = None
     momentum: Annotated[float, Field(ge=0, lt=1)]
     clip_norm: Annotated[float, Field(gt=0)] | None
+    precision: Literal["float32", "bfloat16", "float16"] = "float32"
+    loss_scale: Annotated[float, Field(gt=0, le=2**24)] = 1.0
     init: Init
     seed: Seed
 
@@ -131,7 +143,9 @@ class Recipe(Parameters):
         }
         check_size(self.variants, self.seeds * max(sizes.values()))
         for name, own in self.variants.items():
-            _check_widths(f"params.yaml: variants.{name}.widths", own, configuration.own(self, name).depth)
+            chosen = configuration.own(self, name)
+            _check_widths(f"params.yaml: variants.{name}.widths", own, chosen.depth)
+            _check_transfer(name, own, chosen.train)
         if self.data.source == "sklearn":  # the rows of other sources are known only when they are fetched
             half = self.data.samples // 2
             self.check_rows([half, self.data.samples - half])
@@ -163,6 +177,19 @@ class Recipe(Parameters):
         if too_many:
             keys, got = (" and ".join(each) for each in (too_many, too_many.values()))
             raise InputError(f"params.yaml: {keys}", f"must be <= {train}, the rows of the train split, got {got}")
+
+
+def _check_transfer(name: str, own: Trained, train: Train) -> None:
+    """Check that CompleteP has rules for what a variant asks for."""
+    if train.transfer is None:
+        return
+    if train.optimizer == "sgd":
+        key = f"variants.{name}.train.transfer" if "transfer" in own.train.model_fields_set else "train.transfer"
+        raise InputError(f"params.yaml: {key}", "must be null with sgd: its rules are those of adam and adamw")
+    if own.widths:
+        raise InputError(
+            f"params.yaml: variants.{name}.widths", "must be null with train.transfer, which has one width"
+        )
 
 
 def _check_widths(where: str, variant: Trained, depth: int) -> None:

@@ -11,18 +11,31 @@ has a variance of :func:`log_variance` about it.
 
 import math
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 
-def variances(init: str, depth: int) -> tuple[float, float]:
-    """The numbers inputs * Var(W) and inputs * Var(b) that an initialisation draws, in a network of that depth.
+def variances(init: str, depth: int, inputs: int, outputs: int, *, writes: bool = False) -> tuple[float, float]:
+    """The numbers inputs * Var(W) and inputs * Var(b) that an initialisation draws for a linear map.
 
-    nn.Linear draws both from U(-1/sqrt(n), 1/sqrt(n)), He from N(0, 2/n) and 0.
+    nn.Linear draws both from U(-1/sqrt(inputs), 1/sqrt(inputs)); for the others see :mod:`gradflow.kit.inits`.
+
+    Args:
+        init: Its name.
+        depth: Blocks of the network.
+        inputs: Of the map.
+        outputs: Of the map.
+        writes: Whether its output is added to the stream.
     """
-    return {"default": (1 / 3, 1 / 3), "he": (2.0, 0.0), "he_over_sqrt_depth": (2 / depth, 0.0)}[init]
+    return {
+        "default": (1 / 3, 1 / 3),
+        "he": (2.0, 0.0),
+        "he_over_sqrt_depth": (2 / depth, 0.0),
+        "xavier": (2 * inputs / (inputs + outputs), 0.0),
+        "orthogonal": (inputs / max(inputs, outputs), 0.0),
+        "gpt2": (1 / depth if writes else 1.0, 0.0),
+    }[init]
 
 
 @dataclass(frozen=True)
@@ -34,25 +47,34 @@ class Branch:
         biases: Var(b).
         scale: Factor on the branch.
         skip: Whether the block adds it to the stream.
-        second: Whether there is a second linear map, drawn like the first.
+        out: width * Var(W) of the second linear map, whose biases are drawn like those of the first; None: there is
+            none.
     """
 
     weights: float
     biases: float
     scale: float = 1.0
     skip: bool = True
-    second: bool = False
+    out: float | None = None
 
     @classmethod
-    def drawn(cls, init: str, depth: int, width: int, **how: Any) -> "Branch":
+    def drawn(
+        cls, init: str, depth: int, width: int, *, scale: float = 1.0, skip: bool = True, second: bool = False
+    ) -> "Branch":
         """One as an initialisation draws it, see :func:`variances`."""
-        weights, biases = variances(init, depth)
-        return cls(weights, biases / width, **how)
+        weights, biases = variances(init, depth, width, width, writes=skip and not second)
+        out = variances(init, depth, width, width, writes=skip)[0] if second else None
+        return cls(weights, biases / width, scale, skip, out)
+
+    @property
+    def second(self) -> bool:
+        """Whether there is a second linear map."""
+        return self.out is not None
 
     @property
     def chi(self) -> float:
         """Power of the branch over that of its stream, but for biases and scale: width * Var(W) / 2, if not second."""
-        return self.weights / 2 * (self.weights if self.second else 1.0)
+        return self.weights / 2 * (1.0 if self.out is None else self.out)
 
     @property
     def factor(self) -> float:
@@ -74,10 +96,12 @@ class Branch:
     @property
     def delta_factor(self) -> float:
         """||dLoss/dz|| of a block over ||dLoss/dx|| behind it: half of the units pass their gradient."""
-        return abs(self.scale) * math.sqrt((self.weights if self.second else 1.0) / 2)
+        return abs(self.scale) * math.sqrt((1.0 if self.out is None else self.out) / 2)
 
 
-def weight_gradients(branch: Branch, depth: int, width: int, features: int = 2) -> NDArray[np.float64] | None:
+def weight_gradients(
+    branch: Branch, depth: int, width: int, stem: tuple[float, float], features: int = 2
+) -> NDArray[np.float64] | None:
     """Norm of dLoss/dW by block of a plain network, relative to the last block: (depth,). None for other blocks.
 
     ||dW_l|| goes with ||dLoss/dz_l|| * rms(x_{l-1}), that is with sqrt(chi^(depth - l) * q_{l-1}), where
@@ -86,10 +110,17 @@ def weight_gradients(branch: Branch, depth: int, width: int, features: int = 2) 
     for the default initialisation, so the norm is flat near the input and falls by sqrt(chi) a block elsewhere.
     The rows of a batch are taken as unrelated: where the stream still tells classes apart, their shares add up
     and the norm is several times larger.
+
+    Args:
+        branch: Of every block.
+        depth: Number of blocks.
+        width: Units of the stream.
+        stem: :func:`variances` of the stem.
+        features: Its inputs.
     """
     if not branch.plain:
         return None
-    power = [branch.weights + branch.biases * width / features]
+    power = [stem[0] + stem[1] / features]
     for _ in range(depth - 1):
         power.append((branch.weights * power[-1] + branch.biases) / 2)
     norms = np.sqrt(np.array(power)) * branch.factor ** np.arange(depth - 1, -1, -1)
@@ -127,8 +158,8 @@ def stream(branch: Branch, depth: int, *, power: float, mean: float = 0.0, cosin
         s2 = branch.weights * q + branch.biases
         r = (branch.weights * q * c + branch.biases) / s2 if s2 else 1.0  # nothing is left that could differ
         added, alike, centre = s2 / 2, arc_cosine(r) * s2 / 2, math.sqrt(s2 / (2 * math.pi))
-        if branch.second:
-            added, alike = (branch.weights * value + branch.biases for value in (added, alike))
+        if branch.out is not None:
+            added, alike = (branch.out * value + branch.biases for value in (added, alike))
             centre = 0.0
         cross = 2 * scale * m * centre
         q_next = scale**2 * added + skip * (q + cross)

@@ -16,11 +16,12 @@ from gradflow.kit.block import Block
 from gradflow.kit.building import build
 from gradflow.kit.inits import stack
 from gradflow.kit.network import Network
+from gradflow.networks.mlp import FEATURES
 from gradflow.params.loading import load, of_stage
 from gradflow.recipe import Recipe
 from gradflow.tables import configuration, logs
 from gradflow.training import compiled, device, trainer, unfinished
-from gradflow.training.optimisers import Descent
+from gradflow.training.optimisers import Descent, Transfer
 from gradflow.training.rows import Rows
 
 
@@ -51,7 +52,17 @@ def main(variant: str, train: Path, validation: Path, models: Path, measured: Pa
         probe_rows=config.probe.samples,
         probe_every=config.probe.every,
     )
-    descent = Descent(own.train.optimizer, own.train.lr, own.train.momentum, own.train.clip_norm)
+    base = own.train.transfer
+    descent = Descent(
+        own.train.optimizer,
+        own.train.lr,
+        own.train.momentum,
+        own.train.clip_norm,
+        warmup=round(own.train.warmup * task.epochs * task.steps),
+        transfer=Transfer(own.depth / base.depth, config.width / base.width, base.exponent) if base else None,
+        precision=own.train.precision,
+        loss_scale=own.train.loss_scale,
+    )
     about = configuration.of(config, variant)
     network = stack(partial(build, about), seeds=config.seeds, init=own.train.init, seed=own.train.seed).to(where)
     step = compiled.fastest(network, task, descent)
@@ -81,8 +92,10 @@ def _theory(network: Network, about: Mapping[str, Any]) -> list[float] | None:
     """What theory says of the gradients of weights at the start, see :class:`gradflow.tables.logs.Facts`."""
     block, depth, width = network.blocks[0], about["depth"], about["width"]
     assert isinstance(block, Block)
-    seen = block.theory(partial(theory.Branch.drawn, about["train"]["init"], depth, width))
-    line = theory.weight_gradients(seen, depth, width) if seen and not about["widths"] else None
+    init = about["train"]["init"]
+    seen = block.theory(partial(theory.Branch.drawn, init, depth, width))
+    stem = theory.variances(init, depth, FEATURES, width)
+    line = theory.weight_gradients(seen, depth, width, stem, FEATURES) if seen and not about["widths"] else None
     return None if line is None else line.tolist()
 
 

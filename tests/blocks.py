@@ -7,6 +7,8 @@ from typing import Any
 import pytest
 import torch
 
+DEPTH = 5  # of the networks in which blocks are compared with their formulas
+
 
 def _same(_, x):
     return x
@@ -16,7 +18,8 @@ def _same(_, x):
 class Row:
     """A block with settings, its size, and its parts by the formula of its paper.
 
-    The parts are written for rows x in float64 and ``p``, which holds the parameters of the block by name.
+    The parts are written for rows x in float64 and ``p``, which holds the parameters of the block by name, in a network
+    of :data:`DEPTH` blocks.
 
     Attributes:
         block: Its name.
@@ -30,6 +33,7 @@ class Row:
         maps: Names of its linear maps, in the order in which they are made.
         theory: Fields of its :class:`gradflow.theory.Branch` with default settings; None: theory has no line for it.
         init: With which its instruments are checked.
+        identity: With which settings it starts as the identity; None: with none.
     """
 
     block: str
@@ -43,6 +47,7 @@ class Row:
     maps: tuple[str, ...] = ("linear",)
     theory: dict[str, Any] | None = None
     init: str = "he"
+    identity: dict[str, Any] | None = None
 
     def __str__(self):
         return "-".join([self.block, *map(str, self.settings.values())])
@@ -56,13 +61,27 @@ def _sigmoid(x):
     return 1 / (1 + (-x).exp())
 
 
-def _rms_norm(p, x):
-    return p["norm.weight"] * x / (x.square().mean(-1, keepdim=True) + torch.finfo(torch.float32).eps).sqrt()
+def _rms_norm(p, x, name="norm"):
+    return p[f"{name}.weight"] * x / (x.square().mean(-1, keepdim=True) + torch.finfo(torch.float32).eps).sqrt()
 
 
-def _layer_norm(p, x):
+def _layer_norm(p, x, name="norm"):
     centred = x - x.mean(-1, keepdim=True)
-    return p["norm.weight"] * centred / (centred.square().mean(-1, keepdim=True) + 1e-5).sqrt() + p["norm.bias"]
+    normed = centred / (centred.square().mean(-1, keepdim=True) + 1e-5).sqrt()
+    return p[f"{name}.weight"] * normed + p[f"{name}.bias"]
+
+
+def _twice(n):
+    """Numbers of two maps with their biases."""
+    return 2 * (n * n + n)
+
+
+def _two_maps(p, _, z):
+    return 0.5 * _linear(p, "out", z.relu())
+
+
+# Each kind of norm, and its learnt numbers a unit.
+_NORMS = {"layer": (_layer_norm, 2), "rms": (_rms_norm, 1)}
 
 
 def _gated(block, settings, parameters, gate, **others):
@@ -95,6 +114,13 @@ ROWS = [
     ),
     _gated("gated", {"gate": "unit", "bias": -1.0}, lambda n: n * n + 2 * n, lambda p, _: _sigmoid(p["a"][0])),
     _gated(
+        "gated",
+        {"gate": "input", "bias": -1.0},
+        lambda n: n * n + n + n + 1,
+        lambda p, x: _sigmoid(_linear(p, "gate", x)),
+        maps=("linear", "gate"),
+    ),
+    _gated(
         "highway",
         {"bias": -1.0},
         lambda n: 2 * (n * n + n),
@@ -102,10 +128,26 @@ ROWS = [
         maps=("linear", "gate"),
     ),
     Row(
+        "fixup",
+        {},
+        lambda n: _twice(n) + 1,
+        lambda p, _, z: p["a"][0] * _linear(p, "out", z.relu()),
+        maps=("linear", "out"),
+        identity={},
+    ),
+    Row(
+        "layerscale",
+        {"start": 0.3},
+        lambda n: n * n + 2 * n,
+        lambda p, _, z: p["s"][0] * z.relu(),
+        theory={"skip": True, "second": False, "scale": 0.1},
+        identity={"start": 0.0},
+    ),
+    Row(
         "linear_terminated",
-        {"scale": 0.5},
-        lambda n: 2 * (n * n + n),
-        lambda p, _, z: 0.5 * _linear(p, "out", z.relu()),
+        {"scale": 2.5, "exponent": 1.0},
+        _twice,
+        _two_maps,
         maps=("linear", "out"),
         theory={"skip": True, "second": True, "scale": 1.0},
     ),
@@ -121,24 +163,43 @@ ROWS = [
     ),
     *(
         Row(
+            "perinorm",
+            {"norm": norm, "scale": 0.5},
+            lambda n, numbers=numbers: _twice(n) + 2 * numbers * n,
+            lambda p, _, z, of=of: 0.5 * of(p, _linear(p, "out", z.relu()), "norm2"),
+            first=lambda p, x, of=of: _linear(p, "linear", of(p, x)),
+            maps=("linear", "out"),
+        )
+        for norm, (of, numbers) in _NORMS.items()
+    ),
+    *(
+        Row(
             "postnorm",
             {"norm": norm, "scale": 0.5},
-            lambda n, of_norm=of_norm: n * n + n + of_norm * n,
-            lambda p, _, z: 0.5 * z.relu(),
-            after=after,
+            lambda n, numbers=numbers: _twice(n) + numbers * n,
+            _two_maps,
+            after=of,
             adds=False,
+            maps=("linear", "out"),
         )
-        for norm, of_norm, after in (("layer", 2, _layer_norm), ("rms", 1, _rms_norm))
+        for norm, (of, numbers) in _NORMS.items()
     ),
     *(
         Row(
             "prenorm",
-            {"norm": norm, "scale": 0.5},
-            lambda n, of_norm=of_norm: n * n + n + of_norm * n,
-            lambda p, _, z: 0.5 * z.relu(),
-            first=lambda p, x, before=before: _linear(p, "linear", before(p, x)),
+            {"norm": norm, "scale": 2.5, "exponent": 1.0},
+            lambda n, numbers=numbers: _twice(n) + numbers * n,
+            _two_maps,
+            first=lambda p, x, of=of: _linear(p, "linear", of(p, x)),
+            maps=("linear", "out"),
         )
-        for norm, of_norm, before in (("layer", 2, _layer_norm), ("rms", 1, _rms_norm))
+        for norm, (of, numbers) in _NORMS.items()
+    ),
+    Row(
+        "projection",
+        {"scale": 0.5},
+        lambda n: n * n + n,
+        lambda p, _, z: 0.5 * z.relu(),
     ),
     Row(
         "rescaled",
@@ -150,7 +211,7 @@ ROWS = [
     ),
     Row(
         "residual",
-        {"scale": 0.5},
+        {"scale": 2.5, "exponent": 1.0},
         lambda n: n * n + n,
         lambda p, _, z: 0.5 * z.relu(),
         theory={"skip": True, "second": False, "scale": 1.0},
@@ -162,6 +223,15 @@ ROWS = [
         lambda p, _, z: p["a"][0] * z.relu(),
         theory={"skip": True, "second": False, "scale": 0.0},
         init="default",
+        identity={},
+    ),
+    Row(
+        "skipinit",
+        {"start": 0.3},
+        lambda n: n * n + n + 1,
+        lambda p, _, z: p["a"][0] * z.relu(),
+        theory={"skip": True, "second": False, "scale": 1.0},
+        identity={"start": 0.0},
     ),
 ]
 every_block = pytest.mark.parametrize("row", ROWS, ids=str)

@@ -1,6 +1,6 @@
 """The recipe in small: a stacked network, rows of two classes, the task on them, a step, a training."""
 
-from dataclasses import fields
+from dataclasses import asdict, fields
 from functools import partial
 
 import torch
@@ -11,7 +11,7 @@ from gradflow.training import compiled, trainer
 from gradflow.training.optimisers import Descent
 from gradflow.training.rows import Rows
 
-DESCENT = {"optimizer": "sgd", "lr": 0.1, "momentum": 0.9, "clip_norm": 1.0}
+DESCENT = asdict(Descent("sgd", 0.1, 0.9, 1.0))
 TASK = {"epochs": 3, "batch_size": 16, "seed": 0, "probe_rows": 32, "probe_every": 1}
 
 

@@ -73,7 +73,11 @@ VALUES = [
     ("train.momentum", -0.5, "must be >= 0, got -0.5"),
     ("train.clip_norm", 0, "must be > 0, got 0"),
     ("train.optimizer", "lion", "must be 'sgd', 'adam' or 'adamw', got 'lion'"),
-    ("train.init", "xavier", "must be 'default', 'he' or 'he_over_sqrt_depth', got 'xavier'"),
+    (
+        "train.init",
+        "uniform",
+        "must be 'default', 'he', 'he_over_sqrt_depth', 'xavier', 'orthogonal' or 'gpt2', got 'uniform'",
+    ),
     ("train.batch_size", 0, "must be >= 1, got 0"),
     ("train.batch_size", 85, "must be <= 84, the rows of the train split, got 85"),
     ("train.seed", -1, "must be >= 0, got -1"),
@@ -119,10 +123,19 @@ UNKNOWN = [
     ("lr", 0.1, f"unknown key; did you mean train.lr? {WHOLE}"),
     ("colour", "red", f"unknown key. {WHOLE}"),
     ("data.sample", 9, "unknown key; did you mean samples? Known: source, path, revision, samples, noise, seed"),
-    ("variants.residual.scal", 1.0, "unknown key; did you mean scale? Known: block, depth, widths, train, scale"),
+    (
+        "variants.residual.scal",
+        1.0,
+        "unknown key; did you mean scale? Known: block, depth, widths, train, scale, exponent",
+    ),
     ("variants.plain.scale", 1.0, "unknown key. Known: block, depth, widths, train"),
     ("[key]", 1, f"unknown key. {WHOLE}"),
-    ("train.[key]", "train", "unknown key. Known: epochs, batch_size, optimizer, lr, momentum, clip_norm, init, seed"),
+    (
+        "train.[key]",
+        "train",
+        "unknown key. Known: epochs, batch_size, optimizer, lr, warmup, transfer, momentum, clip_norm, precision,"
+        " loss_scale, init, seed",
+    ),
 ]
 
 
@@ -133,7 +146,7 @@ def test_a_bad_value_is_refused(folder, key, value, rule):
     assert refusal("check", "data/checked") == f"params.yaml: {key}: {rule}"
 
 
-OVERRIDES = "Known: optimizer, lr, momentum, clip_norm, init"
+OVERRIDES = "Known: optimizer, lr, warmup, transfer, momentum, clip_norm, precision, loss_scale, init"
 
 
 @pytest.mark.parametrize(
@@ -142,7 +155,11 @@ OVERRIDES = "Known: optimizer, lr, momentum, clip_norm, init"
         ("lr", -1, "must be > 0, got -1"),
         ("lr", None, "must be a number, got None"),
         ("clip_norm", 0, "must be > 0, got 0"),
-        ("init", "xavier", "must be 'default', 'he' or 'he_over_sqrt_depth', got 'xavier'"),
+        (
+            "init",
+            "uniform",
+            "must be 'default', 'he', 'he_over_sqrt_depth', 'xavier', 'orthogonal' or 'gpt2', got 'uniform'",
+        ),
         ("lrr", 0.1, f"unknown key; did you mean lr? {OVERRIDES}"),
         ("epochs", 9, f"unknown key; did you mean train.epochs? {OVERRIDES}"),
     ],
@@ -151,6 +168,30 @@ def test_a_bad_value_of_one_variant_is_refused(folder, key, value, rule):
     folder.change({"variants.plain.train": {key: value}})
 
     assert refusal("check", "data/checked") == f"params.yaml: variants.plain.train.{key}: {rule}"
+
+
+TRANSFER = {"depth": 2, "width": 64, "exponent": 1.0}
+
+
+@pytest.mark.parametrize("key", ["train.transfer", "variants.plain.train.transfer"])
+def test_rules_for_adam_are_refused_for_sgd(folder, key):
+    folder.change({key: TRANSFER} if key.startswith("train") else {"variants.plain.train": {"transfer": TRANSFER}})
+
+    rule = "must be null with sgd: its rules are those of adam and adamw"
+    assert refusal("check", "data/checked") == f"params.yaml: {key}: {rule}"
+
+
+def test_rates_for_one_width_are_refused_for_several(folder):
+    folder.change(
+        {
+            "train.optimizer": "adamw",
+            "train.transfer": TRANSFER,
+            "variants.plain": {"block": "plain", "widths": [64, 8]},
+        }
+    )
+
+    rule = "must be null with train.transfer, which has one width"
+    assert refusal("check", "data/checked") == f"params.yaml: variants.plain.widths: {rule}"
 
 
 def test_one_variant_too_deep_for_memory_is_refused(folder):
@@ -168,7 +209,7 @@ def test_a_variant_takes_its_own_values_and_else_the_common_ones(folder):
     own = configuration.own(config, "plain")
     assert own.depth == 9
     assert own.train.model_dump() == config.train.model_dump() | {"clip_norm": None, "init": "he"}
-    assert config.variants["residual"].settings() == {"scale": pytest.approx(0.5**0.5)}
+    assert config.variants["residual"].settings() == {"scale": pytest.approx(0.5**0.5), "exponent": 0.0}
 
 
 @pytest.mark.parametrize("name", ["a/b", "..", "../up", "", "1st", "a b", "x" * 41, "[key]"])

@@ -1,6 +1,8 @@
 """Every block: its row here, its size, its gradient, and that a stack of networks is the networks."""
 
+import runpy
 from functools import partial
+from pathlib import Path
 
 import pytest
 import torch
@@ -13,12 +15,14 @@ from gradflow.kit.building import build
 from gradflow.kit.inits import INITS, stack
 from gradflow.kit.layers import Kit
 from gradflow.params import catalogue
-from tests.blocks import ROWS, every_block
+from tests.blocks import DEPTH, ROWS, every_block
+
+ROOT = Path(__file__).parents[1]
 
 
 def one(name, settings, width=4):
     """A single block of a single network."""
-    return block.named(name)(Kit(), Place(width, width), **settings)
+    return block.named(name)(Kit(), Place(width, width, DEPTH), **settings)
 
 
 def described(name, settings, depth, width, network="mlp"):
@@ -38,6 +42,11 @@ def stacked(*network, seeds, init="default", seed=0, **kwargs):
 
 def test_every_block_has_a_row():
     assert {row.block for row in ROWS} == set(catalogue.names())
+
+
+def test_the_table_in_docs_is_that_of_the_files():
+    made = runpy.run_path(str(ROOT / "docs/blocks.py"))
+    assert made["PAGE"].read_text(encoding="utf-8") == made["page"](), "make blocks"
 
 
 @every_block
@@ -85,9 +94,10 @@ def test_a_stack_computes_what_its_networks_compute(row, init):
     for seed in range(4):
         torch.manual_seed(10 + seed)
         single = build(described(row.block, row.settings, 3, 8))
-        INITS[init](single)
-        for each in single.blocks:
-            each.start()
+        with torch.no_grad():
+            INITS[init](single)
+            for each in single.blocks:
+                each.start()
         torch.testing.assert_close(outputs[seed], single(x))
         assert all(torch.equal(together.get_parameter(key)[seed], own) for key, own in single.named_parameters())
 
@@ -121,10 +131,67 @@ def test_a_rezero_block_starts_as_the_identity_and_can_leave_it():
     assert made.a.grad.item() != 0
 
 
-def test_a_trunk_of_rezero_blocks_is_the_identity_whatever_its_weights():
-    trunk = stacked("rezero", {}, 6, 8, seeds=3, init="he", network="trunk")
+@every_block
+def test_only_blocks_that_say_so_start_as_the_identity_whatever_their_weights(row):
+    trunk = stacked(row.block, row.identity or {}, 6, 8, seeds=3, init="he", network="trunk")
     x = torch.randn(3, 5, 8)
-    assert torch.equal(trunk(x), x)
+    assert torch.equal(trunk(x), x) == (row.identity is not None)
+
+
+def test_layerscale_starts_within_its_factor_of_the_identity_by_depth():
+    for depth, start in ((18, 0.1), (24, 1e-5), (25, 1e-6)):
+        trunk = stacked("layerscale", {}, depth, 16, seeds=2, init="default", network="trunk")
+        x = torch.randn(2, 5, 16)
+        first = trunk.blocks[0]
+        torch.testing.assert_close(first.branch(x), start * first.linear(x).relu(), rtol=1e-6, atol=0)
+
+
+def test_fixup_shrinks_its_first_maps_by_the_root_of_the_depth():
+    he, fixup = (stacked(name, {}, 9, 16, seeds=2, init="he") for name in ("linear_terminated", "fixup"))
+    assert float(he.blocks[0].linear.weight.detach().std()) == pytest.approx((2 / 16) ** 0.5, rel=0.1)
+    torch.testing.assert_close(fixup.blocks[0].linear.weight, he.blocks[0].linear.weight / 3)
+    assert not fixup.blocks[0].out.weight.any()
+
+
+def test_scales_are_divided_by_a_power_of_the_depth():
+    scales = {
+        exponent: stacked("residual", {"scale": 3.0, "exponent": exponent}, 4, 8, seeds=1).blocks[0].scale
+        for exponent in (0.0, 0.5, 1.0)
+    }
+    assert scales == {0.0: 3.0, 0.5: 1.5, 1.0: 0.75}
+
+
+def test_a_projection_stands_only_where_the_width_changes():
+    network = build(described("projection", {"scale": 0.5}, 4, 8) | {"widths": [8, 6]})
+    assert [each.name for each in network.linear_maps() if "projection" in each.name] == ["block_3.projection"]
+    first, third, x = network.blocks[0], network.blocks[2], torch.randn(3, 8)
+    torch.testing.assert_close(first(x), x + 0.5 * first.linear(x).relu())
+    torch.testing.assert_close(third(x), x @ third.projection.weight.T + 0.5 * third.linear(x).relu())
+
+
+def test_gpt2_divides_what_is_written_to_the_stream_by_the_root_of_the_depth_and_nothing_else():
+    def deviation(name, settings, part):
+        weights = [getattr(each, part).weight for each in stacked(name, settings, 16, 64, seeds=4, init="gpt2").blocks]
+        return float(torch.stack(weights).detach().std()) * 8  # times the root of the width
+
+    assert deviation("linear_terminated", {}, "linear") == pytest.approx(1, rel=0.02)
+    assert deviation("linear_terminated", {}, "out") == pytest.approx(1 / 4, rel=0.02)
+    assert deviation("residual", {}, "linear") == pytest.approx(1 / 4, rel=0.02)
+    assert deviation("plain", {}, "linear") == pytest.approx(1, rel=0.02)
+    for row in ROWS:
+        made = one(row.block, row.settings)
+        assert set(made.writes) <= set(row.maps)
+
+
+def test_orthogonal_maps_keep_lengths_and_xavier_balances_inputs_and_outputs():
+    network = build(described("plain", {}, 1, 32))
+    INITS["orthogonal"](network)
+    weight = network.blocks[0].linear.weight.detach()
+    torch.testing.assert_close(weight @ weight.T, torch.eye(32), rtol=0, atol=1e-5)
+    network = build(described("plain", {}, 1, 600))
+    INITS["xavier"](network)
+    assert float(network.stem.weight.detach().var()) == pytest.approx(2 / 602, rel=0.1)
+    assert not network.stem.bias.any()
 
 
 @pytest.mark.parametrize("init", INITS)

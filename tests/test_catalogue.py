@@ -112,7 +112,7 @@ def test_defaults_of_all_blocks_are_of_their_types():
 REFUSED = [
     ({"block": "prenorm", "norm": "batch"}, "norm: must be 'layer' or 'rms', got 'batch'"),
     ({"block": "postnorm", "norm": None}, "norm: must be 'layer' or 'rms', got None"),
-    ({"block": "gated", "gate": "units"}, "gate: must be 'scalar' or 'unit', got 'units'"),
+    ({"block": "gated", "gate": "units"}, "gate: must be 'scalar', 'unit' or 'input', got 'units'"),
     ({"block": "bottleneck", "reduction": 2.5}, "reduction: must be a whole number, got 2.5"),
     ({"block": "highway", "bias": "low"}, "bias: must be a number, got 'low'"),
     ({"block": "highway", "bia": 1.0}, "bia: unknown key; did you mean bias? Known: block, depth, widths, train, bias"),

@@ -1,5 +1,6 @@
 """Seed by seed, weights move as torch.optim and torch.nn.utils.clip_grad_norm_ move those of single networks."""
 
+from functools import partial
 from itertools import islice
 
 import pytest
@@ -7,6 +8,8 @@ import torch
 from torch.nn.functional import cross_entropy
 from torch.nn.utils import clip_grad_norm_
 
+from gradflow.training import compiled
+from gradflow.training.optimisers import Transfer
 from gradflow.training.step import Step
 from tests import small
 
@@ -98,3 +101,129 @@ def test_a_decay_that_throws_weights_out_of_float32_is_a_divergence():
 
     assert not step.alive[1]
     assert all(parameter.isfinite().all() for parameter in stacked.parameters())
+
+
+def moved(network, steps=STEPS, *, make=Step, **changes):
+    """The step that trained a stack on some batches, and these."""
+    step = small.step(network, make=make, epochs=6, **changes)
+    batches = [batch for epoch in step._task.batches(1) for batch in epoch][:steps]
+    for batch in batches:
+        step(batch)
+    return step, batches
+
+
+def follow(single, theirs, batches, before=lambda number: None, loss=cross_entropy):
+    """Train one network with an optimiser of torch."""
+    points, labels = small.moons()
+    for number, batch in enumerate(batches, start=1):
+        before(number)
+        theirs.zero_grad()
+        loss(single(points[batch]), labels[batch]).backward()
+        theirs.step()
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_a_warm_up_raises_the_rate_from_step_to_step(name):
+    changes, optimiser = CASES[name]
+    stacked = small.network(depth=2)
+    single_networks = small.singles(stacked, depth=2)
+    _, batches = moved(stacked, optimizer=name.split()[0], clip_norm=None, warmup=8, **changes)
+    for seed, single in enumerate(single_networks):
+        theirs = optimiser(single.parameters())
+        rate = torch.optim.lr_scheduler.LinearLR(theirs, 1 / 8, total_iters=7)
+        follow(single, theirs, batches, before=lambda number, rate=rate: number > 1 and rate.step())
+        for parameter, own in zip(single.parameters(), stacked.parameters(), strict=True):
+            torch.testing.assert_close(own[seed], parameter, rtol=1e-4, atol=1e-5)
+
+
+def test_a_warm_up_is_the_same_in_c_and_goes_on_where_it_was():
+    if not compiled.library():
+        pytest.skip("no C compiler")
+    stacks = [small.network(depth=2) for _ in range(3)]
+    steps = [moved(stacks[0], warmup=15)[0], moved(stacks[1], make=compiled.fastest, warmup=15)[0]]
+    assert [step.engine for step in steps] == ["PyTorch", "C"]
+    half, _ = moved(stacks[2], 10, make=compiled.fastest, warmup=15)
+    later = small.step(small.network(depth=2), epochs=6, warmup=15)
+    later.go_on({name: value.clone() for name, value in half.unfinished().items()})
+    for batch in [batch for epoch in later._task.batches(1) for batch in epoch][10:STEPS]:
+        later(batch)
+    for one, other, third in zip(*(step.network.parameters() for step in (*steps, later)), strict=True):
+        torch.testing.assert_close(one, other, rtol=1e-4, atol=1e-5)
+        assert torch.equal(other, third)
+
+
+@pytest.mark.parametrize("exponent", [0.0, 0.5, 1.0])
+@pytest.mark.parametrize("optimizer", ["adam", "adamw"])
+def test_completep_gives_each_kind_of_parameter_its_rate_decay_and_eps(optimizer, exponent):
+    deeper, wider, lr, eps = 4.0, 2.0, 0.003, 1e-8
+    stacked = small.network("prenorm", depth=2, width=16)
+    single_networks = small.singles(stacked, "prenorm", depth=2, width=16)
+    _, batches = moved(stacked, optimizer=optimizer, lr=lr, clip_norm=None, transfer=Transfer(deeper, wider, exponent))
+    decay = 0.01 if optimizer == "adamw" else 0.0
+    for seed, single in enumerate(single_networks):
+        inside = list(single.blocks.parameters())
+        weights = [each for each in inside if each.ndim == 2]
+        groups = [
+            {"params": weights, "lr": lr * deeper ** (exponent - 1) / wider, "weight_decay": decay * wider},
+            {"params": [each for each in inside if each.ndim == 1], "lr": lr * deeper ** (exponent - 1)},
+        ]
+        groups = [group | {"eps": eps * deeper**-exponent / wider} for group in groups]
+        groups.append({"params": [*single.stem.parameters(), *single.head.parameters()]})
+        make = {"adam": torch.optim.Adam, "adamw": torch.optim.AdamW}[optimizer]
+        follow(single, make(groups, lr=lr, eps=eps, weight_decay=decay), batches)
+        for parameter, own in zip(single.parameters(), stacked.parameters(), strict=True):
+            torch.testing.assert_close(own[seed], parameter, rtol=1e-3, atol=2e-5)
+
+
+def test_completep_at_its_base_changes_nothing():
+    stacks = [small.network("prenorm", depth=2) for _ in range(2)]
+    for stacked, transfer in zip(stacks, (None, Transfer(1.0, 1.0, 1.0)), strict=True):
+        moved(stacked, optimizer="adamw", lr=0.01, transfer=transfer)
+    assert all(torch.equal(*pair) for pair in zip(*(each.parameters() for each in stacks), strict=True))
+
+
+def test_completep_is_refused_for_sgd():
+    with pytest.raises(ValueError, match="no rules for SGD"):
+        small.step(small.network(), make=Step, transfer=Transfer(2.0, 1.0, 1.0))
+
+
+@pytest.mark.parametrize(("precision", "dtype"), [("bfloat16", torch.bfloat16), ("float16", torch.float16)])
+def test_a_pass_in_half_precision_is_that_of_autocast(precision, dtype):
+    stacked = small.network("prenorm", depth=2)
+    single_networks = small.singles(stacked, "prenorm", depth=2)
+    seen = []
+    stacked.blocks[0].linear.register_forward_hook(lambda *arguments: seen.append(arguments[2].dtype))
+    step, batches = moved(stacked, precision=precision, make=compiled.fastest, clip_norm=None)
+    assert step.engine == "PyTorch" and set(seen) == {dtype}
+    assert step.grad_norm.dtype == torch.float32 and all(each.dtype == torch.float32 for each in stacked.parameters())
+    points, labels = small.moons()
+    for seed, single in enumerate(single_networks):
+        with torch.autocast("cpu", dtype):
+            logits = single(points[batches[0]])
+        cross_entropy(logits.float(), labels[batches[0]]).backward()
+        expected = [float(each.module.weight.grad.norm()) for each in single.linear_maps()]
+        assert step.grad_norm[0, seed].tolist() == pytest.approx(expected, rel=0.02)
+
+
+@pytest.mark.parametrize("clip_norm", [None, 0.3])
+@pytest.mark.parametrize("optimizer", ["sgd", "adamw"])
+def test_a_loss_scale_changes_neither_norms_nor_weights_in_float32(optimizer, clip_norm):
+    train = partial(moved, optimizer=optimizer, lr=0.01, clip_norm=clip_norm)
+    stacks = [small.network(depth=2) for _ in range(2)]
+    (plain, _), (scaled, _) = (
+        train(stacked, loss_scale=scale) for stacked, scale in zip(stacks, (1.0, 1024.0), strict=True)
+    )
+    assert torch.equal(plain.grad_norm[:STEPS], scaled.grad_norm[:STEPS])
+    for one, other in zip(*(each.parameters() for each in stacks), strict=True):
+        torch.testing.assert_close(one, other, rtol=1e-6, atol=1e-7)
+
+
+def test_a_loss_scale_keeps_a_gradient_that_float16_would_lose():
+    norms = {}
+    for scale in (1.0, 2.0**16):
+        stacked = small.network("plain", depth=6, seeds=1)
+        with torch.no_grad():
+            stacked.head.weight.mul_(1e-5)
+        step, _ = moved(stacked, 1, precision="float16", loss_scale=scale, clip_norm=None)
+        norms[scale] = float(step.grad_norm[0, 0, 1])
+    assert norms[1.0] == 0 < norms[2.0**16]

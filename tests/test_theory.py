@@ -8,6 +8,7 @@ import pytest
 import torch
 
 from gradflow import theory
+from gradflow.instruments import trace
 from gradflow.kit import block
 from gradflow.kit.block import Place
 from gradflow.kit.building import build
@@ -34,6 +35,9 @@ def cross_entropies(logits, labels):
     return torch.stack([torch.nn.functional.cross_entropy(own, labels) for own in logits])
 
 
+STEM = theory.variances("default", 20, 2, 64)
+
+
 def plain(init, depth=20, width=64):
     """A plain block at its start."""
     return theory.Branch.drawn(init, depth, width, skip=False)
@@ -41,14 +45,41 @@ def plain(init, depth=20, width=64):
 
 @pytest.mark.parametrize("init", get_args(Init))
 def test_theory_knows_the_variances_that_an_initialisation_draws(init):
-    described = {"network": "trunk", "block": "plain", "settings": {}, "depth": 8, "width": 256, "widths": None}
-    network = stack(partial(build, described), seeds=1, init=init, seed=0)
-    weights, biases = (
-        torch.cat([each.module.get_parameter(name).detach().flatten() for each in network.linear_maps()])
-        for name in ("weight", "bias")
-    )
-    measured = [256 * float(values.square().mean()) for values in (weights, biases)]
-    assert measured == pytest.approx(theory.variances(init, 8), rel=0.1)
+    described = {"network": "mlp", "block": "linear_terminated", "settings": {}, "depth": 8, "width": 64}
+    network = stack(partial(build, described | {"widths": None}), seeds=200, init=init, seed=0)
+    maps = {name: [] for name in ("stem", "linear", "out", "head")}
+    for each in network.linear_maps():
+        maps[each.name.rpartition(".")[2]].append(each.module)
+    for name, own in maps.items():
+        _, outputs, inputs = own[0].get_parameter("weight").shape
+        measured = [
+            inputs * float(torch.stack([one.get_parameter(part).detach() for one in own]).square().mean())
+            for part in ("weight", "bias")
+        ]
+        expected = theory.variances(init, 8, inputs, outputs, writes=name == "out")
+        assert measured == pytest.approx(expected, rel=0.2), name
+
+
+def test_a_second_map_has_variances_of_its_own():
+    drawn = theory.Branch.drawn("gpt2", 9, 16, second=True)
+    assert (drawn.weights, drawn.out, drawn.chi) == (1.0, 1 / 9, 1 / 18)
+    assert theory.Branch.drawn("gpt2", 9, 16).weights == 1 / 9
+    assert theory.Branch.drawn("gpt2", 9, 16, skip=False).weights == 1.0
+
+
+@pytest.mark.parametrize("init", get_args(Init))
+@pytest.mark.parametrize("name", ["linear_terminated", "plain"])
+def test_the_power_of_the_stream_and_its_gradient_follow_theory_with_every_initialisation(name, init):
+    described = {"network": "trunk", "block": name, "settings": {}, "depth": 8, "width": 128, "widths": None}
+    network = stack(partial(build, described), seeds=40, init=init, seed=0)
+    random = torch.Generator().manual_seed(1)
+    x, v = (torch.randn(16, 128, generator=random) for _ in range(2))
+    found = trace.record(network.blocks, x.expand(40, -1, -1), lambda last: (last * v).sum((1, 2)))
+    branch = network.blocks[0].theory(partial(theory.Branch.drawn, init, 8, 128))
+    power = found.x.square().mean((1, 2, 3))
+    assert float(power[-1] / power[0]) == pytest.approx(theory.stream(branch, 8, power=1.0)[-1, 0], rel=0.2)
+    through = found.g.square().sum((1, 2, 3))
+    assert float(through[0] / through[-1]) == pytest.approx(branch.factor**16, rel=0.2)
 
 
 def test_everything_that_may_be_asked_for_as_initialisation_is_there():
@@ -79,16 +110,16 @@ def test_the_decay_is_that_of_theory_at_every_single_layer():
 def test_weight_gradients_follow_their_line_once_the_rows_look_alike():
     # In the first six blocks the stream still tells the classes apart, and the rows' shares add up.
     measured = root_mean_square("default", "weight_grad_norm")
-    predicted = theory.weight_gradients(plain("default"), 20, 64)
+    predicted = theory.weight_gradients(plain("default"), 20, 64, STEM)
     assert (measured / measured[-1])[6:] == pytest.approx(predicted[6:], rel=0.3)
     assert np.all((measured / measured[-1])[:6] > predicted[:6])
 
 
 def test_the_activations_fall_to_a_floor_that_the_biases_hold():
     # rms 1/sqrt(5n), so that from there on the norm falls by sqrt(chi) alone.
-    ratios = theory.weight_gradients(plain("default", 30), 30, 64)
+    ratios = theory.weight_gradients(plain("default", 30), 30, 64, STEM)
     assert ratios[-2] == pytest.approx(plain("default").factor, rel=1e-6)
-    assert theory.weight_gradients(plain("he", 5), 5, 64) == pytest.approx(np.ones(5))
+    assert theory.weight_gradients(plain("he", 5), 5, 64, (2.0, 0.0)) == pytest.approx(np.ones(5))
 
 
 CASES = {
@@ -189,5 +220,5 @@ def test_each_block_says_how_theory_sees_it_or_that_it_does_not(row):
 
 
 def test_only_plain_networks_have_a_line_of_weight_gradients():
-    assert theory.weight_gradients(theory.Branch.drawn("he", 3, 4), 3, 4) is None
-    assert theory.weight_gradients(theory.Branch.drawn("he", 3, 4, skip=False, second=True), 3, 4) is None
+    assert theory.weight_gradients(theory.Branch.drawn("he", 3, 4), 3, 4, STEM) is None
+    assert theory.weight_gradients(theory.Branch.drawn("he", 3, 4, skip=False, second=True), 3, 4, STEM) is None

@@ -17,6 +17,8 @@ class Bottleneck(Block):
         scale: Factor on the branch.
     """
 
+    writes = ("out",)
+
     def __init__(self, kit: Kit, place: Place, *, reduction: int = 4, scale: float = 1.0) -> None:
         super().__init__()
         inner = max(1, place.width // max(1, reduction))

@@ -10,22 +10,25 @@ from gradflow.theory import Branch
 
 
 class LinearTerminated(Block):
-    """``x -> x + scale * (W2 relu(W1 x + b1) + b2)``, W1 and b1 being those of ``linear``.
+    """``x -> x + c * (W2 relu(W1 x + b1) + b2)`` with ``c = scale / depth^exponent``.
 
     Args:
         kit: Makes its layers.
         place: Where it stands.
         scale: Factor on the branch.
+        exponent: Of the depth, by whose power the scale is divided, as in the block ``residual``.
     """
 
-    def __init__(self, kit: Kit, place: Place, *, scale: float = 1.0) -> None:
+    writes = ("out",)
+
+    def __init__(self, kit: Kit, place: Place, *, scale: float = 1.0, exponent: float = 0.0) -> None:
         super().__init__()
         self.linear = kit.linear(place.width, place.width)
         self.out = kit.linear(place.width, place.width)
-        self.scale = scale
+        self.scale = place.multiplier(scale, exponent)
 
     def branch(self, x: Tensor) -> Tensor:
-        """``scale * (W2 relu(W1 x + b1) + b2)``."""
+        """``c * (W2 relu(W1 x + b1) + b2)``."""
         added: Tensor = self.scale * self.out(relu(self.linear(x)))
         return added
 

@@ -9,7 +9,9 @@ from gradflow.kit.layers import Kit
 
 
 class PostNorm(Block):
-    """``x -> norm(x + scale * relu(W x + b))``: the stream keeps its power, and all gradients pass through the norms.
+    """``x -> norm(x + scale * (W2 relu(W1 x + b1) + b2))``.
+
+    The stream keeps its power, and all gradients pass through the norms.
 
     Args:
         kit: Makes its layers.
@@ -18,15 +20,19 @@ class PostNorm(Block):
         scale: Factor on the branch.
     """
 
+    writes = ("out",)
+
     def __init__(self, kit: Kit, place: Place, *, norm: Literal["layer", "rms"] = "layer", scale: float = 1.0) -> None:
         super().__init__()
         self.linear = kit.linear(place.width, place.width)
+        self.out = kit.linear(place.width, place.width)
         self.norm = kit.norm(norm, place.width)
         self.scale = scale
 
     def branch(self, x: Tensor) -> Tensor:
-        """``scale * relu(W x + b)``."""
-        return self.scale * relu(self.linear(x))
+        """``scale * (W2 relu(W1 x + b1) + b2)``."""
+        added: Tensor = self.scale * self.out(relu(self.linear(x)))
+        return added
 
     def after(self, x: Tensor) -> Tensor:
         """The sum, normalised."""

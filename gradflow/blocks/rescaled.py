@@ -18,6 +18,8 @@ class Rescaled(Block):
             He's weights, and divide it by about 30 with the default ones, whose branches are weak.
     """
 
+    writes = ("linear",)
+
     def __init__(self, kit: Kit, place: Place, *, scale: float = 0.7071067811865476) -> None:
         super().__init__()
         self.linear = kit.linear(place.width, place.width)

@@ -21,6 +21,8 @@ class ReZero(Block):
         start: The number a before training.
     """
 
+    writes = ("linear",)
+
     def __init__(self, kit: Kit, place: Place, *, start: float = 0.0) -> None:
         super().__init__()
         self.linear = kit.linear(place.width, place.width)

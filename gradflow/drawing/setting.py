@@ -5,7 +5,7 @@ from typing import Any
 
 from gradflow.drawing import style
 from gradflow.drawing.experiment import Experiment
-from gradflow.recipe import Recipe, Trained
+from gradflow.recipe import Recipe, Train, Trained
 from gradflow.tables import configuration
 
 _OPTIMISERS = {"sgd": "SGD", "adam": "Adam", "adamw": "AdamW"}
@@ -13,6 +13,9 @@ _INITS = {
     "default": "PyTorch's default initialisation",
     "he": "He initialisation",
     "he_over_sqrt_depth": "He initialisation over √depth",
+    "xavier": "Xavier initialisation",
+    "orthogonal": "orthogonal initialisation",
+    "gpt2": "GPT-2's initialisation",
 }
 
 
@@ -66,12 +69,27 @@ def _caption(config: Recipe, source: Mapping[str, Any]) -> str:
 
 
 def _block(name: str, variant: Trained) -> str:
-    """The block, where the variant has another name, and its settings."""
+    """The block, where the variant has another name, and the settings that it was given."""
     settings = [
         f"{key} {value:.4g}" if isinstance(value, float) else f"{key} {value}"
         for key, value in variant.settings().items()
+        if key in variant.model_fields_set
     ]
     return ", ".join([f"{variant.block} blocks"] * (variant.block != name) + settings)
+
+
+def _precision(train: Train) -> str:
+    """The precision, where it is not the usual one."""
+    said = "" if train.precision == "float32" else f" in {train.precision}"
+    return f"{said}, loss times {train.loss_scale:g}" if train.loss_scale != 1 else said
+
+
+def _rates(train: Train) -> str:
+    """What becomes of the learning rate on the way and with the depth."""
+    said = f" after a warm-up over {train.warmup:.0%} of the steps" if train.warmup else ""
+    if base := train.transfer:
+        said += f", by CompleteP from depth {base.depth} and width {base.width} with exponent {base.exponent:g}"
+    return said
 
 
 def _in_words(config: Recipe, widths: Sequence[int] | None = None) -> dict[str, str]:
@@ -80,8 +98,8 @@ def _in_words(config: Recipe, widths: Sequence[int] | None = None) -> dict[str, 
     return {
         "depth": f"depth {config.depth}",
         "widths": f"widths {', '.join(map(str, widths))}" if widths else f"width {config.width}",
-        "optimizer": _OPTIMISERS[train.optimizer],
-        "lr": f"learning rate {train.lr:g}",
+        "optimizer": f"{_OPTIMISERS[train.optimizer]}{_precision(train)}",
+        "lr": f"learning rate {train.lr:g}{_rates(train)}",
         "momentum": f"momentum {train.momentum:g}" if train.optimizer == "sgd" else "",  # the others have their own
         "clip_norm": "no clipping" if train.clip_norm is None else f"gradients clipped at norm {train.clip_norm:g}",
         "init": _INITS[train.init],

@@ -25,13 +25,22 @@ class Place:
     depth: int = 1
     index: int = 1
 
+    def multiplier(self, scale: float, exponent: float) -> float:
+        """``scale / depth^exponent``."""
+        return scale / float(self.depth**exponent)
+
 
 class Block(nn.Module):
     """``x -> after(carry(x) + branch(x))``.
 
     A block says what its branch is; what it carries past the branch (the stream itself, unless it says otherwise); and
     what it does to the sum (nothing, unless it says otherwise). Instruments measure these parts.
+
+    Attributes:
+        writes: Names of the linear maps whose output is added to the stream, which the initialisation ``gpt2`` scales.
     """
+
+    writes: tuple[str, ...] = ()
 
     def carry(self, x: Tensor) -> Tensor | None:
         """What goes past the branch of the stream x ``(..., batch, width)``; None: nothing does."""
@@ -51,7 +60,7 @@ class Block(nn.Module):
         return self.after(branch if carried is None else carried + branch)
 
     def start(self) -> None:
-        """Set what starts in the block's own way; called once the network's weights have been drawn."""
+        """Set what starts in the block's own way; called when all weights have been drawn, with gradients off."""
 
     def theory(self, drawn: Callable[..., Branch]) -> Branch | None:
         """The block at initialisation as :mod:`gradflow.theory` sees it; None: theory has no line for it.

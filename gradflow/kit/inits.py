@@ -4,7 +4,7 @@ import math
 from collections.abc import Callable
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from gradflow.kit.block import Block
 from gradflow.kit.layers import Kit
@@ -25,18 +25,49 @@ def he_over_sqrt_depth(network: Network) -> None:
     _gaussian(network, 2 / len(network.blocks))
 
 
+def xavier(network: Network) -> None:
+    """N(0, 2/(inputs + outputs)) weights and zero biases (Glorot and Bengio 2010, PMLR 9:249-256)."""
+    _draw(network, nn.init.xavier_normal_)
+
+
+def orthogonal(network: Network) -> None:
+    """Orthogonal weights and zero biases (Saxe et al. 2014, arXiv 1312.6120)."""
+    _draw(network, nn.init.orthogonal_)
+
+
+def gpt2(network: Network) -> None:
+    """N(0, 1/n) weights and zero biases, maps that add to the stream divided by sqrt(depth).
+
+    The last is the rule of GPT-2 (Radford et al. 2019, section 2.3), which divides by the square root of the number of
+    branches. Its standard deviation of 0.02 is about 1/sqrt(n) at the width of large models, but not at that of these.
+    """
+    _gaussian(network, 1.0)
+    for block in network.blocks:
+        assert isinstance(block, Block)
+        for name in block.writes:
+            block.get_parameter(f"{name}.weight").div_(math.sqrt(len(network.blocks)))
+
+
 def _gaussian(network: Network, power: float) -> None:
     """N(0, power/n) weights and zero biases."""
+    _draw(network, lambda weight: nn.init.normal_(weight, std=math.sqrt(power / weight.shape[1])))
+
+
+def _draw(network: Network, weights: Callable[[Tensor], object]) -> None:
     for module in network.modules():
         if isinstance(module, nn.Linear):
-            nn.init.normal_(module.weight, std=math.sqrt(power / module.in_features))
-            nn.init.zeros_(module.bias)
+            weights(module.weight)
+            if module.bias is not None:
+                nn.init.zeros_(module.bias)
 
 
 INITS: dict[str, Callable[[Network], None]] = {
     "default": default,
     "he": he,
     "he_over_sqrt_depth": he_over_sqrt_depth,
+    "xavier": xavier,
+    "orthogonal": orthogonal,
+    "gpt2": gpt2,
 }
 
 

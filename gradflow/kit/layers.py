@@ -29,9 +29,11 @@ class Kit:
     def __init__(self, seeds: int | None = None) -> None:
         self._seeds = () if seeds is None else (seeds,)
 
-    def linear(self, inputs: int, outputs: int) -> nn.Module:
-        """A linear map with a bias: parameters ``weight`` (outputs, inputs) and ``bias`` (outputs)."""
-        return StackedLinear(*self._seeds, inputs, outputs) if self._seeds else nn.Linear(inputs, outputs)
+    def linear(self, inputs: int, outputs: int, *, bias: bool = True) -> nn.Module:
+        """A linear map: parameters ``weight`` (outputs, inputs) and, unless it has none, ``bias`` (outputs)."""
+        if self._seeds:
+            return StackedLinear(*self._seeds, inputs, outputs, bias=bias)
+        return nn.Linear(inputs, outputs, bias=bias)
 
     def norm(self, kind: Normalisation, width: int) -> nn.Module:
         """Layer norm (arXiv 1607.06450) or RMS norm (arXiv 1910.07467) over the units, with gains learnt."""
@@ -57,15 +59,17 @@ class Kit:
 
 
 class StackedLinear(nn.Module):
-    """Linear maps side by side: weight (seeds, outputs, inputs), bias (seeds, outputs)."""
+    """Linear maps side by side: weight (seeds, outputs, inputs), bias (seeds, outputs) or None."""
 
-    def __init__(self, seeds: int, inputs: int, outputs: int) -> None:
+    def __init__(self, seeds: int, inputs: int, outputs: int, *, bias: bool = True) -> None:
         super().__init__()
         self.weight = nn.Parameter(torch.empty(seeds, outputs, inputs))
-        self.bias = nn.Parameter(torch.empty(seeds, outputs))
+        self.bias = nn.Parameter(torch.empty(seeds, outputs)) if bias else None
 
     def forward(self, x: Tensor) -> Tensor:
         """Map x (seeds, batch, inputs) to (seeds, batch, outputs)."""
+        if self.bias is None:
+            return torch.bmm(x, self.weight.mT)
         return torch.baddbmm(self.bias.unsqueeze(1), x, self.weight.mT)
 
 

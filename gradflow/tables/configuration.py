@@ -13,7 +13,7 @@ if TYPE_CHECKING:  # whose rules need the values of each variant
 def own(config: "Recipe", variant: str) -> "Recipe":
     """The parameters as one variant takes them: its own values stand in ``depth`` and ``train``."""
     values = config.variants[variant]
-    train = config.train.model_copy(update=values.train.model_dump(exclude_unset=True))
+    train = config.train.model_copy(update={key: getattr(values.train, key) for key in values.train.model_fields_set})
     return config.model_copy(update={"depth": values.depth or config.depth, "train": train})
 
 

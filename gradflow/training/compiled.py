@@ -72,8 +72,10 @@ class _Training(ctypes.Structure):
 
 
 def can_train(network: Network, task: Task, config: Descent) -> bool:
-    """Whether C knows all that is needed: SGD, rows of two classes, and the multilayer perceptron with known blocks."""
-    if not (isinstance(network, mlp.Network) and isinstance(task, Rows) and config.optimizer == "sgd"):
+    """Whether C knows all that is needed: SGD in float32, rows of two classes, the perceptron with known blocks."""
+    if not (isinstance(network, mlp.Network) and isinstance(task, Rows)):
+        return False
+    if (config.optimizer, config.precision, config.loss_scale) != ("sgd", "float32", 1.0):
         return False
     weights = [each.weight for each in network.linear_maps()]
     widths = {weight.shape[-2] for weight in weights[:-1]}
@@ -189,6 +191,8 @@ class Compiled(Step):
         """Train on a batch, given by the numbers of its rows."""
         if batch.dtype != torch.int64:
             raise ValueError(f"rows must be int64, got {batch.dtype}")
+        if self._config.warmup:
+            self._training.lr = self._config.lr * min(1.0, (int(self._done) + 1) / self._config.warmup)
         points, labels = self._points.data_ptr(), self._labels.data_ptr()
         self._share(self._library.take_step, self._training, points, labels, batch.data_ptr(), len(batch))
         self._done += 1

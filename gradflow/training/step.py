@@ -7,14 +7,15 @@ GPU always has work, and the step can be captured as a CUDA graph.
 import warnings
 from collections import Counter
 from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.linalg import vector_norm
 
 from gradflow.kit.network import Network
-from gradflow.training.optimisers import LARGEST, OPTIMISERS, Descent, stays_in_float32
+from gradflow.training.optimisers import LARGEST, OPTIMISERS, Descent, Factors, Transfer, stays_in_float32
 from gradflow.training.probe import probe
 from gradflow.training.task import Task
 
@@ -58,6 +59,18 @@ class Flat:
         own += zip(self._rest, torch.split(others[0], self._numbers, 1), strict=True)
         return {parameter: part.view_as(parameter) for parameter, part in own}
 
+    def factors(self, transfer: Transfer | None, blocks: nn.Module) -> list[Factors]:
+        """CompleteP's factors on what moves each of ``values``."""
+        if not transfer:
+            return [Factors()] * len(self.values)
+        weights, inside = {weight for group in self._alike for weight in group}, set(blocks.parameters())
+        lr, decay, eps = ([torch.ones_like(value) for value in self.values] for _ in range(3))
+        for tensors, name in ((lr, "lr"), (decay, "decay"), (eps, "eps")):
+            for parameter, part in self.parts(tensors).items():
+                if parameter in inside:
+                    part.fill_(getattr(transfer.weights if parameter in weights else transfer.others, name))
+        return [Factors(*own) for own in zip(lr, decay, eps, strict=True)]
+
     def norms(self) -> tuple[Tensor, Tensor]:
         """||dLoss/dW||_F of every linear map and the norm of all gradients together.
 
@@ -97,7 +110,8 @@ class Step:
         self.network, self._task, self._config = network, task, config
         self._flat = flat = Flat(network)
         self._parameters, self._views = list(flat.views), list(flat.views.values())
-        self._optimiser = OPTIMISERS[config.optimizer](config, flat.values)
+        factors = flat.factors(config.transfer, network.blocks)
+        self._optimiser = OPTIMISERS[config.optimizer](config, flat.values, factors)
         seeds, new, steps = flat.values[0].shape[1], flat.values[0].new_zeros, task.epochs * task.steps
         self._unbounded = not stays_in_float32(config, steps)  # then each step is checked
         self._done = torch.zeros(1, dtype=torch.int64, device=flat.values[0].device)
@@ -132,7 +146,7 @@ class Step:
     def __call__(self, batch: Tensor) -> None:
         """Train on a batch of the task."""
         losses = self._gradients(batch)
-        layers, total = self._flat.norms()
+        layers, total = (norm / self._config.loss_scale for norm in self._flat.norms())
         self.alive &= losses.isfinite() & (total < LARGEST)
         self.loss_sum.add_(losses, alpha=len(batch))
         self._update(total)
@@ -153,22 +167,32 @@ class Step:
         """Write the gradients of all parameters, return the losses (seeds,)."""
         inputs, targets = self._task.pick(batch)
         with torch.enable_grad():
-            outputs = self.network(inputs.expand(len(self.alive), *inputs.shape))
+            with self._precision():
+                outputs = self.network(inputs.expand(len(self.alive), *inputs.shape)).float()
             losses = self._task.losses(outputs, targets)
-            torch._foreach_copy_(self._views, torch.autograd.grad(losses.sum(), self._parameters))
+            scaled = losses.sum() * self._config.loss_scale
+            torch._foreach_copy_(self._views, torch.autograd.grad(scaled, self._parameters))
         return losses.detach()
+
+    def _precision(self) -> AbstractContextManager[object]:
+        if self._config.precision == "float32":
+            return nullcontext()
+        dtype = {"bfloat16": torch.bfloat16, "float16": torch.float16}[self._config.precision]
+        return torch.autocast(self.alive.device.type, dtype)
 
     def _update(self, total: Tensor) -> None:
         config, values, gradients = self._config, self._flat.values, self._flat.gradients
         factor = torch.ones_like(total)
         if config.clip_norm is not None:  # the rule of torch.nn.utils.clip_grad_norm_
             factor = (config.clip_norm / (total + 1e-6)).clamp_(max=1.0)
+        factor = factor / config.loss_scale
         # A factor of 0 holds a diverged seed where it is, once its gradients are numbers.
         for gradient in gradients:
             gradient.nan_to_num_(0.0, 0.0, 0.0)
         before = [value.clone() for value in values] if self._unbounded else []
         factor = factor.where(self.alive, 0.0).float().unsqueeze(1)
-        self._optimiser.update(values, gradients, factor, self.alive.unsqueeze(1))
+        rate = ((self._done + 1) / config.warmup).clamp_(max=1.0) if config.warmup else 1.0
+        self._optimiser.update(values, gradients, factor, self.alive.unsqueeze(1), rate)
         if before:
             self.alive &= torch.stack([value.isfinite().all(2).all(0) for value in values]).all(0)
             alive = self.alive.unsqueeze(1)

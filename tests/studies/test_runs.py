@@ -173,7 +173,12 @@ BAD = [
     ("identity", "data", {}, "unknown key. Known: depth, width, seeds, train, variants, probe"),
     ("identity", "lr", 0.1, "unknown key; did you mean train.lr? Known: depth, width, seeds, train, variants, probe"),
     ("identity", "probe.steps", [0, 501], "must be <= 500, the steps of the training, got 501"),
-    ("identity", "variants.plain.init", "xavier", "must be 'default', 'he' or 'he_over_sqrt_depth', got 'xavier'"),
+    (
+        "identity",
+        "variants.plain.init",
+        "uniform",
+        "must be 'default', 'he', 'he_over_sqrt_depth', 'xavier', 'orthogonal' or 'gpt2', got 'uniform'",
+    ),
     ("identity", "variants.residual.scal", 1.0, "unknown key; did you mean scale? Known: block, init, scale"),
     ("identity", "variants.residual.block", "resnet", f"must be one of {', '.join(catalogue.names())}, got 'resnet'"),
     ("initialisation", "inputs.rows", 65, "must be <= 64, the width, to be orthogonal, got 65"),
