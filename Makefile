@@ -33,10 +33,10 @@ reproduce: setup ## Run the pipeline: figures, checkpoints, tables, metrics
 	dvc repro
 
 .PHONY: studies
-studies: setup ## Run the pipeline and all studies: reports/
+studies: setup ## Run the pipeline and all studies, or one: make studies STUDY=depth
 	@python -m pipelines.mend
 	dvc repro
-	cd studies && dvc repro --all-pipelines
+	cd studies && dvc repro $(if $(STUDY),$(STUDY)/dvc.yaml,--all-pipelines)
 
 .PHONY: ui
 ui: setup ## Show what was tracked, in MLflow's pages (PORT=5000)

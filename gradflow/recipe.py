@@ -104,15 +104,17 @@ class Probe(Section):
 
 
 class Analysis(Section):
-    """What counts as vanished."""
+    """What counts as vanished, and what as learnt."""
 
     vanished_below: Annotated[float, Field(gt=0)]
+    learnt_below: Annotated[float, Field(gt=0)] = 0.35
 
 
 class Plot(Section):
     """How figures are written."""
 
     dpi: Annotated[int, Field(ge=50, le=1200)]
+    against: Text | None = None
 
 
 if TYPE_CHECKING:

@@ -6,6 +6,7 @@ from typing import Any
 import pandas as pd
 from matplotlib.figure import Figure
 
+from gradflow.analysis.spread import spreads
 from gradflow.drawing.experiment import Experiment
 from gradflow.figures import metric_by_parameter
 from pipelines.experiments import Point
@@ -61,9 +62,5 @@ def _numbers(metrics: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
     """Each metric of each variant, with its mean, min and max over seeds: one and the same where it has no spread."""
     for section, content in metrics.items():
         variant, values = (section, content) if isinstance(content, Mapping) else ("", {section: content})
-        for metric, value in values.items():
-            spread = value if isinstance(value, Mapping) else dict.fromkeys(("mean", "min", "max"), value)
-            if isinstance(spread.get("mean"), int | float):
-                yield {"variant": variant, "metric": metric} | {
-                    name: spread.get(name, spread["mean"]) for name in ("mean", "min", "max")
-                }
+        for metric, numbers in spreads(values):
+            yield {"variant": variant, "metric": metric} | numbers

@@ -28,9 +28,13 @@ def main(passed: Path) -> None:
 
 def _check_recipe() -> None:
     """The rules of a folder without its own, and those of the rows in a file of the user's."""
-    from gradflow.recipe import Recipe  # noqa: PLC0415  # which other studies' parameters have nothing to do with
+    # Other studies' parameters have nothing to do with these.
+    from gradflow.analysis import families  # noqa: PLC0415
+    from gradflow.recipe import Recipe  # noqa: PLC0415
 
     config = load(Recipe)
+    if config.plot.against:
+        families.families(config, config.plot.against)
     if config.data.source == "file":
         from gradflow.data import sources  # noqa: PLC0415  # other sources need no look at the rows, nor the time for it
 

@@ -38,7 +38,7 @@ def main(logs: Path, norms: Path, probes: Path, history: Path, metrics: Path) ->
             probe_table[probe_table["variant"] == variant],
             history_table[history_table["variant"] == variant],
             facts=facts[variant],
-            below=config.analysis.vanished_below,
+            analysis=config.analysis,
         )
         for variant in variants
     }

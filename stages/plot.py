@@ -1,16 +1,25 @@
 """plot: from tables and logs to figures, as PNG and SVG."""
 
 from pathlib import Path
+from typing import Any
 
 import click
 import numpy as np
 import pandas as pd
+from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from gradflow.analysis import gradients
+from gradflow.analysis import by_parameter, families, gradients
 from gradflow.data import dataset
 from gradflow.drawing import setting, style
-from gradflow.figures import activations, decision_boundary, gradient_flow, gradient_heatmap, loss_curves
+from gradflow.figures import (
+    activations,
+    decision_boundary,
+    gradient_flow,
+    gradient_heatmap,
+    loss_curves,
+    metric_by_parameter,
+)
 from gradflow.files import documents
 from gradflow.params.loading import load
 from gradflow.recipe import Recipe
@@ -48,7 +57,7 @@ def main(
     for name, path in of_variants.items():
         configuration.check(path, facts[name], configuration.of(config, name))
     seen = {name: _grid(artefacts.read_table(logs / f"{name}.boundary.parquet", BOUNDARY)) for name in facts}
-    drawn = {
+    drawn: dict[str, Figure | None] = {
         "gradient_flow": gradient_flow.draw(
             layers,
             experiment,
@@ -63,8 +72,18 @@ def main(
             seen, dataset.around(points), points, labels, about["features"], tuple(about["classes"]), experiment
         ),
     }
+    if config.plot.against:
+        drawn["metrics_by_parameter"] = _by_parameter(config, config.plot.against, numbers, about)
     for name, figure in drawn.items():
-        style.save(figure, figures / name, config.plot.dpi)
+        if figure:  # there may be nothing to compare
+            style.save(figure, figures / name, config.plot.dpi)
+
+
+def _by_parameter(config: Recipe, parameter: str, numbers: dict[str, Any], about: dict[str, Any]) -> Figure | None:
+    found = families.families(config, parameter)
+    one_of_each = {family: next(iter(members)) for family, members in found.items()}
+    experiment = setting.of_families(config, about, one_of_each, parameter)
+    return metric_by_parameter.draw(by_parameter.table(found, numbers), parameter, experiment)
 
 
 def _grid(table: pd.DataFrame) -> NDArray[np.float64]:

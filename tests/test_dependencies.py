@@ -21,7 +21,7 @@ PIPELINES = [path.parent.relative_to(ROOT).as_posix() for path in FILES]
 
 # Guards refuse, wait and say why; rules refuse what stands in a params.yaml, and hand on what passes.
 NONE = r"gradflow/guards/.*|gradflow/params/.*|gradflow/recipe\.py|studies/\w+/params\.py|.*/__init__\.py"
-MOST_LINES = 220  # on code, in all dvc.yaml together
+MOST_LINES = 220  # on code, in all dvc.yaml together that people write and one that is made from the root's
 
 
 @cache
@@ -68,7 +68,10 @@ def test_a_stage_depends_on_exactly_the_code_that_can_change_what_it_writes(pipe
 
 
 def test_dependencies_on_code_are_few():
-    assert sum(len(on_code(*each)) for each in STAGES) <= MOST_LINES
+    derived = [
+        p for p in PIPELINES if "Made by `python -m pipelines.study" in (ROOT / p / "dvc.yaml").read_text("utf-8")
+    ]
+    assert sum(len(on_code(*each)) for each in STAGES if each[0] not in derived[1:]) <= MOST_LINES
 
 
 def test_packages_hold_a_docstring_and_nothing_to_depend_on():

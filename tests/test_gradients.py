@@ -10,11 +10,14 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+from scipy import stats
 
-from gradflow.analysis import gradients
+from gradflow.analysis import gradients, spread
+from gradflow.recipe import Analysis
 
 ROOT = Path(__file__).parents[1]
 FACTS = {"depth": 3, "seeds": 2, "train": {"epochs": 2}, "diverged": []}
+ANALYSIS = Analysis(vanished_below=1e-6)
 
 
 def norms(values):
@@ -43,7 +46,48 @@ def probes(deltas):
 
 
 def summary(norm_rows, history_rows, deltas, **facts):
-    return gradients.summary(norms(norm_rows), probes(deltas), history(history_rows), facts=FACTS | facts, below=1e-6)
+    return gradients.summary(
+        norms(norm_rows), probes(deltas), history(history_rows), facts=FACTS | facts, analysis=ANALYSIS
+    )
+
+
+@pytest.mark.parametrize("of", [1, 8, 100])
+def test_a_share_has_the_interval_of_wilson(of):
+    for found in {0, 1, of // 2, of}:
+        theirs = stats.binomtest(found, of).proportion_ci(method="wilson")
+        assert spread.share(found, of) == pytest.approx((found / of, theirs.low, theirs.high), abs=1e-12)
+
+
+def test_a_seed_has_learnt_if_its_loss_is_small_enough_at_the_end():
+    rows = {(0, 2): (0.2, 0.3, 0.9), (1, 2): (0.5, 0.3, 0.9), (1, 1): (0.1, 0.3, 0.9)}
+    found = summary({(0, 2): [1, 1, 1, 1, 1], (1, 2): [1, 1, 1, 1, 1]}, rows, [(1, 1, 1), (1, 1, 1)])
+    assert (found["learnt"], found["learnt_low"], found["learnt_high"]) == spread.share(1, 2)
+    lost = [{"seed": 0, "epoch": 2, "step": 9}]
+    found = summary({(1, 2): [1, 1, 1, 1, 1]}, rows, [(1, 1, 1), (1, 1, 1)], diverged=lost)
+    assert found["learnt"] == 0, "a seed that diverged has not learnt"
+
+
+def test_the_ratio_of_first_to_last_block_before_training_has_its_spread():
+    found = summary({(0, 2): [1, 1, 1, 1, 1]}, {(0, 2): (0.2, 0.3, 0.9)}, [(0.1, 1, 10), (1, 1, 1)])
+    assert found["log10_grad_first_over_last_start"] == spread.over_seeds([-2, 0])
+
+
+def test_numbers_of_metrics_have_their_range_or_interval():
+    metrics = {
+        "loss": spread.over_seeds([1.0, 3.0]),
+        "none": spread.over_seeds([]),
+        "learnt": 0.5,
+        "learnt_low": 0.2,
+        "learnt_high": 0.8,
+        "seeds": 2,
+        "lists": [1.0],
+        "gap": None,
+    }
+    assert dict(spread.spreads(metrics)) == {
+        "loss": {"mean": 2.0, "min": 1.0, "max": 3.0},
+        "learnt": {"mean": 0.5, "min": 0.2, "max": 0.8},
+        "seeds": {"mean": 2, "min": 2, "max": 2},
+    }
 
 
 def test_norms_by_epoch_are_mean_smallest_and_largest_over_steps():
@@ -173,6 +217,7 @@ SUMMARIES = """
 import json
 import numpy as np, pandas as pd
 from gradflow.analysis import gradients
+from gradflow.recipe import Analysis
 from studies.initialisation import summary as initialisation
 
 random = np.random.default_rng(0)
@@ -192,7 +237,7 @@ numbers = gradients.summary(
     pd.DataFrame(probes, columns=["seed", "epoch", "layer", "delta_norm", "weight_grad_norm"]),
     pd.DataFrame(history, columns=["seed", "epoch", "train_loss", "val_loss", "val_accuracy"]),
     facts={"depth": 20, "seeds": 8, "train": {"epochs": 1}, "diverged": []},
-    below=1e-6,
+    analysis=Analysis(vanished_below=1e-6),
 )
 more = initialisation.summary(
     pd.DataFrame(layers, columns=[*initialisation.LAYERS]), pd.DataFrame(line, columns=[*initialisation.LINE]), None

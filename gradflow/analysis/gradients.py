@@ -1,14 +1,15 @@
 """From the logs of all trainings to the tables and numbers that are read, drawn and compared."""
 
 import math
+from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from gradflow.analysis.spread import Spread, factor, over_seeds
+from gradflow.analysis.spread import Spread, factor, over_seeds, share
 from gradflow.files.documents import Document
-from gradflow.recipe import Recipe
+from gradflow.recipe import Analysis, Recipe
 from gradflow.tables import configuration, logs
 from gradflow.tables.columns import FROM_0, FROM_1, SIZE, Columns, by_variant, within
 
@@ -33,11 +34,15 @@ class Summary(Document):
     weight_grad_norm_end: list[Spread]
     grad_first_over_last: float | None
     log10_grad_first_over_last: Spread
+    log10_grad_first_over_last_start: Spread
     decay_per_layer: float | None
     decay_per_layer_std: float | None
     vanished_layers: float | None
     vanished_layers_std: float | None
     vanished_layers_relative: float | None
+    learnt: float
+    learnt_low: float
+    learnt_high: float
     seeds: int
     diverged_seeds: int
     diverged: list[logs.Divergence]
@@ -93,7 +98,7 @@ def by_layer(norms: pd.DataFrame) -> pd.DataFrame:
 
 
 def summary(
-    norms: pd.DataFrame, probes: pd.DataFrame, history: pd.DataFrame, *, facts: dict[str, Any], below: float
+    norms: pd.DataFrame, probes: pd.DataFrame, history: pd.DataFrame, *, facts: dict[str, Any], analysis: Analysis
 ) -> dict[str, Any]:
     """The numbers of one variant for metrics.json.
 
@@ -102,21 +107,23 @@ def summary(
         probes: Its probes, with columns seed, epoch, layer, weight_grad_norm, delta_norm.
         history: Its losses and accuracies, with columns seed, epoch, train_loss, val_loss, val_accuracy.
         facts: Its facts: epochs, depth and the diverged seeds.
-        below: A hidden layer whose gradient norm is smaller counts as vanished.
+        analysis: From which gradient norm on a hidden layer has vanished, from which train loss on a seed has learnt.
 
     Returns:
-        For val_accuracy, val_loss and train_loss at the end {mean, std, min, max, seeds} over the seeds that did
-        not diverge, whose number ``seeds`` is; likewise for each block, the first one first,
-        ``weight_grad_norm_start``, ||dLoss/dW|| on the probe's rows before the first step, over all seeds, and
-        ``weight_grad_norm_end`` after the last; ``grad_first_over_last``, the geometric mean over those seeds
-        of the gradient norm of layer 1 over that of layer ``depth`` in the last epoch, and the spread of its
-        logarithm, ``log10_grad_first_over_last``, over the seeds whose ratio is no 0; ``decay_per_layer``, the
-        geometric mean over all seeds of the factor that ||dLoss/dz|| gains with each block towards the input before
-        the first step, fitted to its logarithm over the layers; ``vanished_layers``, their mean number in the last
-        epoch; ``vanished_layers_relative``, the mean number of those whose norm is below ``below`` times the largest
-        of the blocks: all norms of a network that has solved its task are small, and none of them has vanished beside
-        the others; ``..._std``, the standard deviation over the seeds; ``diverged`` and, since DVC shows numbers
-        alone, ``diverged_seeds``. A number that no seed is left for is None.
+        For val_accuracy, val_loss and train_loss at the end {mean, std, min, max, seeds} over the seeds that did not
+        diverge, whose number ``seeds`` is; likewise for each block, the first one first, ``weight_grad_norm_start``,
+        ||dLoss/dW|| on the probe's rows before the first step, over all seeds, and ``weight_grad_norm_end`` after the
+        last; ``grad_first_over_last``, the geometric mean over those seeds of the gradient norm of layer 1 over that of
+        layer ``depth`` in the last epoch, and the spread of its logarithm, ``log10_grad_first_over_last``, over the
+        seeds whose ratio is no 0; ``log10_grad_first_over_last_start``, the same of ||dLoss/dW|| before the first step;
+        ``decay_per_layer``, the geometric mean over all seeds of the factor that ||dLoss/dz|| gains with each block
+        towards the input before the first step, fitted to its logarithm over the layers; ``vanished_layers``, their
+        mean number in the last epoch; ``vanished_layers_relative``, the mean number of those whose norm is below as
+        large a share of the largest of the blocks: all norms of a network that has solved its task are small, and none
+        of them has vanished beside the others; ``learnt``, the share of all seeds that end with a train loss below
+        ``analysis.learnt_below``, and its interval, ``learnt_low`` and ``learnt_high``
+        (:func:`gradflow.analysis.spread.share`); ``..._std``, the standard deviation over the seeds; ``diverged`` and,
+        since DVC shows numbers alone, ``diverged_seeds``. A number that no seed is left for is None.
     """
     depth, epochs = facts["depth"], facts["train"]["epochs"]
     diverged = facts["diverged"]
@@ -124,20 +131,29 @@ def summary(
     final = history[(history["epoch"] == epochs) & history["seed"].isin(survivors)]
     last = norms[(norms["epoch"] == epochs) & norms["seed"].isin(survivors)]
     hidden = last[last["layer"].between(1, depth)].pivot_table(index="seed", columns="layer", values="grad_norm")
-    init = probes[probes["epoch"] == 0].pivot_table(index="layer", columns="seed", values="delta_norm")
+    start = probes[probes["epoch"] == 0]
+    init, drawn = (
+        start.pivot_table(index="layer", columns="seed", values=name) for name in ("delta_norm", "weight_grad_norm")
+    )
     ratios = hidden[1] / hidden[depth] if len(hidden) else pd.Series(dtype=float)
+    below = analysis.vanished_below
     decays, vanished = _decays(init), over_seeds((hidden < below).sum(axis=1))
+    learnt, low, high = share(int((final["train_loss"] < analysis.learnt_below).sum()), facts["seeds"])
     return {
         **{name: over_seeds(final[name]) for name in ("val_accuracy", "val_loss", "train_loss")},
         "weight_grad_norm_start": _by_layer(probes[probes["epoch"] == 0], depth),
         "weight_grad_norm_end": _by_layer(probes[(probes["epoch"] == epochs) & probes["seed"].isin(survivors)], depth),
         "grad_first_over_last": _geometric_mean(ratios) if len(ratios) else None,
-        "log10_grad_first_over_last": over_seeds(math.log10(r) for r in ratios if 0 < r < math.inf),
+        "log10_grad_first_over_last": _logarithms(ratios),
+        "log10_grad_first_over_last_start": _logarithms(drawn.loc[1] / drawn.loc[depth] if len(drawn) else []),
         "decay_per_layer": _geometric_mean(decays) if len(decays) else None,
         "decay_per_layer_std": over_seeds(decays)["std"],
         "vanished_layers": vanished["mean"],
         "vanished_layers_std": vanished["std"],
         "vanished_layers_relative": over_seeds(hidden.lt(below * hidden.max(axis=1), axis=0).sum(axis=1))["mean"],
+        "learnt": learnt,
+        "learnt_low": low,
+        "learnt_high": high,
         "seeds": facts["seeds"],
         "diverged_seeds": len(diverged),
         "diverged_in_first_epoch": sum(entry["epoch"] == 1 for entry in diverged) / facts["seeds"],
@@ -152,6 +168,10 @@ def _by_layer(probes: pd.DataFrame, depth: int) -> list[dict[str, float | int | 
         over_seeds(norms.get_group(layer) if layer in norms.groups else probes["weight_grad_norm"][:0])
         for layer in range(1, depth + 1)
     ]
+
+
+def _logarithms(ratios: Iterable[float]) -> dict[str, float | int | None]:
+    return over_seeds(math.log10(ratio) for ratio in ratios if 0 < ratio < math.inf)
 
 
 def _geometric_mean(ratios: "pd.Series[float]") -> float | None:

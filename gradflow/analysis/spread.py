@@ -1,7 +1,8 @@
 """A number over seeds, as metrics files hold it."""
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any
 
 import numpy as np
 from pydantic import FiniteFloat
@@ -50,3 +51,37 @@ def factor(line: Sequence[float]) -> float:
     away = [index - centre for index in range(len(line))]
     slope = math.fsum(x * math.log(y) for x, y in zip(away, line, strict=True)) / math.fsum(x * x for x in away)
     return math.exp(slope)
+
+
+def share(found: int, of: int) -> tuple[float, float, float]:
+    """A share, and its Wilson score interval of 95 %, which stays within 0 and 1 and has a width at both ends.
+
+    Wilson 1927, "Probable inference, the law of succession, and statistical inference", JASA 22:209-212.
+
+    Args:
+        found: How many there are.
+        of: Of how many, at least one.
+    """
+    z = 1.959963984540054  # 97.5 % of a normal distribution lie below
+    p, room = found / of, z**2 / of
+    centre, half = p + room / 2, z * math.sqrt(p * (1 - p) / of + room / (4 * of))
+    return p, max(0.0, (centre - half) / (1 + room)), min(1.0, (centre + half) / (1 + room))
+
+
+def spreads(metrics: Mapping[str, Any]) -> Iterator[tuple[str, dict[str, float]]]:
+    """The metrics of a variant that are numbers, each with its mean, min and max: over seeds, or of its interval.
+
+    An interval stands beside its number under the same name and ``_low`` and ``_high``. Of what has neither, all three
+    are the same; lists by layer, and what no seed has, are left out.
+    """
+    for name, value in metrics.items():
+        if name.endswith(("_low", "_high")) and name.rpartition("_")[0] in metrics:
+            continue
+        beside = {
+            "mean": value,
+            "min": metrics.get(f"{name}_low", value),
+            "max": metrics.get(f"{name}_high", value),
+        }
+        spread: Mapping[str, Any] = value if isinstance(value, Mapping) else beside
+        if isinstance(spread.get("mean"), int | float):
+            yield name, {key: float(spread.get(key, spread["mean"])) for key in ("mean", "min", "max")}

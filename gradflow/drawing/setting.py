@@ -8,6 +8,7 @@ from gradflow.drawing.experiment import Experiment
 from gradflow.recipe import Recipe, Train, Trained
 from gradflow.tables import configuration
 
+_MOST = 14  # variants that a caption describes; it is no table
 _OPTIMISERS = {"sgd": "SGD", "adam": "Adam", "adamw": "AdamW"}
 _INITS = {
     "default": "PyTorch's default initialisation",
@@ -34,32 +35,56 @@ def of_recipe(config: Recipe, metrics: Mapping[str, Any], source: Mapping[str, A
         diverged={
             name: {entry["seed"]: entry["epoch"] for entry in metrics[name]["diverged"]} for name in config.variants
         },
-        caption=_caption(config, source),
+        caption=_caption(config, source, {name: name for name in config.variants}),
     )
 
 
-def _caption(config: Recipe, source: Mapping[str, Any]) -> str:
-    """Setting and data of the experiment in one sentence."""
-    train = config.train
+def of_families(config: Recipe, source: Mapping[str, Any], families: Mapping[str, str], parameter: str) -> Experiment:
+    """Variants that differ in one parameter alone, taken together.
+
+    Args:
+        config: Their params.yaml.
+        source: data/raw/source.json.
+        families: Name of a family to one of its variants.
+        parameter: In which the others differ.
+    """
+    lost: dict[str, dict[int, int]] = {name: {} for name in families}
+    caption = _caption(config, source, families, parameter)
+    return Experiment(dict.fromkeys(families, 0), config.seeds, config.train.epochs, lost, caption)
+
+
+def _caption(config: Recipe, source: Mapping[str, Any], shown: Mapping[str, str], but: str = "") -> str:
+    """Setting and data of the experiment in one sentence.
+
+    Args:
+        config: Parameters.
+        source: data/raw/source.json.
+        shown: What the figure shows, by name, each a variant.
+        but: A parameter of which nothing is to be said.
+    """
+    train, hidden = config.train, but.rpartition(".")[2]
     seeds, epochs = (f"{n} {word}{'s' * (n != 1)}" for n, word in ((config.seeds, "seed"), (train.epochs, "epoch")))
     said = {name: _in_words(configuration.own(config, name), own.widths) for name, own in config.variants.items()}
     common = _in_words(config)
     own = {
-        name: ", ".join(text for key, text in said[name].items() if text and text != common[key])
+        name: [text for key, text in said[name].items() if text and text != common[key] and key != hidden]
         for name in config.variants
     }
     variants = "; ".join(
         f"{name} with {text}"
-        for name, chosen in config.variants.items()
-        if (text := ", ".join(filter(None, (_block(name, chosen), own[name]))))
+        for name, variant in shown.items()
+        if (text := ", ".join([*_block(name, config.variants[variant], hidden), *own[variant]]))
     )
+    if len(shown) > _MOST:
+        variants = f"{len(shown)} of them, as params.yaml says"
     where = {
         "sklearn": f"two moons made by scikit-learn with noise {config.data.noise:g}",
         "hub": f"data set {style.words(str(source['path']), 80)}",
         "file": style.words(str(source["path"]), 80),
     }[source["source"]]
+    first = ", ".join(text for key in ("depth", "widths") if (text := common[key]) and key != hidden)
     return (
-        f"{common['depth'].capitalize()}, {common['widths']}, {seeds}, {epochs} of {common['optimizer']}"
+        f"{first.capitalize()}, {seeds}, {epochs} of {common['optimizer']}"
         f" ({common['lr']}, {f'{momentum}, ' if (momentum := common['momentum']) else ''}batches of"
         f" {train.batch_size}, {common['clip_norm']}), {common['init']}."
         f"{f' Variants: {variants}.' if variants else ''}"
@@ -68,14 +93,14 @@ def _caption(config: Recipe, source: Mapping[str, Any]) -> str:
     )
 
 
-def _block(name: str, variant: Trained) -> str:
+def _block(name: str, variant: Trained, hidden: str) -> list[str]:
     """The block, where the variant has another name, and the settings that it was given."""
     settings = [
         f"{key} {value:.4g}" if isinstance(value, float) else f"{key} {value}"
         for key, value in variant.settings().items()
-        if key in variant.model_fields_set
+        if key in variant.model_fields_set and key != hidden
     ]
-    return ", ".join([f"{variant.block} blocks"] * (variant.block != name) + settings)
+    return [f"{variant.block} blocks"] * (variant.block != name) + settings
 
 
 def _precision(train: Train) -> str:

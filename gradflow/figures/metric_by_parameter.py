@@ -59,7 +59,8 @@ def draw(table: pd.DataFrame, parameter: str, experiment: Experiment) -> Figure 
         axes.set_visible(False)
     _horizontal(grid[0], table["at"], texts)
     notes = (
-        f"{'Marker' if texts else 'Line'}: mean over seeds; {'bar' if texts else 'band'}: smallest to largest."
+        f"{'Marker' if texts else 'Line'}: mean over seeds; {'bar' if texts else 'band'}: smallest to largest,"
+        " of a share of seeds its interval of 95 % (Wilson)."
         " A metric without it is one number for all seeds. Metrics that are the same everywhere are not drawn."
     )
     handles = curves.handles(experiment) + [curves.zero_handle()] * zeros
