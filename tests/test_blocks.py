@@ -1,5 +1,6 @@
 """Every block: its row here, its size, its gradient, and that a stack of networks is the networks."""
 
+import math
 import runpy
 from functools import partial
 from pathlib import Path
@@ -221,6 +222,52 @@ def traced(name, settings, init="default", depth=20, width=64, seeds=4):
     x, v = torch.rand(64, width, generator=random) * 2 - 1, torch.randn(64, width, generator=random)
     trunk = stacked(name, settings, depth, width, seeds=seeds, init=init, network="trunk")
     return trace.record(trunk.blocks, x.expand(seeds, -1, -1), lambda last: (last * v).sum((1, 2)))
+
+
+@pytest.mark.parametrize(("name", "expected"), [("postnorm", 1.0), ("prenorm", 33.0), ("perinorm", 33.0)])
+def test_the_power_of_a_stream_of_32_blocks_goes_with_where_the_norm_stands(name, expected):
+    """With a branch of power 1: He's weights give one of two maps a power of 2."""
+    settings = {"scale": 0.5**0.5} if name == "prenorm" else {}
+    found = traced(name, settings, "he", depth=32, width=128)
+    start, end = (float(found.x[layer].square().mean()) for layer in (0, -1))
+    own = 1.0 if name == "postnorm" else start  # a norm sets the power, the others add to that of the input
+    assert end - own == pytest.approx(expected - 1, rel=0.1, abs=0.1)
+
+
+@pytest.mark.parametrize("norm", ["layer", "rms"])
+def test_a_norm_behind_the_branch_makes_the_scale_of_its_weights_vanish(norm):
+    """A hundredfold W1 leaves the outputs and the gradients of W2 as they are, and divides those of W1 by 100."""
+    x, v = torch.randn(2, 2, 64, 16, generator=torch.Generator().manual_seed(1))
+
+    def measured(name, factor):
+        trunk = stacked(name, {"norm": norm}, 4, 16, seeds=2, init="he", network="trunk")
+        with torch.no_grad():
+            for each in trunk.blocks:
+                each.linear.weight.mul_(factor)
+        last = trunk(x)
+        (last * v).sum().backward()
+        first, second = (
+            torch.stack([getattr(each, part).weight.grad.norm() for each in trunk.blocks]) for part in ("linear", "out")
+        )
+        return last, first, second
+
+    (last, first, second), (after, shrunk, same) = (measured("perinorm", factor) for factor in (1.0, 100.0))
+    torch.testing.assert_close(after, last, rtol=1e-3, atol=1e-3)
+    torch.testing.assert_close(same, second, rtol=1e-3, atol=0)
+    torch.testing.assert_close(shrunk * 100, first, rtol=1e-3, atol=0)
+    (last, _, _), (after, _, _) = (measured("prenorm", factor) for factor in (1.0, 100.0))
+    assert float(after.detach().norm() / last.detach().norm()) > 50, (
+        "without that norm the output grows with the weights"
+    )
+
+
+@pytest.mark.parametrize("bias", [0.0, -2.0])
+def test_gates_that_do_not_look_pass_gradients_on_by_their_law(bias):
+    """||dx_0|| / ||dx_L|| = f^L with f^2 = (1 - g)^2 + g^2 chi, and chi = 1/6 for the default initialisation."""
+    g = 1 / (1 + math.exp(-bias))
+    found = traced("gated", {"bias": bias}, seeds=40)
+    ratio = float((found.g[0].square().sum() / found.g[-1].square().sum()).sqrt())
+    assert ratio == pytest.approx(((1 - g) ** 2 + g**2 / 6) ** 10, rel=0.15)
 
 
 @pytest.mark.parametrize("bias", [-5.0, -3.0, -2.0])

@@ -14,7 +14,7 @@ MAPS = {
     "highway": ({}, [".linear", ".gate"]),
     "linear_terminated": ({"scale": 0.5}, [".linear", ".out"]),
     "gated": ({}, [""]),
-    "prenorm": ({}, [""]),
+    "prenorm": ({}, [".linear", ".out"]),
 }
 
 

@@ -10,7 +10,8 @@ from gradflow.tables import configuration
 def families(config: Recipe, parameter: str) -> dict[str, dict[str, float | str]]:
     """Families by name, each its variants and their values of the parameter.
 
-    Its name is that of its first variant, if there are others without the digits at the end: plain of plain_2, plain_4.
+    Its name is that of its first variant, if there are others without the digits at the end, plain of plain_2
+    and plain_4, unless something else is called so.
 
     Args:
         config: Parameters.
@@ -37,5 +38,5 @@ def families(config: Recipe, parameter: str) -> dict[str, dict[str, float | str]
     for members in alike.values():
         first, *others = members
         name = first.rstrip("_-0123456789") if others else first
-        found[name if name and name not in found else first] = members
+        found[first if name in {*found, *config.variants} else name] = members
     return found

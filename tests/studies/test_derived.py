@@ -12,11 +12,12 @@ CHECKOUT = Path(__file__).parents[2]
 STAGES = {"check", "fetch", "scale", "train@plain", "train@residual", "gradients", "plot"}
 
 
-def test_the_recipe_study_runs_what_the_root_runs():
+@pytest.mark.parametrize("name", ["depth", "recipe", "zoo"])
+def test_a_study_of_the_same_networks_runs_what_the_root_runs(name):
     recipe = (CHECKOUT / "dvc.yaml").read_text(encoding="utf-8")
-    made = (CHECKOUT / "studies/recipe/dvc.yaml").read_text(encoding="utf-8")
+    made = (CHECKOUT / f"studies/{name}/dvc.yaml").read_text(encoding="utf-8")
 
-    assert made == derived(recipe, "recipe"), "run `python -m pipelines.study recipe`"
+    assert made == derived(recipe, name), f"run `python -m pipelines.study {name}`"
 
 
 def test_a_new_study_runs_all_its_stages_and_leaves_all_others_up_to_date(studied, tmp_path):
