@@ -11,6 +11,10 @@
 #include <stdint.h>
 #include <string.h>
 
+#ifdef __SSE__
+#include <xmmintrin.h>
+#endif
+
 /* A tile of ROWS x 2 LANES sums fills the registers of AVX-512, or of AVX2 and NEON. Width is a multiple of LANES. */
 #ifdef __AVX512F__
 enum { LANES = 16, ROWS = 8 };
@@ -395,6 +399,24 @@ long scratch_size(const Training *t) {
 }
 
 /* A step of the seeds from first to end on the rows of that number. False, and nothing done, beyond what was prepared. */
+/* Gradients below 1e-38, as deep plain networks have them, take processors of this kind many times as long: they become
+ * 0. Returns what restores the former way. */
+static unsigned flushing(void) {
+#ifdef __SSE__
+    unsigned before = _mm_getcsr();
+    _mm_setcsr(before | 0x8040); /* results and operands */
+    return before;
+#else
+    return 0;
+#endif
+}
+
+static void restore(unsigned before) {
+#ifdef __SSE__
+    _mm_setcsr(before);
+#endif
+}
+
 bool take_step(const Training *t, const float *points, const int64_t *labels, const int64_t *rows, long batch, long first,
                long end, float *memory) {
     if (batch > t->batch || *t->done >= t->steps) return false;
@@ -403,6 +425,7 @@ bool take_step(const Training *t, const float *points, const int64_t *labels, co
     Scratch s = divided(t, batch, memory);
     for (long i = 0; i < batch; i++)
         memcpy(s.points + i * t->features, points + rows[i] * t->features, t->features * sizeof *points);
+    unsigned before = flushing();
     for (long seed = first; seed < end; seed++) {
         if (!t->alive[seed]) continue;
         forward(t, &s, seed, batch, true, NULL);
@@ -414,6 +437,7 @@ bool take_step(const Training *t, const float *points, const int64_t *labels, co
         t->alive[seed] = isfinite(loss) && norm < FLT_MAX && moved(t, &s, seed, factor);
         t->valid[*t->done * t->seeds + seed] = t->alive[seed];
     }
+    restore(before);
     return true;
 }
 
