@@ -69,6 +69,26 @@ class Identity:
     widest: str
 
 
+@dataclass(frozen=True)
+class Drawn:
+    """A figure of a study.
+
+    Attributes:
+        title: What it shows.
+        study: Name of the study.
+        png: The picture.
+    """
+
+    title: str
+    study: str
+    png: bytes
+
+    @property
+    def data(self) -> str:
+        """The picture as an address that holds it."""
+        return f"data:image/png;base64,{base64.b64encode(self.png).decode('ascii')}"
+
+
 # What the probe of studies/identity may have recorded: column to its label and that of the axis
 _PROBED = {
     "delta_norm": ("‖δ‖ = ‖∂loss/∂z‖", "‖δ‖ = ‖∂loss/∂z‖"),
@@ -88,12 +108,13 @@ class _Quantity:
     column: str
 
 
-def render(run: Run, study: Identity, ledger: Sequence[Mapping[str, Any]]) -> str:
+def render(run: Run, study: Identity, figures: Sequence[Drawn], ledger: Sequence[Mapping[str, Any]]) -> str:
     """The page as HTML.
 
     Args:
         run: The root pipeline's results.
         study: Those of the distant-identity experiment.
+        figures: Those of further studies.
         ledger: The evaluated claims, as in reports/claims.json.
 
     Raises:
@@ -137,6 +158,7 @@ def render(run: Run, study: Identity, ledger: Sequence[Mapping[str, Any]]) -> st
     page = template.render(
         run=run,
         study=study,
+        figures=figures,
         headlines=headline.headlines(run.metrics, run.experiment, run.params["analysis"]["vanished_below"]),
         gradients=gradients,
         steps=steps,

@@ -1,5 +1,6 @@
 """page: all results on one page that contains everything it needs."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import click
@@ -30,19 +31,32 @@ from studies.identity.params import Params as Identity
 @click.argument("study", type=click.Path(path_type=Path))
 @click.argument("ledger", type=click.Path(path_type=Path))
 @click.argument("written", type=click.Path(path_type=Path))
+@click.option("--figure", "figures", type=(str, click.Path(path_type=Path)), multiple=True, help="Title and PNG.")
 def main(
-    settings: Path, source: Path, results: Path, study_settings: Path, study: Path, ledger: Path, written: Path
+    settings: Path,
+    source: Path,
+    results: Path,
+    study_settings: Path,
+    study: Path,
+    ledger: Path,
+    written: Path,
+    figures: Sequence[tuple[str, Path]],
 ) -> None:
     """Write the page WRITTEN.
 
     SETTINGS is the params.yaml of the run whose tables are in RESULTS, SOURCE (JSON) describes its data;
     STUDY_SETTINGS and STUDY are those of the distant identity. LEDGER holds the evaluated claims (JSON).
+    The figures lie in reports/figures of their studies.
     """
-    for path in (*(study / name for name in ("history.csv", "probe.csv", "metrics.json")), ledger):
+    drawn = [path for _, path in figures]
+    for path in (*(study / name for name in ("history.csv", "probe.csv", "metrics.json")), ledger, *drawn):
         if not path.exists():
             raise RunError(f"{path}: missing; run `make studies`, which makes all that the page shows")
     html = page.render(
-        _run(settings, source, results), _identity(study_settings, study), documents.read(ledger, list[Evaluated])
+        _run(settings, source, results),
+        _identity(study_settings, study),
+        [page.Drawn(title, path.resolve().parents[2].name, path.read_bytes()) for title, path in figures],
+        documents.read(ledger, list[Evaluated]),
     )
     write_text(written, html)
 

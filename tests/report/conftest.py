@@ -16,6 +16,8 @@ from studies.identity import published
 
 IDENTITY = {"depth": 3, "width": 8, "seeds": 2, "train.steps": 6, "train.batch_size": 16, "probe.steps": [2, 4]}
 
+TITLE = "Train loss <of all> variants"
+
 
 def entry_of_a_claim(number, **changed):
     """An entry of reports/claims.json."""
@@ -59,7 +61,8 @@ class Inputs:
         reports = self.root / "reports"
         identity = [self.root / "studies/identity" / name for name in ("params.yaml", "reports")]
         run = [self.root / "params.yaml", self.root / "data/raw/source.json", reports]
-        return [*run, *identity, reports / "claims.json", page]
+        figure = ["--figure", TITLE, self.root / "studies/identity/reports/figures/loss.png"]
+        return [*run, *identity, reports / "claims.json", page, *figure]
 
 
 @pytest.fixture(scope="session")
@@ -180,6 +183,7 @@ def hostile_page(inputs, tmp_path):
                 published.definitions(identity),
                 published.widest(identity),
             ),
+            [page.Drawn(name, name, b"")],
             [
                 entry_of_a_claim(
                     0, claim=name, source={"text": name, "described": name, "arxiv": []}, study=name, figure=name

@@ -1,5 +1,6 @@
 """The page as it is made: what it says follows from the run, and what is missing is named."""
 
+import base64
 import html
 import json
 import re
@@ -42,11 +43,19 @@ def test_the_page_names_commands_and_files_that_are_there(page_file, results):
         results.run("sh", "-c", command.replace("dvc repro", "dvc stage list"))
 
 
+def test_figures_of_further_studies_are_in_the_page(make, inputs):
+    page = make(inputs).read_text(encoding="utf-8")
+    png = (inputs.root / "studies/identity/reports/figures/loss.png").read_bytes()
+    assert base64.b64encode(png).decode("ascii") in page
+    assert "Train loss &lt;of all&gt; variants" in page and "<of all>" not in page
+
+
 @pytest.mark.parametrize(
     "missing",
     [
         *(f"studies/identity/reports/{name}" for name in ("history.csv", "probe.csv", "metrics.json")),
         "reports/claims.json",
+        "studies/identity/reports/figures/loss.png",
     ],
 )
 def test_a_missing_study_is_named_with_what_makes_it(make, inputs, missing):
