@@ -144,10 +144,10 @@ def test_hostile_names_and_claims_are_only_text(visit, inputs, tmp_path, hostile
     page = visit(hostile_page(HOSTILE))
     expect(page.locator(".card h3").first).to_have_text(HOSTILE)
     expect(page.locator("figcaption").filter(has_text="onerror").first).to_have_text(HOSTILE)
-    assert page.locator("img").count() == 0
+    assert page.locator("img").count() == 1, "the picture of a study alone"
     page.locator(f"{evolution('gradients')} .curves .mark-symbol path").first.hover()
     expect(page.locator("#vg-tooltip-element")).to_contain_text("onerror")
-    assert page.locator("img").count() == 0
+    assert page.locator("img").count() == 1
     page.get_by_label("Source", exact=True).select_option(HOSTILE)
     expect(page.locator("#shown")).to_have_text("1 of 1 claims")
     assert json.loads(page.locator("#data").text_content())["evolutions"]["gradients"]["variants"][0] == HOSTILE
