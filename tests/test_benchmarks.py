@@ -27,7 +27,7 @@ def test_the_job_of_the_peers_is_the_default_one():
     config = load(Recipe, ROOT / "params.yaml")
     assert (Job.depth, Job.width, Job.batch_size) == (config.depth, config.width, config.train.batch_size)
     assert (Job.lr, Job.momentum, Job.clip_norm) == (config.train.lr, config.train.momentum, config.train.clip_norm)
-    assert config.variants["residual"].settings() == {"scale": Job.scale}
+    assert config.variants["residual"].settings() == {"scale": Job.scale, "exponent": 0.0}
     assert config.train.init == "default"
 
 

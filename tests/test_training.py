@@ -100,7 +100,7 @@ def test_a_gradient_that_overflows_counts_although_the_loss_is_finite():
     with torch.no_grad():
         stack.stem.bias.zero_()
         stack.blocks[0].linear.weight.zero_()
-        stack.blocks[0].linear.bias[:] = torch.tensor([[-1.0], [1e-38]])
+        stack.blocks[0].linear.bias[:] = torch.tensor([[-1.0], [2e-38]])
         stack.head.weight[:] = torch.tensor([[5.0], [-5.0]])
     assert torch.isfinite(small.task().losses(stack(points.expand(2, -1, -1)), labels)).all()
     record, _ = train(stack, (points, labels), epochs=1, batch_size=50)

@@ -186,10 +186,9 @@ class Step:
         if config.clip_norm is not None:  # the rule of torch.nn.utils.clip_grad_norm_
             factor = (config.clip_norm / (total + 1e-6)).clamp_(max=1.0)
         factor = factor / config.loss_scale
-        # A factor of 0 holds a diverged seed where it is, once its gradients are numbers. A GPU does not wait to know.
-        if self.alive.is_cuda or not self.alive.all():
-            for gradient in gradients:
-                gradient.nan_to_num_(0.0, 0.0, 0.0)
+        # A factor of 0 holds a diverged seed where it is, once its gradients are numbers.
+        for gradient in gradients:
+            gradient.nan_to_num_(0.0, 0.0, 0.0)
         before = [value.clone() for value in values] if self._unbounded else []
         factor = factor.where(self.alive, 0.0).float().unsqueeze(1)
         rate = ((self._done + 1) / config.warmup).clamp_(max=1.0) if config.warmup else 1.0
