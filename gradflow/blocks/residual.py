@@ -2,7 +2,6 @@
 
 from collections.abc import Callable
 
-import torch
 from torch import Tensor, relu
 
 from gradflow.kit.block import Block, Place
@@ -33,10 +32,6 @@ class Residual(Block):
     def branch(self, x: Tensor) -> Tensor:
         """``c * relu(W x + b)``."""
         return self.scale * relu(self.linear(x))
-
-    def forward(self, x: Tensor) -> Tensor:
-        """The sum of both in one pass over the stream."""
-        return torch.add(x, relu(self.linear(x)), alpha=self.scale)
 
     def theory(self, drawn: Callable[..., Branch]) -> Branch:
         """A ReLU branch with its scale."""
