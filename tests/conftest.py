@@ -262,6 +262,7 @@ def small_studies():
                 "own": {"block": "residual", "depth": 5, "train": {"init": "he", "lr": 0.05, "clip_norm": 1.0}},
             },
         },
+        "depth": SMALL | {"variants": {f"plain_{depth}": {"block": "plain", "depth": depth} for depth in (2, 3)}},
         "initialisation": {"depth": 3, "width": 8, "seeds": 3, "inputs.rows": 8, "line.points": 5},
     }
 
