@@ -277,9 +277,8 @@ def _project_files() -> list[str]:
         check=True,
     ).stdout
     names = (name for name in listed.split("\0") if name)
-    return [
-        n for n in names if Path(n).name != "dvc.lock" and not n.startswith("reports/") and (CHECKOUT / n).is_file()
-    ]
+    result = re.compile(r"(studies/\w+/)?reports/|(.*/)?dvc\.lock$")
+    return [name for name in names if not result.match(name) and (CHECKOUT / name).is_file()]
 
 
 @pytest.fixture(scope="session")
