@@ -19,7 +19,7 @@ from pipelines.cancellation import all_finished
 from pipelines.outcome import Kind, Outcome
 from pipelines.processes import Processes, RunEndedError
 from pipelines.progress import Progress
-from pipelines.run import Run, by_hand, can_pass, failure
+from pipelines.run import Run, by_hand, can_pass, check_all_ran, failure
 from pipelines.slots import Slots
 
 
@@ -66,9 +66,10 @@ def reproduce(folder: Path = Path(), jobs: Annotated[int, Field(ge=1)] | None = 
             if not all_finished(list(futures.values())):
                 return Cancelled(message="Cancelled")
             report.publish(run, plan)
+            if not (failed := failure(run.outcomes)):
+                check_all_ran(run.outcomes, [node.address for node in plan.nodes])
     except RunError as error:
         return Failed(message=error.message, data=error)
-    failed = failure(run.outcomes)
     if failed:
         return Failed(message=failed.message, data=failed)
     return Completed(message=report.counts(run.outcomes, len(plan.nodes)))

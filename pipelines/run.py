@@ -3,7 +3,7 @@
 import atexit
 import gc
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -101,6 +101,18 @@ def failure(outcomes: Mapping[str, Outcome]) -> RunError | None:
     if failed and all(result.code == InputError.exit_code for result in failed.values()):
         return InputError(*"; ".join(lines).split(": ", 1))
     return RunError("; ".join(lines)) if failed else None
+
+
+def check_all_ran(outcomes: Mapping[str, Outcome], names: Iterable[str]) -> None:
+    """Check that no task is without an outcome: Prefect may end one, with all that wait for it, that it never ran.
+
+    Raises:
+        RunError: Some are.
+    """
+    lost = [name for name in names if name not in outcomes]
+    if lost:
+        others = f" and {len(lost) - 1} more" if len(lost) > 1 else ""
+        raise RunError(f"{lost[0]}{others} did not run, though nothing failed; run it again")
 
 
 @contextmanager

@@ -27,7 +27,7 @@ from pipelines.experiments import Point
 from pipelines.outcome import Kind, Outcome
 from pipelines.processes import Processes, RunEndedError
 from pipelines.progress import Progress
-from pipelines.run import Run, by_hand, can_pass, failure
+from pipelines.run import Run, by_hand, can_pass, check_all_ran, failure
 from pipelines.slots import Slots
 
 DPI = 150
@@ -91,6 +91,7 @@ def sweep(
                 futures[point] = runner.submit(experiment, {"point": point, "run": run}, wait_for)  # type: ignore[arg-type]  # may be annotated
             if not all_finished(list(futures.values())):
                 return Cancelled(message="Cancelled")
+            check_all_ran(run.outcomes, [point.label for point in points])
             done = [point.name for point in points if not run.outcomes[point.label].kind.failed]
             metrics = experiments.metrics(folder, done)
         path = output or root / "reports" / "sweeps" / f"{experiments.title(root, folder, grid, points)}.csv"
