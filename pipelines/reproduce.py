@@ -67,7 +67,7 @@ def reproduce(folder: Path = Path(), jobs: Annotated[int, Field(ge=1)] | None = 
                 return Cancelled(message="Cancelled")
             report.publish(run, plan)
             if not (failed := failure(run.outcomes)):
-                check_all_ran(run.outcomes, [node.address for node in plan.nodes])
+                check_all_ran(run.outcomes, futures)
     except RunError as error:
         return Failed(message=error.message, data=error)
     if failed:

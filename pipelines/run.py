@@ -3,7 +3,7 @@
 import atexit
 import gc
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -15,6 +15,7 @@ from prefect.client.orchestration import get_client
 from prefect.client.schemas.objects import State, TaskRun
 from prefect.context import TaskRunContext
 from prefect.exceptions import CancelledRun
+from prefect.futures import PrefectFuture
 from prefect.settings import PREFECT_API_URL, PREFECT_FLOWS_HEARTBEAT_FREQUENCY, temporary_settings
 from prefect.states import Completed, Failed
 from prefect.tasks import Task
@@ -103,16 +104,26 @@ def failure(outcomes: Mapping[str, Outcome]) -> RunError | None:
     return RunError("; ".join(lines)) if failed else None
 
 
-def check_all_ran(outcomes: Mapping[str, Outcome], names: Iterable[str]) -> None:
+def check_all_ran(outcomes: Mapping[str, Outcome], futures: Mapping[str, PrefectFuture[Any]]) -> None:
     """Check that no task is without an outcome: Prefect may end one, with all that wait for it, that it never ran.
 
+    Args:
+        outcomes: By name.
+        futures: Likewise, each after those that it waited for.
+
     Raises:
-        RunError: Some are.
+        RunError: Some are; says what Prefect knows of the first.
     """
-    lost = [name for name in names if name not in outcomes]
-    if lost:
-        others = f" and {len(lost) - 1} more" if len(lost) > 1 else ""
-        raise RunError(f"{lost[0]}{others} did not run, though nothing failed; run it again")
+    lost = [name for name in futures if name not in outcomes]
+    if not lost:
+        return
+    why = ""
+    try:
+        futures[lost[0]].result(raise_on_failure=False)
+    except Exception as error:
+        why = f" ({type(error).__name__}: {' '.join(str(error).split())})"
+    others = f" and {len(lost) - 1} more" if len(lost) > 1 else ""
+    raise RunError(f"{lost[0]}{others} did not run, though nothing failed{why}; run it again")
 
 
 @contextmanager

@@ -91,7 +91,7 @@ def sweep(
                 futures[point] = runner.submit(experiment, {"point": point, "run": run}, wait_for)  # type: ignore[arg-type]  # may be annotated
             if not all_finished(list(futures.values())):
                 return Cancelled(message="Cancelled")
-            check_all_ran(run.outcomes, [point.label for point in points])
+            check_all_ran(run.outcomes, {point.label: future for point, future in futures.items()})
             done = [point.name for point in points if not run.outcomes[point.label].kind.failed]
             metrics = experiments.metrics(folder, done)
         path = output or root / "reports" / "sweeps" / f"{experiments.title(root, folder, grid, points)}.csv"
