@@ -95,7 +95,7 @@ def numbers(test, predicted):
     if test.within:
         return sum(test.within) / 2, test.within[1] + 1
     if test.at_most is not None:
-        return test.at_most / 2, test.at_most * 2 + 1
+        return test.at_most - abs(test.at_most) / 2, test.at_most + abs(test.at_most) + 1
     if test.at_least is not None:
         return test.at_least + 1, test.at_least - 1
     if test.exactly is not None:

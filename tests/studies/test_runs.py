@@ -12,6 +12,7 @@ from click.testing import CliRunner
 
 from gradflow.guards.errors import InputError
 from gradflow.params import catalogue
+from gradflow.recipe import Train
 from stages import check
 from studies.identity.params import Params
 
@@ -125,7 +126,7 @@ def test_the_study_of_the_recipe_trains_each_variant_with_its_own_values_and_lea
 
     for name, own in (("plain", {}), ("own", {"init": "he", "lr": 0.05, "clip_norm": 1.0})):
         facts = json.loads((recipe.root / "logs" / f"{name}.json").read_text(encoding="utf-8"))
-        assert facts["train"] == recipe.params()["train"] | own
+        assert facts["train"] == Train.model_validate(recipe.params()["train"]).model_dump() | own
         assert facts["depth"] == (5 if own else 3)
     norms = pd.read_csv(reports(recipe) / "gradient_norms.csv")
     assert {name: list(rows["name"].unique()) for name, rows in norms.groupby("variant")} == {
@@ -179,7 +180,7 @@ BAD = [
         "uniform",
         "must be 'default', 'he', 'he_over_sqrt_depth', 'xavier', 'orthogonal' or 'gpt2', got 'uniform'",
     ),
-    ("identity", "variants.residual.scal", 1.0, "unknown key; did you mean scale? Known: block, init, scale"),
+    ("identity", "variants.residual.scal", 1.0, "unknown key; did you mean scale? Known: block, init, scale, exponent"),
     ("identity", "variants.residual.block", "resnet", f"must be one of {', '.join(catalogue.names())}, got 'resnet'"),
     ("initialisation", "inputs.rows", 65, "must be <= 64, the width, to be orthogonal, got 65"),
     (
