@@ -11,6 +11,7 @@ from prefect.futures import PrefectFuture
 from prefect.runtime import flow_run
 from prefect.states import Cancelled, Completed, Failed
 from prefect.task_runners import ThreadPoolTaskRunner
+from prefect.utilities.annotations import quote
 from pydantic import Field
 
 from gradflow.guards.errors import RunError
@@ -62,7 +63,8 @@ def reproduce(folder: Path = Path(), jobs: Annotated[int, Field(ge=1)] | None = 
             futures: dict[str, PrefectFuture[Any]] = {}
             for node in plan.nodes:
                 upstream = [futures[other] for other in node.upstream]
-                futures[node.address] = stage.submit(node, run, return_state=False, wait_for=upstream)
+                # Quoted: Prefect would search it for futures while other tasks note their outcomes in it.
+                futures[node.address] = stage.submit(node, quote(run), return_state=False, wait_for=upstream)
             if not all_finished(list(futures.values())):
                 return Cancelled(message="Cancelled")
             report.publish(run, plan)

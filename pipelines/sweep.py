@@ -16,6 +16,7 @@ from prefect.futures import PrefectFuture
 from prefect.runtime import flow_run
 from prefect.states import Cancelled, Completed, Failed
 from prefect.task_runners import ThreadPoolTaskRunner
+from prefect.utilities.annotations import quote
 from pydantic import Field
 
 from gradflow.drawing import style
@@ -88,7 +89,7 @@ def sweep(
             futures: dict[Point, PrefectFuture[Any]] = {}
             for point, ahead in experiments.in_order(folder, points):
                 wait_for = [allow_failure(futures[other]) for other in ahead]
-                futures[point] = runner.submit(experiment, {"point": point, "run": run}, wait_for)  # type: ignore[arg-type]  # may be annotated
+                futures[point] = runner.submit(experiment, {"point": point, "run": quote(run)}, wait_for)  # type: ignore[arg-type]  # may be annotated
             if not all_finished(list(futures.values())):
                 return Cancelled(message="Cancelled")
             check_all_ran(run.outcomes, {point.label: future for point, future in futures.items()})

@@ -380,3 +380,20 @@ def test_help_says_what_there_is(module, words):
 def read_pid(project, name):
     path = project.root / f"{name}.pid"
     return int(path.read_text()) if path.exists() and path.read_text().strip() else None
+
+
+def test_many_stages_that_end_at_once_are_all_accounted_for(toy, pipeline, last_run):
+    (toy.root / "seen.txt").write_text("")
+    pipeline(f"""
+        stages:
+          one:
+            foreach: {[*range(100)]}
+            do:
+              cmd: echo ${{item}}
+              deps: [seen.txt]
+    """)
+    toy.run("dvc", "commit", "--force")  # as if all had run
+    toy.run(*REPRODUCE)
+    run, tasks = last_run()
+    assert (run.state.name, run.state.message) == ("Completed", "100 unchanged")
+    assert set(states(tasks).values()) == {"Unchanged"}
