@@ -3,6 +3,7 @@ compiler is.
 """
 
 import os
+import platform
 import subprocess
 import sys
 from pathlib import Path
@@ -227,3 +228,17 @@ def test_a_block_without_the_map_that_c_knows_is_left_to_autograd():
     block.fc = block.linear
     del block.linear
     assert not compiled._is_known(block)
+
+
+@pytest.mark.skipif(platform.machine() not in ("x86_64", "AMD64"), reason="only there C tells the processor to flush")
+def test_gradients_too_small_for_the_processor_to_be_fast_are_zero_in_c_alone_and_all_else_keeps_its_numbers():
+    by_pytorch, by_c = both("plain", {}, 3, 16, clip_norm=None)
+    for step in (by_pytorch, by_c):
+        with torch.no_grad():
+            for each in step.network.linear_maps()[1:]:
+                each.weight.mul_(1e-13)
+        step(torch.arange(16))
+    assert 0 < float(by_pytorch.grad_norm[0, 0, 1]) < 1e-36
+    assert float(by_c.grad_norm[0, 0, 1]) == 0 < float(by_c.grad_norm[0, 0, -1])
+    tiny = torch.tensor(1e-39)
+    assert float(tiny * 1.0) > 0, "the processor has been left as it was"

@@ -396,6 +396,18 @@ def test_a_caption_says_how_the_networks_were_trained():
     own = {"b": {"block": "plain", "widths": [64, 32], "train": {"optimizer": "adamw", "lr": 0.01}}}
     said = caption(variants={"a": {"block": "plain"}} | own)
     assert "Variants: a with plain blocks; b with plain blocks, widths 64, 32, AdamW, learning rate 0.01." in said
+    deep = {name: {"block": "plain", "depth": depth, "widths": [8]} for name, depth in (("a", 3), ("b", 5))}
+    said = caption(variants=deep)
+    assert said.startswith("8 seeds, 100 epochs"), "what all variants replace by their own is nobody's"
+    assert "a with plain blocks, depth 3, widths 8; b with plain blocks, depth 5, widths 8" in said
+    many = caption(variants={f"v{number}": {"block": "plain"} for number in range(20)})
+    assert "Variants: 20 of them, as params.yaml says." in many
+    rates = {"lr": 0.01, "warmup": 0.1, "precision": "float16", "loss_scale": 1024.0, "optimizer": "adamw"}
+    rates["transfer"] = {"depth": 2, "width": 64, "exponent": 0.5}
+    said = caption(variants={"a": {"block": "prenorm", "train": rates}})
+    assert "AdamW in float16, loss times 1024" in said
+    assert "learning rate 0.01 after a warm-up over 10% of the steps" in said
+    assert "by CompleteP from depth 2 and width 64 with exponent 0.5" in said
     sgd = {"a": {"block": "plain"}, "b": {"block": "plain", "train": {"optimizer": "sgd"}}}
     assert "b with plain blocks, SGD, momentum 0.9." in caption(train__optimizer="adam", variants=sgd)
 

@@ -10,8 +10,7 @@ from gradflow.tables import configuration
 def families(config: Recipe, parameter: str) -> dict[str, dict[str, float | str]]:
     """Families by name, each its variants and their values of the parameter.
 
-    Its name is that of its first variant, if there are others without the digits at the end, plain of plain_2
-    and plain_4, unless something else is called so.
+    A family of plain_2 and plain_4 is called plain, unless something else is; one of a single variant has its name.
 
     Args:
         config: Parameters.

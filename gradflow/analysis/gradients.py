@@ -118,10 +118,10 @@ def summary(
         seeds whose ratio is no 0; ``log10_grad_first_over_last_start``, the same of ||dLoss/dW|| before the first step;
         ``decay_per_layer``, the geometric mean over all seeds of the factor that ||dLoss/dz|| gains with each block
         towards the input before the first step, fitted to its logarithm over the layers; ``vanished_layers``, their
-        mean number in the last epoch; ``vanished_layers_relative``, the mean number of those whose norm is below as
-        large a share of the largest of the blocks: all norms of a network that has solved its task are small, and none
-        of them has vanished beside the others; ``learnt``, the share of all seeds that end with a train loss below
-        ``analysis.learnt_below``, and its interval, ``learnt_low`` and ``learnt_high``
+        mean number in the last epoch; ``vanished_layers_relative``, the mean number of those whose norm is below
+        ``analysis.vanished_below`` times the largest of the blocks: all norms of a network that has solved its task are
+        small, and none of them has vanished beside the others; ``learnt``, the share of all seeds that end with a train
+        loss below ``analysis.learnt_below``, and its interval, ``learnt_low`` and ``learnt_high``
         (:func:`gradflow.analysis.spread.share`); ``..._std``, the standard deviation over the seeds; ``diverged`` and,
         since DVC shows numbers alone, ``diverged_seeds``. A number that no seed is left for is None.
     """

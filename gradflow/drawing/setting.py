@@ -82,9 +82,15 @@ def _caption(config: Recipe, source: Mapping[str, Any], shown: Mapping[str, str]
         "hub": f"data set {style.words(str(source['path']), 80)}",
         "file": style.words(str(source["path"]), 80),
     }[source["source"]]
-    first = ", ".join(text for key in ("depth", "widths") if (text := common[key]) and key != hidden)
+    # A depth that each variant replaces by its own is nobody's.
+    shared = [
+        common[key]
+        for key in ("depth", "widths")
+        if key != hidden and any(words[key] == common[key] for words in said.values())
+    ]
+    first = ", ".join([*shared, seeds, epochs])
     return (
-        f"{first.capitalize()}, {seeds}, {epochs} of {common['optimizer']}"
+        f"{first[0].upper()}{first[1:]} of {common['optimizer']}"
         f" ({common['lr']}, {f'{momentum}, ' if (momentum := common['momentum']) else ''}batches of"
         f" {train.batch_size}, {common['clip_norm']}), {common['init']}."
         f"{f' Variants: {variants}.' if variants else ''}"
