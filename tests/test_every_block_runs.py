@@ -35,6 +35,7 @@ def ran(tmp_path_factory):
     params = yaml.safe_load((ROOT / "params.yaml").read_text(encoding="utf-8"))
     params |= {"depth": DEPTH, "width": 16, "seeds": SEEDS, "variants": VARIANTS}
     params["data"]["samples"], params["probe"]["samples"], params["plot"]["dpi"] = 200, 32, 50
+    params["plot"]["against"] = "depth"
     params["train"] |= {"epochs": EPOCHS, "batch_size": 32}
     (folder / "params.yaml").write_text(yaml.safe_dump(params, sort_keys=False), encoding="utf-8")
 
@@ -115,7 +116,14 @@ def test_what_was_measured_of_every_block_is_a_number_but_for_ratios_without_a_s
 
 
 def test_all_figures_are_drawn(ran):
-    names = ("activations", "decision_boundary", "gradient_flow", "gradient_heatmap", "loss_curves")
+    names = (
+        "activations",
+        "decision_boundary",
+        "gradient_flow",
+        "gradient_heatmap",
+        "loss_curves",
+        "metrics_by_parameter",
+    )
     assert sorted(path.name for path in (ran / "figures").iterdir()) == [
         f"{name}.{ending}" for name in names for ending in ("png", "svg")
     ]

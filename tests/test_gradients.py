@@ -65,6 +65,9 @@ def test_a_seed_has_learnt_if_its_loss_is_small_enough_at_the_end():
     lost = [{"seed": 0, "epoch": 2, "step": 9}]
     found = summary({(1, 2): [1, 1, 1, 1, 1]}, rows, [(1, 1, 1), (1, 1, 1)], diverged=lost)
     assert found["learnt"] == 0, "a seed that diverged has not learnt"
+    lost = [{"seed": 1, "epoch": 2, "step": 9}]
+    found = summary({(0, 2): [1, 1, 1, 1, 1]}, rows, [(1, 1, 1), (1, 1, 1)], diverged=lost)
+    assert found["learnt"] == 1 / 2, "and is one of all"
 
 
 def test_the_ratio_of_first_to_last_block_before_training_has_its_spread():

@@ -152,13 +152,15 @@ def test_a_warm_up_is_the_same_in_c_and_goes_on_where_it_was():
         assert torch.equal(other, third)
 
 
+@pytest.mark.parametrize(("steps", "lr"), [(STEPS, 0.003), (1, 1.0)])  # in a large one decay shows
 @pytest.mark.parametrize("exponent", [0.0, 0.5, 1.0])
 @pytest.mark.parametrize("optimizer", ["adam", "adamw"])
-def test_completep_gives_each_kind_of_parameter_its_rate_decay_and_eps(optimizer, exponent):
-    deeper, wider, lr, eps = 4.0, 2.0, 0.003, 1e-8
+def test_completep_gives_each_kind_of_parameter_its_rate_decay_and_eps(optimizer, exponent, steps, lr):
+    deeper, wider, eps = 4.0, 2.0, 1e-8
     stacked = small.network("prenorm", depth=2, width=16)
     single_networks = small.singles(stacked, "prenorm", depth=2, width=16)
-    _, batches = moved(stacked, optimizer=optimizer, lr=lr, clip_norm=None, transfer=Transfer(deeper, wider, exponent))
+    transfer = Transfer(deeper, wider, exponent)
+    _, batches = moved(stacked, steps, optimizer=optimizer, lr=lr, clip_norm=None, transfer=transfer)
     decay = 0.01 if optimizer == "adamw" else 0.0
     for seed, single in enumerate(single_networks):
         inside = list(single.blocks.parameters())
