@@ -61,10 +61,17 @@ def draw(table: pd.DataFrame, parameter: str, experiment: Experiment) -> Figure 
     notes = (
         f"{'Marker' if texts else 'Line'}: mean over seeds; {'bar' if texts else 'band'}: smallest to largest,"
         " of a share of seeds its interval of 95 % (Wilson)."
-        " A metric without it is one number for all seeds. Metrics that are the same everywhere are not drawn."
+        " A metric without either is one number for all seeds. Metrics that are the same everywhere are not drawn."
+        f"{' Where no seed has a number, as all diverged, there is no point.' if _gaps(table) else ''}"
     )
     handles = curves.handles(experiment) + [curves.zero_handle()] * zeros
     return style.finish(figure, experiment, f"Metrics by {parameter}", handles, notes)
+
+
+def _gaps(table: pd.DataFrame) -> bool:
+    """Whether a variant has no number of some metric at a value of the parameter at which it has others."""
+    points = len(table[["variant", "at"]].drop_duplicates())
+    return any(len(own) < points for _, own in table.groupby("metric"))
 
 
 def _variant(axes: Axes, spread: curves.Spread, experiment: Experiment, variant: str, *, apart: bool) -> None:
