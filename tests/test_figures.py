@@ -530,7 +530,7 @@ def test_metrics_by_parameter_takes_any_values():
     assert not [line for line in axes.lines if line.get_linestyle() != "None"]  # between words there is nothing
 
     table, about = swept([10, 20, 40])
-    said = "Where no seed has a number, as all diverged, there is no point."
+    said = "Where a point is missing, no seed has a number"
     assert said not in all_words(metric_by_parameter.draw(table, "depth", about))
     lost = (table["metric"] == "val_accuracy") & (table["at"] == 40) & (table["variant"] == "residual")
     assert lost.sum() == 1 and said in all_words(metric_by_parameter.draw(table[~lost], "depth", about))

@@ -11,6 +11,7 @@ from gradflow.drawing.experiment import Experiment
 
 _LOG_FROM = 50  # largest over smallest value, from which on an axis is logarithmic
 _MOST_TICKS = 8
+_GAP = " Where a point is missing, no seed has a number: all diverged, or a gradient of 0 has no logarithm."
 
 
 @matplotlib.rc_context(style.RC)
@@ -62,7 +63,7 @@ def draw(table: pd.DataFrame, parameter: str, experiment: Experiment) -> Figure 
         f"{'Marker' if texts else 'Line'}: mean over seeds; {'bar' if texts else 'band'}: smallest to largest,"
         " of a share of seeds its interval of 95 % (Wilson)."
         " A metric without either is one number for all seeds. Metrics that are the same everywhere are not drawn."
-        f"{' Where no seed has a number, as all diverged, there is no point.' if _gaps(table) else ''}"
+        f"{_GAP if _gaps(table) else ''}"
     )
     handles = curves.handles(experiment) + [curves.zero_handle()] * zeros
     return style.finish(figure, experiment, f"Metrics by {parameter}", handles, notes)
