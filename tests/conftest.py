@@ -7,7 +7,7 @@ import signal
 import subprocess
 import sys
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pytest
@@ -265,6 +265,20 @@ def small_studies():
         "depth": SMALL | {"variants": {f"plain_{depth}": {"block": "plain", "depth": depth} for depth in (2, 3)}},
         "initialisation": {"depth": 3, "width": 8, "seeds": 3, "inputs.rows": 8, "line.points": 5},
     }
+
+
+@pytest.fixture
+def study(fresh, small_studies, tmp_path):
+    """Make the folder of a study in a clone, small, by its name."""
+
+    def make(name):
+        clone = fresh.copy(tmp_path / f"a clone for {name}")
+        found = replace(clone, root=clone.root / "studies" / name)
+        found.change(small_studies[name])
+        found.run("git", "commit", "--quiet", "--all", "--message", "Small")
+        return found
+
+    return make
 
 
 def _project_files() -> list[str]:

@@ -102,14 +102,6 @@ def test_a_clone_has_the_same_bytes_whatever_git_makes_of_line_ends(clone, tmp_p
             assert (tmp_path / value / name).read_bytes() == (clone.root / name).read_bytes(), name
 
 
-def test_the_first_command_of_the_readme_works_where_nothing_has_run(clone):
-    """With what is installed already: -o leaves that as it is."""
-    clone.run("git", "clean", "-ffdxq", "--exclude=.venv")
-    done = clone.run("make", "-o", ".venv/installed", "reproduce")
-    assert "gradflow:" not in done.stderr
-    assert (clone.root / "reports/figures/gradient_flow.png").exists()
-
-
 def test_make_lists_its_targets(clone):
     listed = {line.split()[1] for line in clone.run("make").stdout.splitlines()}
     assert listed >= {"setup", "reproduce", "test", "lint", "ui", "schedule"}

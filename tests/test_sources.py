@@ -316,21 +316,6 @@ def hub_that_answers(error):
     return Hub
 
 
-def test_the_documented_command_works_with_a_hundred_rows_and_the_parameters_that_come_with_the_project(clone):
-    guide = (ROOT / "data/own/README.md").read_text(encoding="utf-8")
-    (command,) = re.findall(r"^```\n(dvc .*)\n```$", guide, re.MULTILINE)
-    given = load(Recipe, ROOT / "params.yaml")
-    clone.change({"train.batch_size": given.train.batch_size, "probe.samples": given.probe.samples})
-    clone.change({"data.samples": given.data.samples})
-    table(100).to_csv(clone.root / "data/own/NAME.csv", index=False)
-
-    clone.run(*shlex.split(command))
-
-    about = json.loads((clone.root / "data/raw/source.json").read_text(encoding="utf-8"))
-    assert (about["path"], about["rows"]) == ("data/own/NAME.csv", 100)
-    assert (clone.root / "reports/figures/decision_boundary.png").exists()
-
-
 def test_a_changed_file_of_ones_own_is_fetched_again_and_a_broken_one_leaves_the_former_rows(project):
     own = project.root / "data/own/mine.csv"
     table().to_csv(own, index=False)

@@ -6,20 +6,6 @@ import pytest
 from filelock import FileLock
 
 
-@pytest.fixture
-def study(fresh, small_studies, tmp_path):
-    """Make the folder of a study in a clone, small, by its name."""
-
-    def make(name):
-        clone = fresh.copy(tmp_path / f"a clone for {name}")
-        found = dataclasses.replace(clone, root=clone.root / "studies" / name)
-        found.change(small_studies[name])
-        found.run("git", "commit", "--quiet", "--all", "--message", "Small")
-        return found
-
-    return make
-
-
 @pytest.fixture(scope="session")
 def studied(shared, finished, small_studies):
     """A project in which the root and one study have run, committed. Not to be changed, only copied or cloned."""

@@ -99,21 +99,6 @@ def test_a_variant_that_is_lost_before_its_first_step_leaves_the_others_their_re
     assert numbers["plain"]["loss_end"]["seeds"] == 2
 
 
-def test_an_experiment_in_a_temporary_copy_runs_in_the_folder_of_a_study(study):
-    identity = study("identity")
-    output = identity.run("dvc", "exp", "run", "--temp", "--name", "tried", "-S", "train.steps=4").stdout
-    assert "Running stage 'train@residual'" in output and "Running stage 'tables'" in output
-    assert identity.run("git", "status", "--porcelain").stdout == ""
-    (commit,) = identity.run(
-        "git", "for-each-ref", "--format=%(objectname)", "--", "refs/exps/*/*/tried"
-    ).stdout.split()
-    result = json.loads(identity.run("git", "show", f"{commit}:studies/identity/reports/metrics.json").stdout)
-    assert result["residual"]["loss_end"]["seeds"] == 2
-    assert "steps: 4" in identity.run("git", "show", f"{commit}:studies/identity/params.yaml").stdout
-    shown = identity.run("dvc", "exp", "show", "--csv").stdout
-    assert "tried" in shown and "loss_end" not in shown, "the columns are those of the root's metrics"
-
-
 def test_the_study_of_the_recipe_trains_each_variant_with_its_own_values_and_leaves_the_root_alone(study):
     recipe = study("recipe")
     trainings = {"train@plain", "train@own"}
@@ -139,17 +124,6 @@ def test_the_study_of_the_recipe_trains_each_variant_with_its_own_values_and_lea
 
     recipe.change({"variants.own.train.lr": 0.2})
     assert recipe.repro() == {"check", "train@own", "gradients", "plot"}
-
-
-def test_experiments_run_in_the_folder_of_the_recipe(study):
-    recipe = study("recipe")
-    for options in ([], ["--temp"]):
-        recipe.run("dvc", "exp", "run", *options, "--name", f"tried{len(options)}", "-S", "variants.own.depth=4")
-    for name in ("tried0", "tried1"):
-        refs = ("git", "for-each-ref", "--format=%(objectname)", "--", f"refs/exps/*/*/{name}")
-        (commit,) = recipe.run(*refs).stdout.split()
-        result = json.loads(recipe.run("git", "show", f"{commit}:studies/recipe/reports/metrics.json").stdout)
-        assert len(result["own"]["weight_grad_norm_start"]) == 4
 
 
 def test_the_initialisation_study_runs_in_its_folder(study):
