@@ -60,6 +60,8 @@ def promises(frames: Frames) -> Iterator[Promise]:
         yield from _of_peers(frames["peers"])
         if "peak" in frames:
             yield _of_the_peak(frames["peers"], frames["peak"])
+    if "blocks" in frames:
+        yield from _of_blocks(frames["blocks"])
     for part, what in (("logging", "logging every norm: step"), ("saving", "saving the state every 5 s: epoch")):
         for seeds, of_seeds in frames[part].groupby("seeds") if part in frames else ():
             yield Promise(f"{what} with / without, {seeds} seed{'s' * int(seeds > 1)}", 1.03, of_seeds["ratio"])
@@ -103,6 +105,13 @@ def _of_peers(peers: pd.DataFrame) -> Iterator[Promise]:
     text = "accuracy of every way: {}"
     yield Promise(text.format("lowest, residual"), 0.94, lowest["min"]["residual"], least=True)
     yield Promise(text.format("highest, plain"), 0.6, lowest["max"]["plain"])
+
+
+def _of_blocks(blocks: pd.DataFrame) -> Iterator[Promise]:
+    step = blocks.set_index(["peer", "variant", "round"])["step"]
+    for block in blocks.loc[blocks["peer"] == "jax_", "variant"].sort_values().unique():
+        text = f"step and seed of {block} blocks by autograd: gradflow / JAX, 8 seeds"
+        yield Promise(text, 1.6, step["gradflow_", block] / step["jax_", block])
 
 
 def _of_the_peak(peers: pd.DataFrame, peak: pd.DataFrame) -> Promise:
@@ -153,7 +162,7 @@ def peers_table(peers: pd.DataFrame) -> str:
             [
                 NAMES[peer],
                 str(seeds),
-                f"{rounds['step'].median() * 1e3:.3g} ({spread(rounds['step'], 1e3)})",
+                _ms(rounds["step"]),
                 f"{rounds['seconds'].median():.3g} ({spread(rounds['seconds'], 1)})",
                 *(f"{accuracy[variant]:.3f}" for variant in VARIANTS),
                 f"{of_peer['cpu'].min():.2f}",
@@ -161,6 +170,20 @@ def peers_table(peers: pd.DataFrame) -> str:
         )
     head = ["way", "seeds", "ms per step and seed", "job, s", "accuracy, plain", "residual", "CPU time / time"]
     return table(head, sorted(rows, key=lambda row: (list(NAMES.values()).index(row[0]), int(row[1]))))
+
+
+def blocks_table(blocks: pd.DataFrame) -> str:
+    """One row a block."""
+    steps = dict(list(blocks.groupby(["variant", "peer"])["step"]))
+    rows = []
+    for block in sorted(blocks["variant"].unique()):
+        own = [steps.get((block, peer)) for peer in ("gradflow_", "jax_")]
+        rows.append([block, *("" if step is None else _ms(step) for step in own)])
+    return table(["block", "gradflow, ms per step and seed", "JAX"], rows)
+
+
+def _ms(step: pd.Series) -> str:
+    return f"{step.median() * 1e3:.3g} ({spread(step, 1e3)})"
 
 
 def scaling_table(scaling: pd.DataFrame) -> str:
@@ -174,7 +197,7 @@ def scaling_table(scaling: pd.DataFrame) -> str:
             [
                 axis,
                 str(value),
-                f"{step.median() * 1e3:.3g} ({spread(step, 1e3)})",
+                _ms(step),
                 f"{step.median() / depth * 1e6:.3g}",
                 f"{point['memory'].median() / MIB:.0f}",
             ]
@@ -276,6 +299,8 @@ def write(results: dict[str, Any], folder: Path) -> None:
     ]
     if "peers" in frames:
         parts += ["### Ways to train", peers_table(frames["peers"])]
+    if "blocks" in frames:
+        parts += ["### Every block, 8 seeds", blocks_table(frames["blocks"])]
     if "peak" in frames:
         adds, products = (f"{frames['peak'][name].max() / 1e9:.0f}" for name in ("multiply_adds", "products"))
         parts += [

@@ -18,7 +18,7 @@ from benchmarks.process import CHECKOUT, timed
 Row = dict[str, Any]
 RESULTS = CHECKOUT / "benchmarks/results.json"
 WRITTEN = ("benchmarks/results.json", "benchmarks/README.md", "benchmarks/measured.png", "benchmarks/measured.svg")
-ENGINE = ("peers", "logging", "saving", "scaling")
+ENGINE = ("peers", "blocks", "logging", "saving", "scaling")
 PARTS = ("peak", *ENGINE, "from_nothing", "nothing_to_do", "flow", "stages", "tracking", "studies")
 LIBRARIES = ("torch", "numpy", "lightning", "jax", "dvc", "prefect")
 

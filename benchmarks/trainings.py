@@ -11,6 +11,7 @@ import pyarrow.parquet as pq
 
 from benchmarks.peers.job import Job
 from benchmarks.process import MODULE, ONE_THREAD, timed
+from gradflow.params import catalogue
 
 Row = dict[str, Any]
 
@@ -25,6 +26,7 @@ PEERS = (
     ("gradflow_", 1),
     ("gradflow_", 8),
 )
+IN_JAX = ("highway", "prenorm", "rezero")  # blocks that autograd trains here, written in JAX too
 AXES = {
     "depth": (20, 40, 80, 160, 320, 640),
     "width": (16, 32, 64, 128, 256),
@@ -90,6 +92,17 @@ def peers(data: Path, turn: int, *, quick: bool) -> list[Row]:
         for peer, seeds in in_turns(PEERS, turn)
         for row in job(peer, data, seeds=seeds, epochs=12 if quick else 100)
     ]
+
+
+def blocks(data: Path, turn: int, *, quick: bool) -> list[Row]:
+    """A network of each block with its default settings, and of some of them in JAX."""
+    cases = [("gradflow_", block) for block in catalogue.names()] + [("jax_", block) for block in IN_JAX]
+    epochs = WARM_UP + (1 if quick else 6)
+    rows = [
+        job(peer, data, variants=[block], epochs=epochs, seeds=2 if quick else 8)
+        for peer, block in in_turns(cases, turn)
+    ]
+    return [row for own in rows for row in own]
 
 
 def peak() -> list[Row]:

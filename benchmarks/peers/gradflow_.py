@@ -10,6 +10,7 @@ from benchmarks.peers.job import Job, Trained, command
 from gradflow.kit.building import build
 from gradflow.kit.inits import stack
 from gradflow.kit.network import Network
+from gradflow.params import catalogue
 from gradflow.training import compiled, device, trainer
 from gradflow.training.optimisers import Descent
 from gradflow.training.rows import Rows
@@ -18,7 +19,7 @@ from gradflow.training.task import Task
 
 
 def network(job: Job) -> Network:
-    """All seeds of it as one."""
+    """All seeds of it as one; blocks other than the recipe's have their default settings."""
     settings = {} if job.branch_scale is None else {"scale": job.branch_scale}
     about = {"network": "mlp", "block": job.variant, "settings": settings, "widths": None}
     make = partial(build, about | {"depth": job.depth, "width": job.width})
@@ -49,4 +50,4 @@ def train(job: Job, make: Callable[[Network, Task, Descent], Step] = compiled.fa
 
 
 if __name__ == "__main__":
-    command(train)()
+    command(train, variants=catalogue.names())()

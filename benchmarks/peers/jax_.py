@@ -11,7 +11,44 @@ from jax import Array
 
 from benchmarks.peers.job import Job, Rows, Trained, command
 
-Weights = list[tuple[Array, Array]]  # stem, blocks, head: weight (inputs, outputs) and bias (outputs,)
+Layer = tuple[Array, Array]  # weight (inputs, outputs) and bias (outputs,)
+Weights = list[dict[str, Any]]  # stem, blocks, head: layers and other parameters by name
+
+
+def affine(x: Array, layer: Layer) -> Array:
+    """``x W + b``."""
+    return x @ layer[0] + layer[1]
+
+
+def plain(x: Array, own: dict[str, Any], scale: float) -> Array:
+    """As in gradflow/blocks/plain.py."""
+    return jax.nn.relu(affine(x, own["linear"]))
+
+
+def residual(x: Array, own: dict[str, Any], scale: float) -> Array:
+    """As in gradflow/blocks/residual.py."""
+    return x + scale * jax.nn.relu(affine(x, own["linear"]))
+
+
+def highway(x: Array, own: dict[str, Any], scale: float) -> Array:
+    """As in gradflow/blocks/highway.py."""
+    gate = jax.nn.sigmoid(affine(x, own["gate"]))
+    return x + gate * (jax.nn.relu(affine(x, own["linear"])) - x)
+
+
+def rezero(x: Array, own: dict[str, Any], scale: float) -> Array:
+    """As in gradflow/blocks/rezero.py."""
+    return x + own["a"] * jax.nn.relu(affine(x, own["linear"]))
+
+
+def prenorm(x: Array, own: dict[str, Any], scale: float) -> Array:
+    """As in gradflow/blocks/prenorm.py, with layer norm."""
+    away = x - x.mean(-1, keepdims=True)
+    normalised = away * jax.lax.rsqrt((away**2).mean(-1, keepdims=True) + 1e-5) * own["gain"] + own["shift"]
+    return x + affine(jax.nn.relu(affine(normalised, own["linear"])), own["out"])
+
+
+BLOCKS = {block.__name__: block for block in (plain, residual, highway, rezero, prenorm)}
 
 
 def initialised(job: Job, generator: np.random.Generator) -> Weights:
@@ -24,18 +61,31 @@ def initialised(job: Job, generator: np.random.Generator) -> Weights:
         drawn = generator.uniform(-(inputs**-0.5), inputs**-0.5, (job.seeds, *shape))
         return jnp.asarray(drawn, dtype=jnp.float32)
 
-    sizes = [(2, job.width), *[(job.width, job.width)] * job.depth, (job.width, 2)]
-    return [(uniform(inputs, inputs, outputs), uniform(inputs, outputs)) for inputs, outputs in sizes]
+    def layer(inputs: int, outputs: int) -> Layer:
+        return uniform(inputs, inputs, outputs), uniform(inputs, outputs)
+
+    def block() -> dict[str, Any]:
+        own: dict[str, Any] = {"linear": layer(job.width, job.width)}
+        full = partial(jnp.full, (job.seeds, job.width))
+        match job.variant:
+            case "highway":
+                own["gate"] = (layer(job.width, job.width)[0], full(-2.0))
+            case "rezero":
+                own["a"] = jnp.zeros((job.seeds, 1))
+            case "prenorm":
+                own |= {"out": layer(job.width, job.width), "gain": full(1.0), "shift": full(0.0)}
+        return own
+
+    return [{"linear": layer(2, job.width)}, *(block() for _ in range(job.depth)), {"linear": layer(job.width, 2)}]
 
 
-def losses(weights: Weights, points: Array, labels: Array, scale: float | None) -> tuple[Array, Array]:
+def losses(weights: Weights, points: Array, labels: Array, job: Job) -> tuple[Array, Array]:
     """Cross-entropy (batch,) and logits (batch, 2)."""
-    (stem, stem_bias), *blocks, (head, head_bias) = weights
-    x = points @ stem + stem_bias
-    for weight, bias in blocks:
-        h = jax.nn.relu(x @ weight + bias)
-        x = h if scale is None else x + scale * h
-    logits = x @ head + head_bias
+    stem, *blocks, head = weights
+    x = affine(points, stem["linear"])
+    for own in blocks:
+        x = BLOCKS[job.variant](x, own, job.scale)
+    logits = affine(x, head["linear"])
     return -jnp.take_along_axis(jax.nn.log_softmax(logits), labels[:, None], 1)[:, 0], logits
 
 
@@ -62,20 +112,21 @@ def epoch(
     """
 
     def loss_of(weights: Weights, rows: Array, share: Array) -> Array:
-        return losses(weights, train_set[0][rows], train_set[1][rows], job.branch_scale)[0] @ share
+        return losses(weights, train_set[0][rows], train_set[1][rows], job)[0] @ share
 
     def step(carry: tuple[Weights, Weights], batch: tuple[Array, Array]) -> tuple[Any, tuple[Array, Array]]:
         weights, momentum = carry
         loss, gradients = jax.value_and_grad(loss_of)(weights, *batch)
-        norms = jnp.stack([jnp.sqrt(jnp.sum(weight**2)) for weight, _ in gradients])
-        total = jnp.sqrt(sum(jnp.sum(g**2) for g in jax.tree.leaves(gradients)))
+        leaves = jax.tree.leaves(gradients)
+        norms = jnp.stack([jnp.sqrt(jnp.sum(weight**2)) for weight in leaves if weight.ndim == 2])
+        total = jnp.sqrt(sum(jnp.sum(g**2) for g in leaves))
         clip = jnp.minimum(1.0, job.clip_norm / (total + 1e-6))
         momentum = jax.tree.map(lambda m, g: job.momentum * m + clip * g, momentum, gradients)
         weights = jax.tree.map(lambda w, m: w - job.lr * m, weights, momentum)
         return (weights, momentum), (norms, loss)
 
     (weights, momentum), (norms, train_losses) = jax.lax.scan(step, (weights, momentum), (batches, shares))
-    val_losses, logits = losses(weights, *val_set, job.branch_scale)
+    val_losses, logits = losses(weights, *val_set, job)
     accuracy = (logits.argmax(1) == val_set[1]).mean()
     return weights, momentum, norms, train_losses.mean(), val_losses.mean(), accuracy
 
@@ -111,4 +162,4 @@ def train(job: Job) -> Trained:
 
 
 if __name__ == "__main__":
-    command(train)()
+    command(train, variants=BLOCKS)()

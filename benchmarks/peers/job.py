@@ -3,7 +3,7 @@
 import json
 import resource
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import MISSING, dataclass, fields
 from functools import cache
 from math import sqrt
@@ -23,7 +23,7 @@ Rows = tuple[NDArray[np.float32], NDArray[np.int64]]
 
 @dataclass(frozen=True)
 class Job:
-    """A training: SGD on a plain or a residual network; what has a default here is the recipe."""
+    """A training: SGD on a network of one kind of block; what has a default here is the recipe."""
 
     variant: str
     seeds: int
@@ -79,12 +79,14 @@ class Trained:
     clock: list[float]
 
 
-def command(train: Callable[[Job], Trained], *, most_seeds: int | None = None) -> click.Command:
+def command(
+    train: Callable[[Job], Trained], *, variants: Iterable[str] = ("plain", "residual"), most_seeds: int | None = None
+) -> click.Command:
     """The command line of a peer: train each variant, write the norms as CSV and print the rest as JSON."""
 
-    def main(variants: tuple[str, ...], **options: Any) -> None:
+    def main(chosen: tuple[str, ...], **options: Any) -> None:
         imported = _most_memory()
-        trained = {variant: train(Job(variant, **options)) for variant in variants}
+        trained = {variant: train(Job(variant, **options)) for variant in chosen}
         memory = _most_memory() - imported
         _write(options["output"], {variant: found.norms for variant, found in trained.items()})
         trainings = {
@@ -100,8 +102,8 @@ def command(train: Callable[[Job], Trained], *, most_seeds: int | None = None) -
 
     parameters: list[click.Parameter] = [
         click.Option(
-            ["--variant", "variants"],
-            type=click.Choice(["plain", "residual"]),
+            ["--variant", "chosen"],
+            type=click.Choice(list(variants)),
             multiple=True,
             required=True,
             help="May be said again: one training after the other.",
