@@ -23,6 +23,7 @@ from gradflow.params.sections import (
     VariantName,
     Width,
     any_block,
+    check_numbers,
     check_size,
 )
 from gradflow.tables import configuration
@@ -59,6 +60,8 @@ class Train(Section):
 
     epochs: Count
     batch_size: Annotated[int, Field(ge=1)]
+    # Not in files where it has its default: they are then what they were before there was such a key.
+    order: Literal["shared", "own"] = Field("shared", exclude_if=lambda order: order == "shared")
     optimizer: Literal["sgd", "adam", "adamw"]
     lr: Annotated[float, Field(gt=0, le=10_000)]
     warmup: Annotated[float, Field(ge=0, le=1)] = 0.0
@@ -80,7 +83,7 @@ else:  # the rules are those of Train; variants that share epochs, batches and s
         **{
             name: (field.rebuild_annotation(), None)  # what is not set counts as absent, not as None
             for name, field in Train.model_fields.items()
-            if name not in ("epochs", "batch_size", "seed")
+            if name not in ("epochs", "batch_size", "order", "seed")
         },
     )
 
@@ -179,6 +182,8 @@ class Recipe(Parameters):
         if too_many:
             keys, got = (" and ".join(each) for each in (too_many, too_many.values()))
             raise InputError(f"params.yaml: {keys}", f"must be <= {train}, the rows of the train split, got {got}")
+        if self.train.order == "own":
+            check_numbers("seeds", self.seeds * train)
 
 
 def _check_transfer(name: str, own: Trained, train: Train) -> None:

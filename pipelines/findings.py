@@ -51,7 +51,7 @@ def drawn(points: Sequence[Point], metrics: Metrics, caption: str) -> Figure | N
         return None
     table = pd.DataFrame(rows)
     at = pd.to_numeric(table["at"], errors="coerce")
-    if at.notna().all():
+    if at.notna().all() and parameter.rpartition(".")[2] != "seed":  # seeds are names: nothing lies between two
         table["at"] = at
     curves = list(dict.fromkeys(table["variant"]))
     about = Experiment(dict.fromkeys(curves, 0), 0, 0, {name: {} for name in curves}, caption)

@@ -49,6 +49,7 @@ def main(variant: str, train: Path, validation: Path, models: Path, measured: Pa
         epochs=own.train.epochs,
         batch_size=own.train.batch_size,
         seed=own.train.seed,
+        orders=config.seeds if own.train.order == "own" else None,
         probe_rows=config.probe.samples,
         probe_every=config.probe.every,
     )

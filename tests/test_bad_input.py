@@ -133,8 +133,8 @@ UNKNOWN = [
     (
         "train.[key]",
         "train",
-        "unknown key. Known: epochs, batch_size, optimizer, lr, warmup, transfer, momentum, clip_norm, precision,"
-        " loss_scale, init, seed",
+        "unknown key. Known: epochs, batch_size, order, optimizer, lr, warmup, transfer, momentum, clip_norm,"
+        " precision, loss_scale, init, seed",
     ),
 ]
 
@@ -199,6 +199,30 @@ def test_one_variant_too_deep_for_memory_is_refused(folder):
 
     line = refusal("check", "data/checked")
     assert line == "params.yaml: width: must keep seeds * depth * width^2 <= 1,000,000,000, got 2,000,000,000"
+
+
+def test_more_orders_than_fit_into_memory_are_refused(folder):
+    folder.change({"train.order": "own", "data.samples": 200_000, "seeds": 1000, "width": 8})
+    line = refusal("check", "data/checked")
+    assert line == "params.yaml: seeds: must keep what is held at once <= 100,000,000 numbers, got 140,000,000"
+
+    folder.change({"train.order": "shared"})
+    load(Recipe)
+
+
+def test_a_file_without_an_order_of_batches_is_one_in_which_seeds_share_it_and_so_are_its_results(folder):
+    shared = configuration.of(load(Recipe), "plain")
+    folder.change({"train.order": "own"})
+    own = configuration.of(load(Recipe), "plain")
+    document = folder.params()
+    del document["train"]["order"]
+    write("params.yaml", document)
+
+    assert configuration.of(load(Recipe), "plain") == shared
+    assert "order" not in shared["train"] and own["train"]["order"] == "own"
+    for found, wanted, said in ((own, shared, "own, params.yaml says nothing"), (shared, own, "nothing, params.yaml")):
+        with pytest.raises(RunError, match=f"was trained with train.order {said}"):
+            configuration.check(Path("plain.json"), found, wanted)
 
 
 def test_a_variant_takes_its_own_values_and_else_the_common_ones(folder):

@@ -191,8 +191,16 @@ def test_what_a_step_was_not_made_for_is_refused_and_changes_nothing():
     for rows in (torch.arange(17), torch.tensor([32]), torch.tensor([-1])):
         with pytest.raises(IndexError, match="beyond"):
             step(rows)
+    for seed in range(3):
+        own = torch.arange(16).unsqueeze(1).repeat(1, 3)
+        own[-1, seed] = 32
+        with pytest.raises(IndexError, match="beyond"):
+            step(own)
     with pytest.raises(ValueError, match="rows must be int64"):
         step(torch.arange(16, dtype=torch.int32))
+    for shape in ((2, 2), (2, 4), (2, 3, 1)):  # of three seeds
+        with pytest.raises(ValueError, match=r"rows must be int64 \(batch,\) or \(batch, 3\)"):
+            step(torch.zeros(shape, dtype=torch.int64))
     assert all(torch.equal(one, same) for one, same in zip(step.state, before, strict=True))
 
     step(torch.arange(16))

@@ -416,7 +416,9 @@ def test_captions_of_runs_that_differ_differ():
     scaled = {"residual": {"block": "residual", "scale": 0.2}}
     changes = ({}, {"data__noise": 0.3}, {"seeds": 1}, {"variants": scaled}, {"train__lr": 0.2})
     assert len({caption(**change) for change in changes}) == len(changes)
-    assert "differ" not in caption(seeds=1)
+    assert "differ" not in caption(seeds=1) + caption(seeds=1, train__order="own")
+    own = " Seeds differ in their initial weights and in the order of their batches. Data:"
+    assert own in caption(train__order="own")
 
 
 def test_a_figure_with_small_gradients_says_how_large_the_losses_are():

@@ -102,6 +102,19 @@ def test_who_takes_the_steps_is_recorded_and_what_is_slow_is_said(folder, width,
     assert json.loads((folder / "residual.json").read_text())["step"] == step
 
 
+def test_seeds_with_batches_of_their_own_are_trained_so_and_it_is_recorded(folder):
+    losses = {}
+    for order in ("shared", "own"):
+        change(folder, "train", order=order)
+        assert train(folder, capture_output=True).returncode == 0
+        assert json.loads((folder / "residual.json").read_text())["train"].get("order", "shared") == order
+        table = pd.read_parquet(folder / "residual.history.parquet")
+        losses[order] = [*table[table["seed"] == 0]["train_loss"]], [*table[table["seed"] == 1]["train_loss"]]
+
+    assert losses["own"][0] == losses["shared"][0], "seed 0 has the order that all share"
+    assert losses["own"][1] != losses["shared"][1]
+
+
 def test_both_device_and_threads_are_recorded(folder):
     done = train(folder, env={"GRADFLOW_DEVICE": "cpu", "GRADFLOW_THREADS": "2"}, capture_output=True)
     assert done.returncode == 0

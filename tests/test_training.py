@@ -61,6 +61,25 @@ def test_seeds_do_not_touch_each_other():
 
 
 @both
+def test_each_seed_may_have_an_order_of_its_own_in_which_it_trains_as_it_would_alone():
+    together, _ = train(network(seeds=3), seed=5, orders=3)
+    for seed in range(3):
+        stack = network(seeds=3)
+        shared, _ = train(stack, seed=5 + seed)
+        torch.testing.assert_close(together.grad_norm[:, seed], shared.grad_norm[:, seed], rtol=1e-4, atol=1e-7)
+        torch.testing.assert_close(together.history[:, seed], shared.history[:, seed], rtol=1e-4, atol=1e-7)
+        assert not torch.allclose(together.grad_norm[:, (seed + 1) % 3], shared.grad_norm[:, (seed + 1) % 3], rtol=1e-2)
+
+
+def test_batches_of_an_epoch_hold_every_row_once_for_each_seed():
+    for epoch in small.task(orders=3).batches(1):
+        rows = torch.cat([*epoch])
+        assert [len(batch) for batch in epoch] == [16, 16, 16, 2] and rows.shape == (50, 3)
+        assert torch.equal(rows.sort(0).values, torch.arange(50).unsqueeze(1).expand(50, 3))
+        assert not torch.equal(rows[:, 0], rows[:, 1])
+
+
+@both
 def test_an_overflowing_seed_is_frozen_and_the_others_go_on():
     # One seed starts with weights so large that its loss overflows in the first forward pass.
     broken, whole = network(), network()

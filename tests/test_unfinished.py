@@ -87,6 +87,8 @@ TRAININGS = {
     "in C": (partial(two_classes, width=16), 9),
     "in C, one seed diverges": (partial(two_classes, width=16, clip_norm=None, lr=1.0, scale=3.0), 9),
     "by autograd": (two_classes, 9),
+    "in C, each seed its own batches": (partial(two_classes, width=16, orders=2), 9),
+    "by autograd, each seed its own batches": (partial(two_classes, orders=2), 9),
     "several linear maps": (partial(two_classes, block="linear_terminated"), 9),
     "no clipping": (partial(two_classes, clip_norm=None), 9),
     "gradients that nearly vanish": (partial(two_classes, block="plain", scale=1e-6), 9),

@@ -18,6 +18,10 @@ _INITS = {
     "orthogonal": "orthogonal initialisation",
     "gpt2": "GPT-2's initialisation",
 }
+_SEEDS = {
+    "shared": " Seeds differ in their initial weights alone.",
+    "own": " Seeds differ in their initial weights and in the order of their batches.",
+}
 
 
 def of_recipe(config: Recipe, metrics: Mapping[str, Any], source: Mapping[str, Any]) -> Experiment:
@@ -94,7 +98,7 @@ def _caption(config: Recipe, source: Mapping[str, Any], shown: Mapping[str, str]
         f" ({common['lr']}, {f'{momentum}, ' if (momentum := common['momentum']) else ''}batches of"
         f" {train.batch_size}, {common['clip_norm']}), {common['init']}."
         f"{f' Variants: {variants}.' if variants else ''}"
-        f"{' Seeds differ in their initial weights alone.' if config.seeds > 1 else ''}"
+        f"{_SEEDS[train.order] if config.seeds > 1 else ''}"
         f" Data: {where}, {source['rows']:,} rows."
     )
 

@@ -44,9 +44,10 @@ def check(path: Path, found: Mapping[str, Any], wanted: Mapping[str, Any]) -> No
     Raises:
         RunError: It belongs to others.
     """
-    carried = dict(_flat(found))
-    for key, value in _flat(wanted):
-        was = carried.get(key, "nothing")
+    carried = dict(_flat({section: found[section] for section in wanted if section in found}))
+    says = dict(_flat(wanted))
+    for key in [*says, *carried]:
+        was, value = carried.get(key, "nothing"), says.get(key, "nothing")
         if (type(was), was) != (type(value), value):  # 20.0 and True are no depth, though they equal one
             raise RunError(f"{path}: was trained with {key} {was}, params.yaml says {value}; run `dvc repro`")
 

@@ -131,7 +131,7 @@ def library(*options: str) -> ctypes.CDLL | None:
         pointer, number = ctypes.c_void_p, ctypes.c_long
         share = number, number, pointer
         found.scratch_size.argtypes, found.scratch_size.restype = (pointer,), number
-        found.take_step.argtypes, found.take_step.restype = (*(pointer,) * 4, number, *share), ctypes.c_bool
+        found.take_step.argtypes, found.take_step.restype = (*(pointer,) * 4, number, number, *share), ctypes.c_bool
         on_rows = (*(pointer,) * 3, number, *(pointer,) * 2, *share)
         found.validate.argtypes, found.validate.restype = on_rows, ctypes.c_bool
         found.probe.argtypes, found.probe.restype = on_rows, ctypes.c_bool
@@ -188,13 +188,16 @@ class Compiled(Step):
         self._pool = ThreadPoolExecutor(threads) if threads > 1 else None
 
     def __call__(self, batch: Tensor) -> None:
-        """Train on a batch, given by the numbers of its rows."""
-        if batch.dtype != torch.int64:
-            raise ValueError(f"rows must be int64, got {batch.dtype}")
+        """Train on a batch, given by the numbers of its rows, see :meth:`gradflow.training.rows.Rows.batches`."""
+        if batch.dtype != torch.int64 or batch.shape[1:] not in ((), self.alive.shape):
+            wanted = f"(batch,) or (batch, {len(self.alive)})"
+            raise ValueError(f"rows must be int64 {wanted}, got {batch.dtype} {tuple(batch.shape)}")
         if self._config.warmup:
             self._training.lr = self._config.lr * min(1.0, (int(self._done) + 1) / self._config.warmup)
         points, labels = self._points.data_ptr(), self._labels.data_ptr()
-        self._share(self._library.take_step, self._training, points, labels, batch.data_ptr(), len(batch))
+        rows = batch.movedim(0, -1).contiguous()
+        apart = len(batch) if batch.ndim > 1 else 0
+        self._share(self._library.take_step, self._training, points, labels, rows.data_ptr(), len(batch), apart)
         self._done += 1
 
     def measure(self) -> Tensor:

@@ -25,6 +25,7 @@ class Rows:
         epochs: How often each row is seen.
         batch_size: Rows of a batch.
         seed: Of the order of the rows.
+        orders: Seeds of which each has an order of its own, seed s that of ``seed + s``; None: all share one.
         probe_rows: How many of the first train rows the probe looks at.
         probe_every: Epochs between two probes.
     """
@@ -37,32 +38,34 @@ class Rows:
         epochs: int,
         batch_size: int,
         seed: int,
+        orders: int | None = None,
         probe_rows: int,
         probe_every: int,
     ) -> None:
         self.train, self.validation, self.epochs = train, validation, epochs
-        self.batch_size, self._seed = min(batch_size, len(train[0])), seed
+        self.batch_size, self._seed, self._orders = min(batch_size, len(train[0])), seed, orders
         self.steps = -(-len(train[0]) // batch_size)
         self._probed, self._every = (train[0][:probe_rows], train[1][:probe_rows]), probe_every
 
     def batches(self, first: int) -> Iterator[Sequence[Tensor]]:
-        """The numbers of each batch's rows."""
+        """The numbers of each batch's rows: (batch,), or (batch, seeds) where each seed has an order of its own."""
         points = self.train[0]
-        order = torch.Generator().manual_seed(self._seed)
+        generators = [torch.Generator().manual_seed(self._seed + s) for s in range(self._orders or 1)]
         for epoch in range(1, self.epochs + 1):
-            shuffled = torch.randperm(len(points), generator=order)
+            shuffled = [torch.randperm(len(points), generator=each) for each in generators]
             if epoch >= first:
-                yield torch.split(shuffled.to(points.device), self.batch_size)
+                rows = torch.stack(shuffled, 1) if self._orders else shuffled[0]
+                yield torch.split(rows.to(points.device), self.batch_size)
 
     def pick(self, batch: Tensor) -> tuple[Tensor, Tensor]:
-        """The points and labels of rows."""
-        points, labels = self.train
-        return points.index_select(0, batch), labels.index_select(0, batch)
+        """The points and labels of rows: (batch, 2) and (batch,), or with a first axis of seeds."""
+        (points, labels), rows = self.train, batch.movedim(0, -1)
+        return points[rows], labels[rows]
 
     def losses(self, outputs: Tensor, targets: Tensor) -> Tensor:
-        """Cross-entropy in nats: logits (seeds, batch, classes), labels (batch,) -> (seeds,)."""
+        """Cross-entropy in nats: logits (seeds, batch, classes), labels (batch,) or (seeds, batch) -> (seeds,)."""
         seeds, batch, _ = outputs.shape
-        losses = cross_entropy(outputs.flatten(0, 1), targets.repeat(seeds), reduction="none")
+        losses = cross_entropy(outputs.flatten(0, 1), targets.expand(seeds, batch).flatten(), reduction="none")
         mean: Tensor = losses.view(seeds, batch).mean(1)
         return mean
 

@@ -398,7 +398,6 @@ long scratch_size(const Training *t) {
            + t->depth * size / (long)sizeof(float);
 }
 
-/* A step of the seeds from first to end on the rows of that number. False, and nothing done, beyond what was prepared. */
 /* Gradients below 1e-38, as deep plain networks have them, take processors of this kind many times as long: they become
  * 0. Returns what restores the former way. */
 static unsigned flushing(void) {
@@ -417,20 +416,23 @@ static void restore(unsigned before) {
 #endif
 }
 
-bool take_step(const Training *t, const float *points, const int64_t *labels, const int64_t *rows, long batch, long first,
-               long end, float *memory) {
+/* A step of the seeds from first to end on the rows of that number; those of the next seed stand so many apart, 0 where
+ * all seeds share them. False, and nothing done, beyond what was prepared. */
+bool take_step(const Training *t, const float *points, const int64_t *labels, const int64_t *rows, long batch, long apart,
+               long first, long end, float *memory) {
     if (batch > t->batch || *t->done >= t->steps) return false;
-    for (long i = 0; i < batch; i++)
+    for (long i = 0; i < batch + apart * (t->seeds - 1); i++) /* those of all seeds: other threads have the others */
         if (rows[i] < 0 || rows[i] >= t->rows) return false;
     Scratch s = divided(t, batch, memory);
-    for (long i = 0; i < batch; i++)
-        memcpy(s.points + i * t->features, points + rows[i] * t->features, t->features * sizeof *points);
     unsigned before = flushing();
     for (long seed = first; seed < end; seed++) {
         if (!t->alive[seed]) continue;
+        const int64_t *own = rows + seed * apart;
+        for (long i = 0; i < batch; i++)
+            memcpy(s.points + i * t->features, points + own[i] * t->features, t->features * sizeof *points);
         forward(t, &s, seed, batch, true, NULL);
         long correct = 0;
-        double loss = losses(t, &s, labels, rows, batch, &correct);
+        double loss = losses(t, &s, labels, own, batch, &correct);
         t->loss_sum[seed] += loss;
         double norm = backward(t, &s, seed, batch, t->grad_norm + (*t->done * t->seeds + seed) * (t->depth + 2), NULL);
         double factor = fmin(1, t->clip_norm / (norm + 1e-6)); /* as torch.nn.utils.clip_grad_norm_ has it */

@@ -168,7 +168,7 @@ class Step:
         inputs, targets = self._task.pick(batch)
         with torch.enable_grad():
             with self._precision():
-                outputs = self.network(inputs.expand(len(self.alive), *inputs.shape)).float()
+                outputs = self.network(inputs.expand(len(self.alive), *inputs.shape[-2:])).float()
             losses = self._task.losses(outputs, targets)
             scaled = losses.sum() * self._config.loss_scale
             torch._foreach_copy_(self._views, torch.autograd.grad(scaled, self._parameters))

@@ -12,7 +12,9 @@ if TYPE_CHECKING:  # a step is made of a task
 
 
 class Task(Protocol):
-    """Batches, the loss on them, and what is measured on the way. All seeds see the same batches.
+    """Batches, the loss on them, and what is measured on the way.
+
+    Seeds share the inputs of a batch, or each has its own. ``len`` of a batch is how many inputs a seed sees.
 
     Attributes:
         epochs: How many there are. An epoch is what a row of the history and a measurement are taken after.
@@ -26,10 +28,10 @@ class Task(Protocol):
         """The batches of each epoch, from the epoch of that number (from 1) to the last."""
 
     def pick(self, batch: Tensor) -> tuple[Tensor, Tensor]:
-        """Inputs (batch, ...) and targets (batch, ...) of a batch."""
+        """Inputs (batch, units) and targets (batch, ...) of a batch, with an axis of seeds first where they differ."""
 
     def losses(self, outputs: Tensor, targets: Tensor) -> Tensor:
-        """Loss of each seed, a mean over the batch: outputs (seeds, batch, ...), targets (batch, ...) -> (seeds,)."""
+        """Loss of each seed, a mean over its batch: outputs (seeds, batch, ...), targets of ``pick`` -> (seeds,)."""
 
     def measure(self, network: Network) -> Tensor:
         """What the history holds beside the train loss: (seeds, columns) in float64; not finite: diverged."""

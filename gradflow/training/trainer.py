@@ -38,8 +38,8 @@ def train(
 ) -> Record:
     """Train the network of a step in place, each seed on its own.
 
-    All seeds see the same batches, so seeds differ by their initial weights alone. A seed whose loss or gradient stops
-    being finite, or whose next weights would, keeps the weights it has, and the others go on.
+    A seed whose loss or gradient stops being finite, or whose next weights would, keeps the weights it has, and the
+    others go on.
 
     Args:
         step: From :func:`gradflow.training.compiled.fastest`.

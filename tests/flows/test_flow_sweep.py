@@ -149,6 +149,20 @@ def test_a_sweep_prints_its_table_and_leaves_that_of_another_one_alone(squares):
     assert again == path and path.read_text() == before.replace("Ran", "Present")
 
 
+@pytest.mark.parametrize(("key", "joined"), [("split.seed", False), ("depth", True)])
+def test_a_sweep_over_seeds_shows_the_result_of_each_and_no_line_between_them(key, joined):
+    from pipelines import findings
+    from pipelines.experiments import Point
+
+    points = [Point((f"{key}={value}", "seeds=1"), f"p{value}", present=False) for value in (0, 1, 7)]
+    metrics = {f"p{value}": {"plain": {"val_accuracy": 0.9 + value / 100}} for value in (0, 1, 7)}
+    axes = findings.drawn(points, metrics, "").axes[0]
+    drawn = [line for line in axes.lines if len(line.get_xdata()) == 3]
+    assert [line.get_linestyle() for line in drawn] == ["-" if joined else "None"]
+    assert [float(y) for y in drawn[0].get_ydata()] == [0.9, 0.91, 0.97]
+    assert [label.get_text() for label in axes.get_xticklabels()] == ["0", "1", "7"]
+
+
 def test_points_that_share_a_stage_run_it_once(squares, pipeline):
     pipeline(SHARED)
     grid = ("n=2,13,3", "text=b,c")
