@@ -8,8 +8,9 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 
+from filelock import FileLock
 from prefect.settings import PREFECT_HOME
 
 from gradflow.guards.errors import RunError
@@ -39,24 +40,23 @@ def running(port: int, *options: str) -> Iterator[str]:
     except OSError as error:
         raise RunError(f"{log}: cannot be written ({error.strerror}); set PREFECT_HOME to where Prefect can") from None
     command = [sys.executable, "-m", "prefect", "server", "start", "--host", HOST, "--port", str(port), *options]
-    with output:
-        process = subprocess.Popen(  # noqa: S603  # no shell
-            [sys.executable, "-I", "-S", leash.__file__, *command],
-            env={**os.environ, "PREFECT_SERVER_UI_API_URL": f"{address}/api"},  # else its pages ask port 4200
-            stdin=subprocess.PIPE,
-            stdout=output,
-            stderr=output,
-            start_new_session=True,  # outlives the Ctrl-C until the runs are stopped and have said so
-        )
-    try:
-        patience = time.monotonic() + SECONDS_TO_START
-        while not answers(port):
-            if process.poll() is not None or time.monotonic() > patience:
-                raise RunError(f"Prefect's server does not start at port {port}; {log} says why")
-            time.sleep(0.5)
+    with ExitStack() as stack:
+        with output, FileLock(log.with_name("starting.lock")):  # of two that make the database at once, one would fail
+            process = subprocess.Popen(  # noqa: S603  # no shell
+                [sys.executable, "-I", "-S", leash.__file__, *command],
+                env={**os.environ, "PREFECT_SERVER_UI_API_URL": f"{address}/api"},  # else its pages ask port 4200
+                stdin=subprocess.PIPE,
+                stdout=output,
+                stderr=output,
+                start_new_session=True,  # outlives the Ctrl-C until the runs are stopped and have said so
+            )
+            stack.callback(process.communicate)  # closes the pipe that holds it, and waits
+            patience = time.monotonic() + SECONDS_TO_START
+            while not answers(port):
+                if process.poll() is not None or time.monotonic() > patience:
+                    raise RunError(f"Prefect's server does not start at port {port}; {log} says why")
+                time.sleep(0.5)
         yield f"{address}/api"
-    finally:
-        process.communicate()  # closes the pipe that holds it, and waits
 
 
 def answers(port: int) -> bool:

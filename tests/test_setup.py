@@ -2,6 +2,7 @@
 
 import ast
 import os
+import re
 import sys
 import venv
 from pathlib import Path
@@ -60,6 +61,20 @@ def test_a_stage_in_a_python_without_the_packages_says_so_in_one_line(repro, tmp
     assert f"gradflow: {python} has no module click; {REMEDY}\n" in repro(python, folder)
 
 
+@pytest.mark.parametrize("module", ["reproduce", "sweep", "track_all", "study", "mend", "schedule"])
+def test_a_flow_in_a_python_without_the_packages_says_so_in_one_line(clone, tmp_path, module):
+    venv.create(tmp_path / "another", symlinks=True)
+    python = tmp_path / "another/bin/python"
+    done = clone.run(python, "-m", f"pipelines.{module}", code=2)
+    assert re.fullmatch(rf"gradflow: {re.escape(str(python))} has no module \w+; {REMEDY}\n", done.stderr)
+
+
+def test_a_flow_in_a_python_that_is_too_old_says_so_in_one_line(clone):
+    old = "import sys; sys.version_info = (3, 9, 1); sys.argv = ['-m']; import pipelines"
+    line = f"gradflow: needs Python 3.11 or newer, {sys.executable} is 3.9; {REMEDY}\n"
+    assert clone.run(sys.executable, "-c", old, code=2).stderr == line
+
+
 def test_a_stage_in_a_python_that_is_too_old_says_so_in_one_line(repro, tmp_path):
     python = tmp_path / "python"
     old = "import sys; sys.version_info = (3, 9, 1); sys.argv = ['-m']; import stages"
@@ -71,7 +86,10 @@ def test_a_stage_in_a_python_that_is_too_old_says_so_in_one_line(repro, tmp_path
 
 def test_an_old_python_can_read_what_says_that_it_is_too_old():
     guards = "gradflow/guards"
-    for name in ("stages/__init__", "studies/__init__", "gradflow/__init__", f"{guards}/__init__", f"{guards}/start"):
+    for name in (
+        *(f"{package}/__init__" for package in ("gradflow", guards, "pipelines", "stages", "studies")),
+        f"{guards}/start",
+    ):
         ast.parse((ROOT / f"{name}.py").read_text(encoding="utf-8"), feature_version=(3, 7))
 
 

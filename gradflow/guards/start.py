@@ -1,7 +1,7 @@
-"""How a stage starts: what has to be in place before its imports, which take seconds.
+"""How a stage or a flow starts: what has to be in place before its imports, which take seconds.
 
 The first ``python`` on the path may be one that is too old or has no packages. Therefore nothing but Python's own
-modules is imported before :func:`stage` can say so.
+modules is imported before :func:`python` can say so.
 """
 
 from __future__ import annotations  # an older Python would stumble over some of them
@@ -9,14 +9,22 @@ from __future__ import annotations  # an older Python would stumble over some of
 import atexit
 import gc
 import sys
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NoReturn
 
 if TYPE_CHECKING:
     from types import TracebackType
 
 _OLDEST = (3, 11)
-_OWN = ("gradflow", "stages", "studies")
+_OWN = ("gradflow", "pipelines", "stages", "studies")
 _REMEDY = "run `make setup`, then `source .venv/bin/activate`; in an editor, choose .venv/bin/python"
+
+
+def python() -> None:
+    """End this process in one line and with exit code 2 if its Python is too old or, in an import, lacks a package."""
+    if sys.version_info < _OLDEST:
+        version = ".".join(map(str, sys.version_info[:2]))
+        _refuse(f"needs Python 3.11 or newer, {sys.executable} is {version}")
+    sys.excepthook = _say_in_one_line
 
 
 def stage() -> None:
@@ -27,10 +35,7 @@ def stage() -> None:
     """
     if sys.argv[0] != "-m":  # its value while Python is still looking for the module to run
         return
-    if sys.version_info < _OLDEST:
-        version = ".".join(map(str, sys.version_info[:2]))
-        sys.exit(f"gradflow: needs Python 3.11 or newer, {sys.executable} is {version}; {_REMEDY}")
-    sys.excepthook = _say_in_one_line
+    python()
     from gradflow.guards import environment, interrupts, workspace  # noqa: PLC0415
     from gradflow.guards.errors import InputError  # noqa: PLC0415
 
@@ -47,10 +52,15 @@ def stage() -> None:
     atexit.register(gc.freeze)
 
 
+def _refuse(why: str) -> NoReturn:
+    print(f"gradflow: {why}; {_REMEDY}", file=sys.stderr)
+    sys.exit(2)
+
+
 def _say_in_one_line(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
     """Say which module this Python lacks, or what the system refused; anything else is a bug, and has its traceback."""
     if isinstance(error, ModuleNotFoundError) and str(error.name).partition(".")[0] not in _OWN:
-        print(f"gradflow: {sys.executable} has no module {error.name}; {_REMEDY}", file=sys.stderr)
+        _refuse(f"{sys.executable} has no module {error.name}")  # sys.excepthook may end the process
     else:
         from gradflow.guards.errors import say_what_the_system_refused  # noqa: PLC0415
 
