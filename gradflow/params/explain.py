@@ -13,6 +13,7 @@ from gradflow.params import catalogue
 
 # pydantic's types of errors, in this project's words
 _RULES = {
+    "bool_type": "must be true or false",
     "dict_type": "must hold keys and values",
     "finite_number": "must be a finite number",
     "float_type": "must be a number",
