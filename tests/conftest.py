@@ -264,6 +264,19 @@ def small_studies():
         },
         "depth": SMALL | {"variants": {f"plain_{depth}": {"block": "plain", "depth": depth} for depth in (2, 3)}},
         "initialisation": {"depth": 3, "width": 8, "seeds": 3, "inputs.rows": 8, "line.points": 5},
+        "scaling": {
+            "width": 8,
+            "seeds": 2,
+            "teacher.hidden": 2,
+            "train.steps": 4,
+            "train.batch_size": 8,
+            "train.log2_lrs": [-6, -5],
+            "measure": {"rows": 16, "steps": 2},
+            "variants": {
+                name: {"block": "prenorm", "depth": depth, "exponent": exponent, "transfer": exponent > 0}
+                for name, depth, exponent in (("zero_2", 2, 0.0), ("half_2", 2, 0.5), ("half_4", 4, 0.5))
+            },
+        },
     }
 
 

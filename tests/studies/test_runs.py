@@ -141,6 +141,29 @@ def test_the_initialisation_study_runs_in_its_folder(study):
     assert initialisation.repro() == {"check", "measure@plain_he", "tables", "plot"}
 
 
+def test_the_scaling_study_trains_each_depth_by_itself(study):
+    scaling = study("scaling")
+    assert scaling.repro() == {"check", "tables", "plot", "train@zero_2", "train@half_2", "train@half_4"}
+    assert scaling.repro() == set()
+    rates = pd.read_csv(reports(scaling) / "rates.csv")
+    assert list(rates.columns) == ["variant", "seed", "log2_lr", "rms_change", "loss"]
+    assert len(rates) == 3 * 2 * 2 and rates.notna().all(axis=None)
+    base = [rates[rates["variant"] == name].drop(columns="variant").to_numpy() for name in ("zero_2", "half_2")]
+    np.testing.assert_array_equal(*base)
+    deep, shallow = (
+        rates[(rates["variant"] == name) & (rates["log2_lr"] == -5)].set_index("seed") for name in ("half_4", "half_2")
+    )
+    ratio = metrics(scaling)["half"]["rms_change_ratio"]
+    expected = deep["rms_change"] / shallow["rms_change"]
+    assert (ratio["min"], ratio["max"]) == pytest.approx((expected.min(), expected.max()), rel=1e-6)
+
+    scaling.change({"variants.half_8": scaling.params()["variants"]["half_4"] | {"depth": 8}})
+    assert scaling.repro() == {"check", "train@half_8", "tables", "plot"}
+    assert metrics(scaling)["half"]["rms_change_ratio"] != ratio, "8 blocks over 2, not 4"
+    scaling.change({"analysis.log2_lr": -6})
+    assert scaling.repro() == {"check", "tables", "plot"}
+
+
 BAD = [
     ("identity", "train.lr", -1, "must be > 0, got -1"),
     ("identity", "train.optimizer", "sgd", "must be 'adam', got 'sgd'"),
@@ -165,6 +188,14 @@ BAD = [
     ),
     ("initialisation", "line.points", 2000, "must keep what is held at once <= 100,000,000 numbers, got 128,000,000"),
     ("initialisation", "line.point", 9, "unknown key; did you mean points? Known: points"),
+    ("scaling", "teacher.hidden", 17, "must be <= 16, the width, got 17"),
+    ("scaling", "train.steps", 201, "must be a multiple of measure.steps 5, got 201"),
+    ("scaling", "train.log2_lrs", [-5, -5], "must not hold a rate twice, got [-5, -5]"),
+    ("scaling", "analysis.log2_lr", -2, "must be one of train.log2_lrs (-10, -9, -8, -7, -6, -5, -4, -3), got -2"),
+    ("scaling", "variants.half_4.exponent", 1.5, "must be from 0 to 1, got 1.5"),
+    ("scaling", "variants.half_4.depth", 2, "must not be that of variants.half_2, which is the same otherwise, got 2"),
+    ("scaling", "variants.half_4.transfer", 1, "must be true or false, got 1"),
+    ("scaling", "variants.half_4.lr", 1, "unknown key. Known: block, depth, transfer, norm, scale, exponent"),
 ]
 
 
