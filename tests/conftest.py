@@ -263,6 +263,13 @@ def small_studies():
             },
         },
         "depth": SMALL | {"variants": {f"plain_{depth}": {"block": "plain", "depth": depth} for depth in (2, 3)}},
+        "norms": SMALL
+        | {
+            "variants": {
+                "pre": {"block": "prenorm"},
+                "pre_float16": {"block": "prenorm", "train": {"precision": "float16", "loss_scale": 8.0}},
+            },
+        },
         "initialisation": {"depth": 3, "width": 8, "seeds": 3, "inputs.rows": 8, "line.points": 5},
         "scaling": {
             "width": 8,
@@ -277,6 +284,7 @@ def small_studies():
                 for name, depth, exponent in (("zero_2", 2, 0.0), ("half_2", 2, 0.5), ("half_4", 4, 0.5))
             },
         },
+        "overflow": {"depths": [1, 3], "width": 8, "seeds": 3, "inputs.rows": 4, "overflow.step": 1.0},
     }
 
 

@@ -60,6 +60,9 @@ LOADS = {
     "studies.scaling.train": {"pyarrow", "torch"},
     "studies.scaling.tables": {"pandas", "pyarrow"},
     "studies.scaling.plot": {"matplotlib", "pandas", "pyarrow"},
+    "studies.overflow.measure": {"pandas", "pyarrow", "torch"},
+    "studies.overflow.tables": {"pandas", "pyarrow"},
+    "studies.overflow.plot": {"matplotlib", "pandas", "pyarrow"},
     "studies.ledger.claims": {"pandas", "pyarrow"},
     "studies.ledger.page": {"matplotlib", "pandas", "pyarrow"},
 }

@@ -58,12 +58,23 @@ READ = {
         ),
         "plot": ([f"reports/{name}" for name in ("layers.csv", "shattering.csv")], ["reports/figures/*"]),
     },
+    "studies/overflow": {
+        "tables": (
+            [f"logs/residual{ending}" for ending in (".depths.parquet", ".scaled.parquet")],
+            ["reports/*.csv", "reports/*.json"],
+        ),
+        "plot": ([f"reports/{name}" for name in ("depths.csv", "scaled.csv")], ["reports/figures/*"]),
+    },
     "studies/ledger": {
         "claims": (["../../studies/recipe/reports/metrics.json"], ["../../reports/claims.*"]),
         "page": (["../../reports/claims.json"], ["../../reports/index.html"]),
     },
 }
-BEFORE = {"identity": ["train", "tables", "plot"], "initialisation": ["measure", "tables", "plot"]}
+BEFORE = {
+    "identity": ["train", "tables", "plot"],
+    "initialisation": ["measure", "tables", "plot"],
+    "overflow": ["measure", "tables", "plot"],
+}
 
 
 class Reading:
@@ -121,12 +132,12 @@ def reading(finished, small_studies, tmp_path_factory):
         for stage in stages:
             answer = reading(folder, stage)
             assert answer["code"] == 0, answer["said"]
-    for others in ("studies/depth/reports", "studies/recipe/reports"):
+    for others in ("studies/depth/reports", "studies/norms/reports", "studies/recipe/reports"):
         shutil.copytree(CHECKOUT / others, project.root / others, dirs_exist_ok=True)
     for name in ("claims.json", "claims.md"):
         shutil.copy2(CHECKOUT / "reports" / name, project.root / "reports")
     (project.root / "reports/index.html").write_text("a page")  # must stay
-    for folder in ("studies/identity", "studies/initialisation", "studies/ledger"):
+    for folder in ("studies/identity", "studies/initialisation", "studies/overflow", "studies/ledger"):
         lock(project.root / folder, [file for files, _ in READ[folder].values() for file in files])
     yield reading
     reading.end()

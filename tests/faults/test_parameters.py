@@ -31,6 +31,7 @@ PIPELINES = {
     ".": ("check", "data/checked"),
     "studies/identity": ("check", "data/checked"),
     "studies/initialisation": ("check", "data/checked"),
+    "studies/overflow": ("check", "data/checked"),
 }
 VALID = {pipeline: (ROOT / pipeline / "params.yaml").read_text(encoding="utf-8") for pipeline in PIPELINES}
 OWN = "  gentle: {block: residual, scale: 0.2236, depth: 3, train: {lr: 0.05, clip_norm: null, init: he}}\n"
