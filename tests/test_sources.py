@@ -1,8 +1,6 @@
 """Rows from scikit-learn, from files of the user's own, and from the hub or a folder in its layout."""
 
 import json
-import re
-import shlex
 import threading
 from datetime import date
 from decimal import Decimal
