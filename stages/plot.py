@@ -81,8 +81,7 @@ def main(
 
 def _by_parameter(config: Recipe, parameter: str, numbers: dict[str, Any], about: dict[str, Any]) -> Figure | None:
     found = families.families(config, parameter)
-    one_of_each = {family: next(iter(members)) for family, members in found.items()}
-    experiment = setting.of_families(config, about, one_of_each, parameter)
+    experiment = setting.of_families(config, numbers, about, found, parameter)
     return metric_by_parameter.draw(by_parameter.table(found, numbers), parameter, experiment)
 
 

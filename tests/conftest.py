@@ -270,6 +270,7 @@ def small_studies():
                 "pre_float16": {"block": "prenorm", "train": {"precision": "float16", "loss_scale": 8.0}},
             },
         },
+        "zoo": SMALL | {"variants": {f"rezero_{depth}": {"block": "rezero", "depth": depth} for depth in (2, 3)}},
         "initialisation": {"depth": 3, "width": 8, "seeds": 3, "inputs.rows": 8, "line.points": 5},
         "scaling": {
             "width": 8,

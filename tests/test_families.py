@@ -21,6 +21,12 @@ VARIANTS = {
     "soft_2": {"block": "residual", "scale": 0.2, "train": {"lr": 0.01}},
     "soft": {"block": "residual", "scale": 0.2, "train": {"lr": 0.02}},
 }
+DEEP = {
+    **{f"highway_2_{depth}": {"block": "highway", "bias": -2.0, "depth": depth} for depth in (20, 100)},
+    **{f"highway_5_{depth}": {"block": "highway", "bias": -5.0, "depth": depth} for depth in (20, 100)},
+    "rezero_100": {"block": "rezero", "depth": 100},
+    "gated_120": {"block": "gated", "depth": 20},
+}
 
 
 def parameters(**changes):
@@ -63,6 +69,16 @@ def test_a_family_is_what_differs_in_one_parameter_alone_and_has_a_name_of_its_o
     assert families.families(config, parameter) == expected
 
 
+def test_the_name_of_a_family_is_that_of_its_variants_without_the_value_and_keeps_other_numbers():
+    config = Recipe.model_validate(parameters() | {"variants": DEEP})
+    assert families.families(config, "depth") == {
+        "highway_2": {"highway_2_20": 20, "highway_2_100": 100},
+        "highway_5": {"highway_5_20": 20, "highway_5_100": 100},
+        "rezero": {"rezero_100": 100},
+        "gated_120": {"gated_120": 20},
+    }
+
+
 @pytest.mark.parametrize("parameter", ["width", "train.nothing", "nothing", "train.scale", "variants.soft_1.scale"])
 def test_what_no_variant_has_is_refused_before_anything_runs(parameter, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
@@ -80,6 +96,7 @@ def test_metrics_are_drawn_against_the_parameter_with_what_is_known_of_their_spr
             "learnt": 0.5 + 0.05 * place,
             "learnt_low": 0.2,
             "learnt_high": 0.9,
+            "diverged": [{"seed": 0, "epoch": 1, "step": 5}] * (name == "plain_40"),
         }
         for place, name in enumerate(VARIANTS, start=1)
     }
@@ -92,6 +109,7 @@ def test_metrics_are_drawn_against_the_parameter_with_what_is_known_of_their_spr
     assert set(table["metric"]) == {by_parameter.METRICS[name] for name in ("train_loss", "learnt")}
 
     source = {"source": "sklearn", "path": "", "rows": 2000}
-    about = setting.of_families(config, source, {name: next(iter(own)) for name, own in found.items()}, "depth")
+    about = setting.of_families(config, metrics, source, found, "depth")
+    assert [about.label(name) for name in found][:2] == ["plain (diverged: 1 of 8 seeds at 40)", "plain_he"]
     assert "Width 64, 8 seeds" in about.caption and "depth" not in about.caption.lower()
     assert metric_by_parameter.draw(table, "depth", about) is not None

@@ -1,6 +1,7 @@
 import re
 import subprocess
 import sys
+from dataclasses import replace
 from functools import partial
 from itertools import combinations
 from pathlib import Path
@@ -143,10 +144,12 @@ ODD = {
 @pytest.mark.parametrize("name", FIGURES)
 @pytest.mark.parametrize("about", ODD.values(), ids=ODD.keys())
 def test_nothing_overlaps_or_leaves_the_page(name, about):
-    check_layout(drawn(name, about))
+    rows = name == "activations" and len(about.diverged) > len(style.COLOURS)
+    check_layout(drawn(name, about), smallest=0.5 if rows else 0.9)
 
 
-def check_layout(figure):
+def check_layout(figure, smallest=0.9):
+    """Nothing lies outside the page or on something else; panels are at least ``smallest`` inches high."""
     with matplotlib.rc_context(style.RC):
         figure.draw_without_rendering()
     page = figure.bbox.padded(1)
@@ -161,7 +164,7 @@ def check_layout(figure):
     assert not overlapping
     assert _within(figure.get_tightbbox(), Bbox.from_bounds(-0.01, -0.01, *(figure.get_size_inches() + 0.02)))
     panels = [axes.get_window_extent() for axes in figure.axes if axes.get_visible()]
-    assert min(panel.height for panel in panels) > 0.9 * figure.dpi
+    assert min(panel.height for panel in panels) > smallest * figure.dpi
     on_panels = [(t.get_text(), p) for t, box in boxes.items() for p in panels if t.axes is None and box.overlaps(p)]
     assert not on_panels
 
@@ -183,7 +186,7 @@ def test_the_same_input_gives_the_same_bytes(name, tmp_path):
 def test_figures_of_many_variants_stay_small(tmp_path):
     about = experiment(TWELVE, depth=40, epochs=30)
     style.save(drawn("activations", about), tmp_path / "activations", dpi=30)
-    assert (tmp_path / "activations.svg").stat().st_size < 500_000
+    assert (tmp_path / "activations.svg").stat().st_size < 100_000 * len(TWELVE)
 
 
 def test_a_variant_has_one_colour_in_every_figure_even_after_others_diverged():
@@ -286,8 +289,87 @@ def test_more_variants_than_colours_have_a_panel_each():
             lines = [line for line in panels[variant].lines if line.get_linewidth() == 1.6]
             (own,) = lines
             np.testing.assert_allclose(own.get_ydata(), expected)
-            assert sum(line.get_color() == style.LIGHT for line in panels[variant].lines) == 12
+            assert sum(line.get_color() == style.LIGHT for line in panels[variant].lines) == 11
     assert "accuracy" in all_words(losses)
+
+
+def rows_of(figure):
+    """The panels of each variant, by the name beside them."""
+    grid = np.array(figure.axes).reshape(-1, 4)
+    return {re.sub(r"\s", "", row[0].get_ylabel()): row for row in grid}
+
+
+def test_activations_of_more_variants_than_colours_have_a_row_of_panels_each():
+    about = experiment(TWELVE, depth=20, epochs=30)
+    _, probes, _ = data = tables(about)
+    figure = drawn("activations", about, data)
+    rows = rows_of(figure)
+    assert list(rows) == TWELVE
+    for place, column in enumerate(("x_std", "z_std", "dead_fraction", "branch_ratio")):
+        own = probes[probes["variant"] == "variant_3"].groupby(["epoch", "layer"])[column].median()
+        dashed, solid = (line for line in rows["variant_3"][place].lines if line.get_color() == style.COLOURS[4])
+        np.testing.assert_allclose(dashed.get_ydata(), own[0])
+        np.testing.assert_allclose(solid.get_ydata(), own[30])
+        assert dashed.get_linestyle() != solid.get_linestyle()
+        others = [line for line in rows["variant_3"][place].lines if line.get_color() == style.LIGHT]
+        assert len(others) == 11 - (column == "branch_ratio"), "a plain network has no branch"
+    assert "no skip connection" in all_words(figure) and "at initialisation" in all_words(figure)
+
+
+def test_panels_have_the_layers_of_their_own_variant_beside_others_of_its_depth():
+    about = experiment(TWELVE, depth=20, depths={"variant_3": 100, "variant_4": 100, "variant_5": 2})
+    data = tables(about)
+    flow = {axes.get_title(loc="left").split("\n")[0]: axes for axes in drawn("gradient_flow", about, data).axes}
+    activations = {name: row[0] for name, row in rows_of(drawn("activations", about, data)).items()}
+    for panels in (flow, activations):
+        for variant, others in (("plain", 8), ("variant_3", 1), ("variant_5", 0)):
+            grey = [line for line in panels[variant].lines if line.get_color() == style.LIGHT]
+            assert [len(line.get_xdata()) for line in grey] == [about.depths[variant]] * others
+            low, high = panels[variant].get_xlim()
+            depth = about.depths[variant]
+            assert 0.5 - 0.1 * depth < low < 1 and depth < high < 1.1 * depth + 0.5
+    assert "the other variants of this depth" in all_words(drawn("loss_curves", about, data))
+
+
+@pytest.mark.parametrize("name", FIGURES)
+def test_a_panel_with_nothing_to_show_says_why(name):
+    about = experiment(TWELVE, seeds=2, diverged={"variant_3": {0: 1, 1: 1}})
+    said = {
+        "gradient_flow": "above the axes",
+        "gradient_heatmap": "no seed left",
+        "loss_curves": "no seed finished its first epoch",
+        "activations": "2 of 2 seeds diverged",
+        "decision_boundary": "no boundary to show",
+    }
+    norms, probes, history = tables(about)
+    norms.loc[norms["variant"] == "variant_3", "grad_norm"] *= 1e15
+    assert said[name] in all_words(drawn(name, about, (norms, probes, history)))
+
+
+def test_small_gradients_of_many_variants_are_explained_beside_their_names():
+    words = all_words(drawn("gradient_flow", experiment(TWELVE, depth=20, epochs=30)))
+    assert "see the train loss" in words and "variant_3 train loss 0.7" in words
+
+
+def test_losses_of_a_start_that_explodes_do_not_flatten_what_is_learnt():
+    about = experiment(["plain", "residual"])
+    norms, probes, history = tables(about)
+    said = "Losses above 10 leave the axes"
+    assert said not in all_words(drawn("loss_curves", about, (norms, probes, history)))
+    history.loc[history["epoch"] == 1, ["train_loss", "val_loss"]] = 1e6
+    figure = drawn("loss_curves", about, (norms, probes, history))
+    assert figure.axes[0].get_ylim()[1] < 20 and said in all_words(figure)
+    history.loc[history["epoch"] == about.epochs, "val_loss"] = 3e3
+    assert drawn("loss_curves", about, (norms, probes, history)).axes[0].get_ylim()[1] > 3e3
+
+
+def test_the_bar_of_colours_is_seen_at_once_however_tall_the_figure():
+    for name in WITHOUT_CURVES:
+        figure = drawn(name, experiment([f"variant_{i}" for i in range(32)]))
+        with matplotlib.rc_context(style.RC):
+            figure.draw_without_rendering()
+        bar = figure.axes[-1].get_window_extent()
+        assert bar.height < 8.1 * figure.dpi and bar.y1 > figure.bbox.height - 1.5 * figure.dpi
 
 
 def test_a_seed_that_diverged_does_not_flatten_the_others():
@@ -401,7 +483,12 @@ def test_a_caption_says_how_the_networks_were_trained():
     assert said.startswith("8 seeds, 100 epochs"), "what all variants replace by their own is nobody's"
     assert "a with plain blocks, depth 3, widths 8; b with plain blocks, depth 5, widths 8" in said
     many = caption(variants={f"v{number}": {"block": "plain"} for number in range(20)})
-    assert "Variants: 20 of them, as params.yaml says." in many
+    assert "differ" not in many.partition("Seeds")[0], "there is nothing in which they differ"
+    depths = {f"v{number}": {"block": "plain", "depth": number, "train": {"init": "he"}} for number in range(2, 20)}
+    depths["a"] = {"block": "residual", "scale": 0.5, "train": {"init": "he", "clip_norm": None}}
+    many = caption(variants=depths)
+    assert many.startswith("Width 64, 8 seeds, 100 epochs of SGD (learning rate 0.1, momentum 0.9, batches of 128), He")
+    assert "differs: block, settings of the block, depth and clipping; see params.yaml." in many and "v3" not in many
     rates = {"lr": 0.01, "warmup": 0.1, "precision": "float16", "loss_scale": 1024.0, "optimizer": "adamw"}
     rates["transfer"] = {"depth": 2, "width": 64, "exponent": 0.5}
     said = caption(variants={"a": {"block": "prenorm", "train": rates}})
@@ -540,6 +627,63 @@ def test_metrics_by_parameter_takes_any_values():
     figure = metric_by_parameter.draw(table, "depth", about)
     assert figure.axes[1].get_yscale() == "log" and "exactly 0" in all_words(figure)
     assert metric_by_parameter.draw(table[table["metric"] == "lost"], "depth", about) is None
+
+
+def test_metrics_of_more_variants_than_colours_are_rows_with_a_marker_for_each_value():
+    table, about = swept([20, 100], TWELVE)
+    about = replace(about, diverged_at={"variant_3": {100: 3}})
+    table = table[~((table["variant"] == "variant_3") & (table["metric"] == "val_accuracy") & (table["at"] == 100))]
+    figure = metric_by_parameter.draw(table, "depth", about)
+    accuracy, ratio, decay = figure.axes
+    assert [axes.get_xscale() for axes in (accuracy, ratio, decay)] == ["linear", "log", "linear"]
+    names = [" ".join(label.get_text().split()) for label in accuracy.get_yticklabels()]
+    assert names[:4] == ["plain", "variant_0", "variant_1", "variant_2"]
+    assert names[4] == "variant_3 (diverged: 3 of 3 seeds at 100)"
+    shallow, deep = (line for line in accuracy.lines if line.get_linestyle() == "None")
+    assert shallow.get_xdata().tolist() == [0.5] * 12 and deep.get_xdata().tolist() == [0.55] * 11
+    assert shallow.get_marker() != deep.get_marker() and to_hex(shallow.get_color()) != to_hex(deep.get_color())
+    assert [round(y) for y in deep.get_ydata()] == [0, 1, 2, 3, 5, 6, 7, 8, 9, 10, 11]
+    assert all(y < row for row, y in enumerate(shallow.get_ydata()))
+    low, high = accuracy.get_ylim()
+    assert low > high, "the first variant is on top"
+    bars = next(bars for bars in accuracy.collections if len(bars.get_paths()) == 11)
+    np.testing.assert_allclose(bars.get_paths()[0].vertices[:, 0], [0.9 * 0.55, 1.1 * 0.55])
+    assert [text.get_text() for text in figure.legends[0].get_texts()] == ["depth 20", "depth 100"]
+    words = all_words(figure)
+    assert "Marker: mean over seeds; bar: smallest to largest" in words and "Where a point is missing" in words
+
+
+def test_rows_mark_what_has_no_logarithm_and_take_texts():
+    table, about = swept(["default", "he"], TWELVE)
+    table.loc[(table["metric"] == "grad_first_over_last") & (table["variant"] == LONG), ["mean", "min", "max"]] = 0.0
+    figure = metric_by_parameter.draw(table, "train.init", about)
+    marks = [line for line in figure.axes[1].lines if line.get_marker() == "<"]
+    assert [round(y) for line in marks for y in line.get_ydata()] == [11, 11] and "exactly 0" in all_words(figure)
+    assert [text.get_text() for text in figure.legends[0].get_texts()][:2] == ["train.init default", "train.init he"]
+
+
+def test_a_legend_of_rows_names_some_of_many_values():
+    table, about = swept(list(range(1, 60)), TWELVE)
+    texts = [text.get_text() for text in metric_by_parameter.draw(table, "depth", about).legends[0].get_texts()]
+    assert texts == [f"depth {depth}" for depth in (1, 11, 20, 30, 40, 49, 59)]
+
+
+def test_a_caption_of_metrics_says_no_more_than_the_figure_needs():
+    table, about = swept([10, 20])
+    assert "not drawn" in all_words(metric_by_parameter.draw(table, "depth", about))
+    words = all_words(metric_by_parameter.draw(table[table["metric"] == "val_accuracy"], "depth", about))
+    assert "not drawn" not in words and "one number for all seeds" not in words
+
+
+def test_rows_are_the_same_bytes_each_time(tmp_path):
+    for folder in ("a", "b"):
+        style.save(
+            metric_by_parameter.draw(*swept([20, 100], TWELVE)[:1], "depth", experiment(TWELVE)),
+            tmp_path / folder / "m",
+            50,
+        )
+    assert (tmp_path / "a/m.png").read_bytes() == (tmp_path / "b/m.png").read_bytes()
+    assert (tmp_path / "a/m.svg").read_bytes() == (tmp_path / "b/m.svg").read_bytes()
 
 
 @pytest.mark.parametrize("values", [[10, 40], [1, 2, 5, 10, 20, 40], list(range(1, 60))])

@@ -1,6 +1,7 @@
 """Families: variants that differ in one parameter alone."""
 
 import json
+import re
 
 from gradflow.guards.errors import InputError
 from gradflow.recipe import Recipe
@@ -10,7 +11,8 @@ from gradflow.tables import configuration
 def families(config: Recipe, parameter: str) -> dict[str, dict[str, float | str]]:
     """Families by name, each its variants and their values of the parameter.
 
-    A family of plain_2 and plain_4 is called plain, unless something else is; one of a single variant has its name.
+    A family is called what its variants are without the value, unless something else is: plain for plain_2 and plain_4.
+    Where their names do not end in it, digits are left out, and a single variant keeps its name.
 
     Args:
         config: Parameters.
@@ -35,7 +37,13 @@ def families(config: Recipe, parameter: str) -> dict[str, dict[str, float | str]
         )
     found: dict[str, dict[str, float | str]] = {}
     for members in alike.values():
-        first, *others = members
-        name = first.rstrip("_-0123456789") if others else first
-        found[first if name in {*found, *config.variants} else name] = members
+        first = next(iter(members))
+        stems = {_without(variant, value) for variant, value in members.items()}
+        name = stems.pop() if len(stems) == 1 else first.rstrip("_-0123456789")
+        found[first if not name or name in {*found, *config.variants} else name] = members
     return found
+
+
+def _without(variant: str, value: float | str) -> str:
+    """The name of a variant without the value at its end, if that stands there."""
+    return re.sub(rf"[_-]*(?<![0-9.]){re.escape(str(value))}$", "", variant)

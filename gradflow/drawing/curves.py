@@ -2,7 +2,7 @@
 
 import math
 import textwrap
-from collections.abc import Iterable
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -66,25 +66,56 @@ def are_too_many(experiment: Experiment) -> bool:
     return len(experiment.diverged) > len(style.COLOURS)
 
 
-def background(axes: Axes, spreads: Iterable[Spread]) -> None:
-    """Medians of the other variants, in grey, to compare a panel's own with."""
-    for spread in spreads:
-        axes.plot(
-            spread.at, np.where(spread.median > 0, spread.median, np.nan), color=style.LIGHT, linewidth=0.8, zorder=1
-        )
+def panel(
+    axes: Axes,
+    experiment: Experiment,
+    variant: str,
+    solid: Mapping[str, Spread],
+    dashed: Mapping[str, Spread],
+    absent: str,
+) -> None:
+    """Draw two curves of one variant over one of each other of its depth, or say why there is nothing to see.
+
+    Args:
+        axes: Where, with limits.
+        experiment: Gives the look of the variant.
+        variant: Its name.
+        solid: Variant to its main curve, which the others show in grey.
+        dashed: Variant to its second curve.
+        absent: What to say of a variant that has neither.
+    """
+    logarithmic = axes.get_yscale() == "log"
+    for spread in (solid[other] for other in experiment.others(variant) if other in solid):
+        line = np.where(spread.median > 0, spread.median, np.nan) if logarithmic else spread.median
+        axes.plot(spread.at, line, color=style.LIGHT, linewidth=0.8, zorder=1, rasterized=True)
+    own = [spreads[variant] for spreads in (dashed, solid) if variant in spreads]
+    for spread in own:
+        curve(axes, spread, experiment, variant, second=spread is dashed.get(variant), alone=True)
+    if not own:
+        say(axes, absent)
+    elif all((spread.median > axes.get_ylim()[1]).all() for spread in own):
+        say(axes, "above the axes")
 
 
-def panel_handles(solid: str, dashed: str) -> list[Artist]:
-    """The entries of a legend for panels of one variant each: what their two lines are, and the grey ones."""
+def panel_handles(experiment: Experiment, solid: str, dashed: str) -> list[Artist]:
+    """The entries of a legend for :func:`panel`: what the two lines are, and the grey ones."""
+    others = "the other variants" if experiment.is_of_one_depth else "the other variants of this depth"
     return [
         Line2D([], [], color=style.DARK, linewidth=1.6, label=solid),
         Line2D([], [], color=style.DARK, linewidth=1.0, linestyle=style.DASHES, label=dashed),
-        Line2D([], [], color=style.LIGHT, linewidth=0.8, label=f"the other variants, {solid}"),
+        Line2D([], [], color=style.LIGHT, linewidth=0.8, label=f"{others}, {solid}"),
     ]
 
 
 def curve(
-    axes: Axes, spread: Spread, experiment: Experiment, variant: str, *, second: bool = False, layers: bool = False
+    axes: Axes,
+    spread: Spread,
+    experiment: Experiment,
+    variant: str,
+    *,
+    second: bool = False,
+    layers: bool = False,
+    alone: bool = False,
 ) -> None:
     """Draw the median as a line and smallest to largest as a band; a single point with a bar instead.
 
@@ -95,13 +126,15 @@ def curve(
         variant: Its name.
         second: The second of two quantities in the same axes: a thin dashed line with a fainter band.
         layers: The points are layers: mark each of them unless they are too many.
+        alone: No other variant has a colour in these axes.
     """
     if len(spread.at) == 1:
-        points(axes, spread, experiment, variant, hollow=second)
+        points(axes, spread, experiment, variant, hollow=second, alone=alone)
         return
-    colour, again = style.colour(experiment, variant), _again(experiment, variant)
+    colour, again = style.colour(experiment, variant), not alone and _again(experiment, variant)
     mark = layers and experiment.depth <= 40 and len(experiment.diverged) <= 6
-    band = min(0.2, 0.5 / len(experiment.diverged))  # many bands over one another must not hide the lines
+    # Many bands over one another must not hide the lines.
+    band = 0.2 if alone else min(0.2, 0.5 / len(experiment.diverged))
     axes.fill_between(spread.at, spread.low, spread.high, color=colour, alpha=band / (1 + second), linewidth=0)
     axes.plot(
         spread.at,
@@ -115,9 +148,12 @@ def curve(
     )
 
 
-def points(axes: Axes, spread: Spread, experiment: Experiment, variant: str, *, hollow: bool) -> None:
+def points(
+    axes: Axes, spread: Spread, experiment: Experiment, variant: str, *, hollow: bool, alone: bool = False
+) -> None:
     """Draw each median as a marker and smallest to largest as a bar."""
-    colour, where = style.colour(experiment, variant), beside(axes, axes.transData, experiment, variant)
+    colour = style.colour(experiment, variant)
+    where = axes.transData if alone else beside(axes, axes.transData, experiment, variant)
     axes.vlines(spread.at, spread.low, spread.high, color=colour, alpha=0.35, linewidth=3, transform=where)
     axes.plot(
         spread.at,
@@ -146,10 +182,11 @@ def _again(experiment: Experiment, variant: str) -> bool:
     return experiment.position(variant) >= len(style.COLOURS)
 
 
-def zeros(axes: Axes, spread: Spread, experiment: Experiment, variant: str) -> bool:
+def zeros(axes: Axes, spread: Spread, experiment: Experiment, variant: str, *, alone: bool = False) -> bool:
     """Mark medians of exactly 0, which have no logarithm, by triangles that point out of the axes at the lower edge.
 
-    Those of later variants are smaller and lie on the others, so that all are seen where they belong.
+    Those of later variants are smaller and lie on the others, so that all are seen where they belong, unless a variant
+    is alone in its axes.
 
     Returns:
         Whether there are any.
@@ -157,7 +194,7 @@ def zeros(axes: Axes, spread: Spread, experiment: Experiment, variant: str) -> b
     at = spread.at[spread.median == 0]
     if not len(at):
         return False
-    behind = len(experiment.diverged) - 1 - experiment.position(variant)
+    behind = 0 if alone else len(experiment.diverged) - 1 - experiment.position(variant)
     axes.plot(
         at,
         np.zeros(len(at)),
@@ -172,10 +209,10 @@ def zeros(axes: Axes, spread: Spread, experiment: Experiment, variant: str) -> b
     return True
 
 
-def zero_handle() -> Artist:
+def zero_handle(marker: str = "v") -> Artist:
     """The entry of a legend for :func:`zeros`."""
     label = "exactly 0 (underflow or dead units)"
-    return Line2D([], [], color=style.GREY, marker="v", linestyle="", markersize=5, label=label)
+    return Line2D([], [], color=style.GREY, marker=marker, linestyle="", markersize=5, label=label)
 
 
 def to_show(table: pd.DataFrame, by: list[str], value: str, experiment: Experiment) -> Numbers:
@@ -191,19 +228,31 @@ def to_show(table: pd.DataFrame, by: list[str], value: str, experiment: Experime
     return np.concatenate([part.to_numpy(dtype=float) for part in (medians, small, kept)])
 
 
-def log_axis(axes: Axes, values: Numbers) -> None:
-    """A logarithmic y axis around the positive values, with a span of at least 4, so that noise does not look large."""
+def log_axis(axes: Axes, values: Numbers, *, horizontal: bool = False, short: bool = False) -> None:
+    """A logarithmic axis around the positive values, with a span of at least 4, so that noise does not look large.
+
+    Args:
+        axes: Whose y axis, or x axis if ``horizontal``.
+        values: What it must hold.
+        horizontal: The x axis.
+        short: It has room for few ticks.
+    """
     positive = values[values > 0]
     low, high = (positive.min(), positive.max()) if len(positive) else (0.1, 1.0)
     room = max(1.15, (high / low) ** 0.05, math.sqrt(4 * low / high))
-    axes.set_yscale("log")
-    axes.set_ylim(low / room, high * room)
-    log_ticks(axes.yaxis, *axes.get_ylim())
+    low, high = low / room, high * room
+    if horizontal:
+        axes.set_xscale("log")
+        axes.set_xlim(low, high)
+    else:
+        axes.set_yscale("log")
+        axes.set_ylim(low, high)
+    log_ticks(axes.xaxis if horizontal else axes.yaxis, low, high, short=short)
 
 
-def log_ticks(axis: Axis, low: float, high: float) -> None:
+def log_ticks(axis: Axis, low: float, high: float, *, short: bool = False) -> None:
     """Ticks of a logarithmic axis: 1, 2 and 5 over few decades of handy numbers, else powers of ten."""
-    if low > 1e-3 and high < 1e4 and high / low < 1e3:
+    if low > 1e-3 and high < 1e4 and high / low < (20 if short else 1e3):
         axis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
         axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
         axis.set_minor_formatter(NullFormatter())
@@ -255,7 +304,7 @@ def say(axes: Axes, text: str) -> None:
     axes.text(
         0.5,
         0.5,
-        textwrap.fill(text, 26),
+        textwrap.fill(text, 15),
         transform=axes.transAxes,
         ha="center",
         va="center",

@@ -1,6 +1,6 @@
 """What the figures of one run of the pipeline have in common."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import pandas as pd
 
@@ -16,6 +16,8 @@ class Experiment:
         diverged: For each variant, in the same order, its diverged seeds with their epoch.
         caption: Setting and data in words.
         time: What training is counted in, ``epoch`` or ``step``.
+        diverged_at: Where each variant stands for a family, which differs in one parameter alone: the values of the
+            parameter at which seeds diverged, with their number.
     """
 
     depths: dict[str, int]
@@ -24,18 +26,30 @@ class Experiment:
     diverged: dict[str, dict[int, int]]
     caption: str
     time: str = "epoch"
+    diverged_at: dict[str, dict[float | str, int]] = field(default_factory=dict)
 
     @property
     def depth(self) -> int:
         """Number of blocks of the deepest variant."""
         return max(self.depths.values())
 
+    @property
+    def is_of_one_depth(self) -> bool:
+        """Whether all variants have the same number of blocks."""
+        return len(set(self.depths.values())) == 1
+
+    def others(self, variant: str) -> list[str]:
+        """The other variants of the same depth, whose layers stand at the same places."""
+        return [name for name, depth in self.depths.items() if depth == self.depths[variant] and name != variant]
+
     def position(self, variant: str) -> int:
         """Place of a variant in params.yaml, from 0."""
         return list(self.diverged).index(variant)
 
     def lost(self, variant: str) -> str:
-        """How many seeds diverged and when, in words; empty if none did."""
+        """How many seeds diverged and when, or at which values of the parameter, in words; empty if none did."""
+        if at := self.diverged_at.get(variant):
+            return f"diverged: {', '.join(f'{self.share(seeds)} at {value}' for value, seeds in at.items())}"
         epochs = sorted(self.diverged[variant].values())
         if not epochs:
             return ""

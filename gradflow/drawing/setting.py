@@ -8,7 +8,18 @@ from gradflow.drawing.experiment import Experiment
 from gradflow.recipe import Recipe, Train, Trained
 from gradflow.tables import configuration
 
-_MOST = 14  # variants that a caption describes; it is no table
+Words = dict[str, str]  # what is said of a training, by key; see _in_words
+
+_MOST = len(style.COLOURS)  # variants that a caption describes; it is no table
+_DIFFERENT = {
+    "depth": "depth",
+    "widths": "widths",
+    "optimizer": "optimiser",
+    "lr": "learning rate",
+    "momentum": "momentum",
+    "clip_norm": "clipping",
+    "init": "initialisation",
+}
 _OPTIMISERS = {"sgd": "SGD", "adam": "Adam", "adamw": "AdamW"}
 _INITS = {
     "default": "PyTorch's default initialisation",
@@ -43,22 +54,37 @@ def of_recipe(config: Recipe, metrics: Mapping[str, Any], source: Mapping[str, A
     )
 
 
-def of_families(config: Recipe, source: Mapping[str, Any], families: Mapping[str, str], parameter: str) -> Experiment:
+def of_families(
+    config: Recipe,
+    metrics: Mapping[str, Any],
+    source: Mapping[str, Any],
+    families: Mapping[str, Mapping[str, float | str]],
+    parameter: str,
+) -> Experiment:
     """Variants that differ in one parameter alone, taken together.
 
     Args:
         config: Their params.yaml.
+        metrics: Their metrics.json.
         source: data/raw/source.json.
-        families: Name of a family to one of its variants.
-        parameter: In which the others differ.
+        families: Name of a family to its variants and their values of the parameter.
+        parameter: In which they differ.
     """
-    lost: dict[str, dict[int, int]] = {name: {} for name in families}
-    caption = _caption(config, source, families, parameter)
-    return Experiment(dict.fromkeys(families, 0), config.seeds, config.train.epochs, lost, caption)
+    return Experiment(
+        depths=dict.fromkeys(families, 0),
+        seeds=config.seeds,
+        epochs=config.train.epochs,
+        diverged={name: {} for name in families},
+        caption=_caption(config, source, {name: next(iter(members)) for name, members in families.items()}, parameter),
+        diverged_at={
+            name: {value: lost for variant, value in members.items() if (lost := len(metrics[variant]["diverged"]))}
+            for name, members in families.items()
+        },
+    )
 
 
 def _caption(config: Recipe, source: Mapping[str, Any], shown: Mapping[str, str], but: str = "") -> str:
-    """Setting and data of the experiment in one sentence.
+    """Setting and data of the experiment in a few sentences.
 
     Args:
         config: Parameters.
@@ -68,39 +94,59 @@ def _caption(config: Recipe, source: Mapping[str, Any], shown: Mapping[str, str]
     """
     train, hidden = config.train, but.rpartition(".")[2]
     seeds, epochs = (f"{n} {word}{'s' * (n != 1)}" for n, word in ((config.seeds, "seed"), (train.epochs, "epoch")))
-    said = {name: _in_words(configuration.own(config, name), own.widths) for name, own in config.variants.items()}
-    common = _in_words(config)
-    own = {
-        name: [text for key, text in said[name].items() if text and text != common[key] and key != hidden]
+    said = {
+        name: _in_words(configuration.own(config, name), config.variants[name].widths) | {hidden: ""}
         for name in config.variants
     }
-    variants = "; ".join(
-        f"{name} with {text}"
-        for name, variant in shown.items()
-        if (text := ", ".join([*_block(name, config.variants[variant], hidden), *own[variant]]))
-    )
+    common = _in_words(config) | {hidden: ""}
     if len(shown) > _MOST:
-        variants = f"{len(shown)} of them, as params.yaml says"
+        common, variants = _summarised(config, {name: said[name] for name in shown.values()}, hidden)
+    else:
+        variants = _listed(config, said, common, shown, hidden)
     where = {
         "sklearn": f"two moons made by scikit-learn with noise {config.data.noise:g}",
         "hub": f"data set {style.words(str(source['path']), 80)}",
         "file": style.words(str(source["path"]), 80),
     }[source["source"]]
     # A depth that each variant replaces by its own is nobody's.
-    shared = [
-        common[key]
-        for key in ("depth", "widths")
-        if key != hidden and any(words[key] == common[key] for words in said.values())
-    ]
-    first = ", ".join([*shared, seeds, epochs])
+    shared = [common[key] for key in ("depth", "widths") if any(words[key] == common[key] for words in said.values())]
+    first = ", ".join(filter(None, [*shared, seeds, epochs]))
+    optimizer = f" of {common['optimizer']}" if common["optimizer"] else ""
+    batches = f"batches of {train.batch_size}"
+    details = ", ".join(filter(None, [common["lr"], common["momentum"], batches, common["clip_norm"]]))
     return (
-        f"{first[0].upper()}{first[1:]} of {common['optimizer']}"
-        f" ({common['lr']}, {f'{momentum}, ' if (momentum := common['momentum']) else ''}batches of"
-        f" {train.batch_size}, {common['clip_norm']}), {common['init']}."
-        f"{f' Variants: {variants}.' if variants else ''}"
+        f"{first[0].upper()}{first[1:]}{optimizer} ({details}){f', {start}' if (start := common['init']) else ''}."
+        f"{f' {variants}' if variants else ''}"
         f"{_SEEDS[train.order] if config.seeds > 1 else ''}"
         f" Data: {where}, {source['rows']:,} rows."
     )
+
+
+def _listed(config: Recipe, said: Mapping[str, Words], common: Words, shown: Mapping[str, str], hidden: str) -> str:
+    """What each variant has of its own."""
+    own = {
+        variant: [text for key, text in said[variant].items() if text and text != common[key]]
+        for variant in shown.values()
+    }
+    variants = "; ".join(
+        f"{name} with {text}"
+        for name, variant in shown.items()
+        if (text := ", ".join([*_block(name, config.variants[variant], hidden), *own[variant]]))
+    )
+    return f"Variants: {variants}." if variants else ""
+
+
+def _summarised(config: Recipe, said: Mapping[str, Words], hidden: str) -> tuple[Words, str]:
+    """What many variants have in common, and in which respects they differ."""
+    texts = {key: {words[key] for words in said.values()} for key in next(iter(said.values()))}
+    blocks = [_block("", config.variants[name], hidden) for name in said]
+    differ = {
+        "block": len({block for block, *_ in blocks}) > 1,
+        "settings of the block": len({tuple(settings) for _, *settings in blocks}) > 1,
+    } | {word: len(texts[key]) > 1 for key, word in _DIFFERENT.items()}
+    *most, last = [word for word, does in differ.items() if does] or [""]
+    common = {key: own.pop() if len(own) == 1 else "" for key, own in texts.items()}
+    return common, f"What differs: {' and '.join(filter(None, [', '.join(most), last]))}; see params.yaml." * bool(last)
 
 
 def _block(name: str, variant: Trained, hidden: str) -> list[str]:
@@ -127,7 +173,7 @@ def _rates(train: Train) -> str:
     return said
 
 
-def _in_words(config: Recipe, widths: Sequence[int] | None = None) -> dict[str, str]:
+def _in_words(config: Recipe, widths: Sequence[int] | None = None) -> Words:
     """What a variant may have of its own, by key; empty where there is nothing to say."""
     train = config.train
     return {

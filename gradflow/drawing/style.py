@@ -74,7 +74,14 @@ def marker(experiment: Experiment, variant: str) -> str:
 
 
 def panels(
-    experiment: Experiment, height: float, remarks: Mapping[str, str], *, x: str, y: str, share_y: bool = True
+    experiment: Experiment,
+    height: float,
+    remarks: Mapping[str, str],
+    *,
+    x: str,
+    y: str,
+    share_x: bool = True,
+    share_y: bool = True,
 ) -> tuple[Figure, dict[str, Axes]]:
     """A panel a variant, up to three side by side, titled with its name, its diverged seeds and a remark.
 
@@ -84,6 +91,7 @@ def panels(
         remarks: Variant to a further line of its title.
         x: Label of the horizontal axes.
         y: Label of the vertical axes.
+        share_x: All horizontal axes are the same one.
         share_y: All vertical axes are the same one.
     """
     variants = list(experiment.diverged)
@@ -102,7 +110,7 @@ def panels(
     lines += x.count("\n")
     panel = min(height * width, 2.9)
     figure = Figure(figsize=(WIDTH, rows * (panel + 0.25) + 0.14 * lines + 0.2), layout="constrained")
-    grid = figure.subplots(rows, columns, sharex=True, sharey=share_y, squeeze=False).ravel()
+    grid = figure.subplots(rows, columns, sharex=share_x, sharey=share_y, squeeze=False).ravel()
     for place, (axes, variant) in enumerate(zip(grid, variants, strict=False)):
         axes.set_title("\n".join(titles[variant]), loc="left", color=colour(experiment, variant))
         if place + columns >= len(variants):
@@ -115,11 +123,49 @@ def panels(
     return figure, dict(zip(variants, grid, strict=False))
 
 
+def rows(
+    experiment: Experiment, height: float, columns: Sequence[str], *, x: str, share_x: bool
+) -> tuple[Figure, dict[str, list[Axes]]]:
+    """A row of panels a variant, with its name and its diverged seeds to the left; a vertical axis a column.
+
+    Args:
+        experiment: Names the variants.
+        height: Of a panel, in inches.
+        columns: What each column shows.
+        x: Label of the horizontal axes.
+        share_x: All horizontal axes are the same one, else those of a row.
+    """
+    variants = list(experiment.diverged)
+    names = {variant: wrap(experiment.label(variant), RC["axes.labelsize"], 66) for variant in variants}
+    height = max(height, 0.14 * max(map(len, names.values())) - 0.2)
+    heads = ["\n".join(wrap(column, RC["axes.titlesize"], 0.62 * _POINTS / len(columns))) for column in columns]
+    total = len(variants) * (height + (0.1 if share_x else 0.28)) + 0.14 * max(head.count("\n") + 1 for head in heads)
+    figure = Figure(figsize=(WIDTH, total + 0.4), layout="constrained")
+    grid = figure.subplots(len(variants), len(columns), sharex="all" if share_x else "row", sharey="col", squeeze=False)
+    for axes, head in zip(grid[0], heads, strict=True):
+        axes.set_title(head, loc="left")
+    for axes, variant in zip(grid[:, 0], variants, strict=True):
+        label = axes.set_ylabel("\n".join(names[variant]), color=colour(experiment, variant), parse_math=False)
+        label.set(rotation=0, ha="right", va="center", multialignment="left")
+    for axes in grid[-1]:
+        axes.set_xlabel(x, parse_math=False)
+    return figure, {variant: list(panels) for variant, panels in zip(variants, grid, strict=True)}
+
+
 def colour_bar(figure: Figure, mappable: ScalarMappable, label: str, *, extend: str = "neither") -> Colorbar:
     """A colour bar for all panels of a figure."""
-    # As thin beside one row of panels as beside four.
-    aspect = 11 * figure.get_figheight() / 2.3
-    bar = figure.colorbar(mappable, ax=figure.axes, aspect=aspect, pad=0.015, fraction=0.05, extend=extend)
+    # As thin beside one row of panels as beside four, and no longer than those, so that it is seen at once.
+    shrink = min(1.0, 8.0 / figure.get_figheight())
+    bar = figure.colorbar(
+        mappable,
+        ax=figure.axes,
+        aspect=11 * shrink * figure.get_figheight() / 2.3,
+        pad=0.015,
+        fraction=0.05,
+        shrink=shrink,
+        anchor=(0.0, 1.0),
+        extend=extend,
+    )
     bar.set_label(label, parse_math=False)
     bar.outline.set_visible(False)
     return bar

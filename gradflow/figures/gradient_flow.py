@@ -48,15 +48,18 @@ def draw(
         if len(rows := shown[(shown["epoch"] == epoch) & (shown["variant"] == variant)])
     }
     notes = f"{curves.reading(experiment)} Norms are means over the steps of the epoch, before clipping."
-    small = [
-        f"{variant} {losses[variant]:.2g}"
+    small = {
+        variant: f"{losses[variant]:.2g}"
         for (epoch, variant), spread in spreads.items()
         if epoch == epochs[-1] and losses.get(variant) is not None and (spread.median[1:-1] < vanished_below).any()
-    ]
+    }
+    many = curves.are_too_many(experiment)
     if small:
-        notes += f" Gradients are small, too, where a task is solved; train loss at the end: {', '.join(small)}."
-    if curves.are_too_many(experiment):
-        return _panel_each(spreads, shown, experiment, theory, vanished_below, notes)
+        said = "see the train loss" if many else "train loss at the end"
+        named = "" if many else ": " + ", ".join(f"{variant} {loss}" for variant, loss in small.items())
+        notes += f" Gradients are small, too, where a task is solved; {said}{named}."
+    if many:
+        return _panel_each(spreads, shown, experiment, theory, vanished_below, small, notes)
     figure = Figure(figsize=(style.WIDTH, 3.1), layout="constrained")
     panels = figure.subplots(1, len(epochs), sharey=True, squeeze=False)[0]
     curves.log_axis(panels[0], curves.to_show(shown, ["epoch", "layer"], "grad_norm", experiment))
@@ -109,30 +112,42 @@ def _panel_each(
     experiment: Experiment,
     theory: Mapping[str, NDArray[np.float64]],
     vanished_below: float,
+    small: Mapping[str, str],
     notes: str,
 ) -> Figure:
     """The blocks of many variants: a panel for each, with the first and the last epoch, and the others in grey."""
-    blocks = {key: _part(spread, spread.at, slice(1, -1)) for key, spread in spreads.items()}
-    figure, panels = style.panels(experiment, 0.75, {}, x="layer (block)", y="‖∂loss/∂W‖ (Frobenius)")
+    last = max(experiment.epochs, 1)
+    blocks: dict[int, dict[str, curves.Spread]] = {1: {}, last: {}}
+    for (epoch, variant), spread in spreads.items():
+        blocks[epoch][variant] = _part(spread, spread.at, slice(1, -1))
+    figure, panels = style.panels(
+        experiment,
+        0.75,
+        {variant: f"train loss {loss}" for variant, loss in small.items()},
+        x="layer (block)",
+        y="‖∂loss/∂W‖ (Frobenius)",
+        share_x=experiment.is_of_one_depth,
+    )
+    shown = shown[shown["layer"].between(1, shown["variant"].map(experiment.depths))]
     values = curves.to_show(shown, ["epoch", "layer"], "grad_norm", experiment)
     curves.log_axis(next(iter(panels.values())), values)
     low, high = next(iter(panels.values())).get_ylim()
-    last = max(experiment.epochs, 1)
-    handles, explained = curves.panel_handles("last epoch", "first epoch"), False
+    handles = curves.panel_handles(experiment, "last epoch", "first epoch")
+    explained = zeros = False
     for variant, axes in panels.items():
-        curves.layer_axis(axes, experiment.depth, ends=False)
+        curves.layer_axis(axes, experiment.depths[variant], ends=False)
         if low < vanished_below < high:
             axes.axhline(vanished_below, color=style.GREY, linewidth=0.9, linestyle=":")
-        curves.background(axes, (spread for key, spread in blocks.items() if key[0] == last))
-        for epoch in sorted({1, last}):
-            if (epoch, variant) in blocks:
-                curves.curve(axes, blocks[epoch, variant], experiment, variant, second=epoch != last)
-                curves.zeros(axes, blocks[epoch, variant], experiment, variant)
+        first = blocks[1] if last > 1 else {}
+        curves.panel(axes, experiment, variant, blocks[last], first, "all seeds diverged")
+        for spreads_of in blocks.values():
+            if variant in spreads_of:
+                zeros |= curves.zeros(axes, spreads_of[variant], experiment, variant, alone=True)
         if variant in theory and (1, variant) in spreads:
             explained |= _theory(axes, spreads[1, variant], theory[variant], _DOTTED)
     if explained:
         handles.append(_theory_handle("theory at initialisation", _DOTTED))
-    if any((spread.median == 0).any() for spread in blocks.values()):
+    if zeros:
         handles.append(curves.zero_handle())
     if low < vanished_below < high:
         label = f"vanished below {vanished_below:g}"

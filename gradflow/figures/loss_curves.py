@@ -12,6 +12,8 @@ from matplotlib.lines import Line2D
 from gradflow.drawing import curves, style
 from gradflow.drawing.experiment import Experiment
 
+_HIGH = 10.0  # nats; the first losses of a deep network may be 1e5 times this, and would flatten all that is learnt
+
 
 @matplotlib.rc_context(style.RC)
 def draw(history: pd.DataFrame, experiment: Experiment) -> Figure:
@@ -26,8 +28,7 @@ def draw(history: pd.DataFrame, experiment: Experiment) -> Figure:
         return _panel_each(history, experiment)
     figure = Figure(figsize=(style.WIDTH, 2.9), layout="constrained")
     losses, accuracies = figure.subplots(1, 2)
-    values = [curves.to_show(history, ["epoch"], name, experiment) for name in ("train_loss", "val_loss")]
-    curves.log_axis(losses, np.concatenate([*values, [math.log(2)]]))
+    high = _vertical(losses, history, experiment)
     losses.axhline(math.log(2), color=style.GREY, linewidth=0.9, linestyle=":", zorder=1)
     losses.set_title("loss", loc="left")
     losses.set_ylabel("cross-entropy (nats), mean over rows")
@@ -60,7 +61,8 @@ def draw(history: pd.DataFrame, experiment: Experiment) -> Figure:
         handles.append(
             Line2D([], [], color=style.DARK, marker="x", linestyle="", markersize=5, label="a seed diverges")
         )
-    return style.finish(figure, experiment, "Loss and accuracy over the training", handles, curves.reading(experiment))
+    notes = curves.reading(experiment) + high
+    return style.finish(figure, experiment, "Loss and accuracy over the training", handles, notes)
 
 
 def _panel_each(history: pd.DataFrame, experiment: Experiment) -> Figure:
@@ -71,19 +73,28 @@ def _panel_each(history: pd.DataFrame, experiment: Experiment) -> Figure:
     ends = history[history["epoch"] == experiment.epochs].groupby("variant")["val_accuracy"].median()
     remarks = {str(variant): f"accuracy {accuracy:.3f}" for variant, accuracy in ends.items()}
     figure, panels = style.panels(experiment, 0.75, remarks, x="epoch", y="cross-entropy (nats)")
-    values = [curves.to_show(history, ["epoch"], name, experiment) for name in ("train_loss", "val_loss")]
-    curves.log_axis(next(iter(panels.values())), np.concatenate([*values, [math.log(2)]]))
-    spreads = {variant: curves.over_seeds(rows, "epoch", "val_loss") for variant, rows in of_variants.items()}
+    high = _vertical(next(iter(panels.values())), history, experiment)
+    train, val = (
+        {variant: curves.over_seeds(rows, "epoch", name) for variant, rows in of_variants.items()}
+        for name in ("train_loss", "val_loss")
+    )
+    absent = "no seed finished its first epoch"
     for variant, axes in panels.items():
         curves.epoch_axis(axes, experiment.epochs)
-        curves.background(axes, spreads.values())
-        if variant in of_variants:
-            train = curves.over_seeds(of_variants[variant], "epoch", "train_loss")
-            curves.curve(axes, train, experiment, variant, second=True)
-            curves.curve(axes, spreads[variant], experiment, variant)
-    notes = f"{curves.reading(experiment)} Accuracy: validation, median over seeds at the end."
-    handles = curves.panel_handles("validation", "train, during the epoch")
+        curves.panel(axes, experiment, variant, val, train, absent)
+    notes = f"{curves.reading(experiment)}{high} Accuracy: validation, median over seeds at the end."
+    handles = curves.panel_handles(experiment, "validation", "train, during the epoch")
     return style.finish(figure, experiment, "Loss over the training", handles, notes)
+
+
+def _vertical(axes: Axes, history: pd.DataFrame, experiment: Experiment) -> str:
+    """The logarithmic axis of both losses; what the caption is to say of losses that leave it."""
+    columns = ["train_loss", "val_loss"]
+    values = np.concatenate([curves.to_show(history, ["epoch"], name, experiment) for name in columns])
+    ends = experiment.surviving(history[history["epoch"] == experiment.epochs])
+    high = ends[columns].to_numpy(dtype=float).max(initial=_HIGH)
+    curves.log_axis(axes, np.concatenate([np.minimum(values, high), [math.log(2)]]))
+    return f" Losses above {high:.2g} leave the axes." if values.max(initial=0.0) > high else ""
 
 
 def _mark_divergence(axes: Axes, experiment: Experiment) -> None:

@@ -91,9 +91,10 @@ def whole(shared, fresh, small_studies):
                 replace(draft, root=draft.root / "studies" / name).change(values | VARIANTS.get(name, {}))
             (draft.root / "studies" / "ledger" / "claims.yaml").write_text(yaml.safe_dump(CLAIMS, sort_keys=False))
             draft.run("git", "commit", "--quiet", "--all", "--message", "Small")
-            figure = draft.root / "studies/depth/reports/figures/metrics_by_parameter.png"  # the page shows it
-            figure.parent.mkdir(parents=True)
-            figure.touch()
+            for name in ("depth", "zoo"):
+                figure = draft.root / "studies" / name / "reports/figures/metrics_by_parameter.png"  # the page shows it
+                figure.parent.mkdir(parents=True)
+                figure.touch()
             draft.root.rename(project.root)
     return project
 

@@ -12,7 +12,7 @@ CHECKOUT = Path(__file__).parents[2]
 STAGES = {"check", "fetch", "scale", "train@plain", "train@residual", "gradients", "plot"}
 
 
-@pytest.mark.parametrize("name", ["depth", "norms", "recipe"])
+@pytest.mark.parametrize("name", ["depth", "norms", "recipe", "zoo"])
 def test_a_study_of_the_same_networks_runs_what_the_root_runs(name):
     recipe = (CHECKOUT / "dvc.yaml").read_text(encoding="utf-8")
     made = (CHECKOUT / f"studies/{name}/dvc.yaml").read_text(encoding="utf-8")
