@@ -686,6 +686,14 @@ def test_rows_are_the_same_bytes_each_time(tmp_path):
     assert (tmp_path / "a/m.svg").read_bytes() == (tmp_path / "b/m.svg").read_bytes()
 
 
+def test_metrics_by_words_are_within_their_axes():
+    table, about = swept(["default", "he"])
+    for axes in metric_by_parameter.draw(table, "train.init", about).axes:
+        shown = table[table["metric"] == axes.get_title(loc="left")]
+        low, high = axes.get_ylim()
+        assert len(shown) and low < shown["min"].min() <= shown["max"].max() < high
+
+
 @pytest.mark.parametrize("values", [[10, 40], [1, 2, 5, 10, 20, 40], list(range(1, 60))])
 @pytest.mark.parametrize("variants", [("plain", "residual"), TWELVE], ids=len)
 def test_metrics_by_parameter_overlap_nothing(values, variants):

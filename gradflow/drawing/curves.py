@@ -166,6 +166,9 @@ def points(
         linestyle="",
         transform=where,
     )
+    # What is shifted on the page does not move the limits of its axes by itself.
+    axes.update_datalim(np.column_stack([np.tile(spread.at, 2), np.concatenate([spread.low, spread.high])]))
+    axes.autoscale_view()
 
 
 def beside(axes: Axes, base: Transform, experiment: Experiment, variant: str) -> Transform:
