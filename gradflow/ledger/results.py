@@ -93,7 +93,7 @@ def _with_parameters(measure: Measure, root: Path) -> str:
             found = found[part]
         return _digits(found) if isinstance(found, float) else str(found)
 
-    return re.sub(r"\{([a-z_.]+)\}", value, measure.definition)
+    return re.sub(r"\{([a-z0-9_.]+)\}", value, measure.definition)
 
 
 def markdown(results: Sequence[dict[str, Any]]) -> str:
