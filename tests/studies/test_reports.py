@@ -24,6 +24,11 @@ def initialisation():
     return report("initialisation")
 
 
+@pytest.fixture(scope="module")
+def scaling():
+    return report("scaling")
+
+
 def test_the_picture_in_readme_shows_the_page_of_these_results():
     lock = yaml.safe_load((CHECKOUT / "studies/ledger/dvc.lock").read_text(encoding="utf-8"))
     [page] = [out["md5"] for out in lock["stages"]["page"]["outs"] if out["path"].endswith("reports/index.html")]
@@ -131,3 +136,23 @@ def test_gradients_shatter_most_in_the_plain_network(initialisation):
         initialisation[name]["correlation_lag_1"] for name in ("plain_he", "residual_he_over_sqrt_depth")
     )
     assert plain["max"] < residual["min"]
+
+
+def test_only_without_scaling_the_first_steps_move_a_deep_stream_farther(scaling):
+    move = {name: scaling[name]["rms_change_ratio"] for name in ("zero", "zero_slowed", "half", "one")}
+    assert all(spread["seeds"] >= 3 for spread in move.values())
+    assert move["zero"]["min"] > 8
+    assert 0.7 < move["half"]["min"] <= move["half"]["max"] < 1.6
+    assert move["one"]["max"] < 1
+    assert move["zero_slowed"]["max"] < 4, "it is the learning rate, more than the multiplier"
+
+
+def test_a_multiplier_of_one_loses_in_deep_networks(scaling):
+    assert scaling["zero"]["loss_ratio"]["min"] > 1.05
+    assert scaling["one"]["loss_ratio"]["max"] < 1
+    for name in ("half_64", "one_64"):
+        assert scaling[name]["lowest_loss"]["max"] < scaling["zero_64"]["lowest_loss"]["min"]
+
+
+def test_at_the_base_depth_all_variants_of_scaling_have_one_result(scaling):
+    assert scaling["zero_2"] == scaling["zero_slowed_2"] == scaling["half_2"] == scaling["one_2"]

@@ -215,6 +215,13 @@ def test_figures_say_how_many_trainings_were_lost(tmp_path, draw):
     json.dumps(summary.of_all(none, config), allow_nan=False)
 
 
+def test_a_loss_beyond_all_bounds_leaves_the_others_their_axes(tmp_path):
+    config = Params.model_validate(SMALL | {"variants": {"half_4": point(4, 0.5)}})
+    figure = by_rate.draw(rates(config, lambda _, __, rate: 1e30 if rate == -5 else 0.5), config)
+    assert figure.axes[0].get_ylim()[1] < 10
+    assert "Losses above 100 leave the axes" in words(figure, tmp_path)
+
+
 def test_a_single_network_is_drawn(tmp_path):
     config = Params.model_validate(SMALL | {"seeds": 1, "variants": {"half_4": point(4, 0.5)}})
     for draw in (by_depth.draw, by_rate.draw):

@@ -12,6 +12,8 @@ from studies.scaling import summary
 from studies.scaling.figures import setting
 from studies.scaling.params import Params
 
+_LARGEST = 100  # loss that the axes show; predicting 0 costs 1
+
 
 @matplotlib.rc_context(style.RC)
 def draw(rates: pd.DataFrame, config: Params) -> Figure:
@@ -25,10 +27,12 @@ def draw(rates: pd.DataFrame, config: Params) -> Figure:
     depths = sorted({depth for members in families.values() for depth in members.values()})
     shades = matplotlib.colormaps["viridis"](np.linspace(0.9, 0, len(depths)))  # the deeper, the darker
     colours = dict(zip(depths, shades, strict=True))
+    losses = rates["loss"].to_numpy(dtype=float)
     remarks = {family: setting.in_words(config, family) for family in families}
     figure, panels = style.panels(experiment, 0.6, remarks, x="log2 of the learning rate", y="loss")
     for family, axes in panels.items():
-        curves.log_axis(axes, rates["loss"].to_numpy(dtype=float))
+        curves.log_axis(axes, losses[losses <= _LARGEST])
+        axes.set_xlim(min(config.train.log2_lrs) - 0.4, max(config.train.log2_lrs) + 0.4)
         axes.axvline(config.analysis.log2_lr, color=style.GREY, linewidth=0.9, linestyle=":", zorder=1)
         axes.xaxis.set_ticks(sorted(config.train.log2_lrs))
         for name, depth in families[family].items():
@@ -45,4 +49,6 @@ def draw(rates: pd.DataFrame, config: Params) -> Figure:
         f"{curves.reading(experiment)} Loss after {config.train.steps} steps on {config.measure.rows} inputs that no"
         f" network was trained on. Dotted: the rate at which depths are compared.{setting.lost(rates)}"
     )
+    if (losses > _LARGEST).any():
+        notes += f" Losses above {_LARGEST} leave the axes."
     return style.finish(figure, experiment, "Loss by learning rate and depth", handles, notes)
