@@ -177,6 +177,8 @@ def test_results_in_git_are_those_of_the_ledger_and_the_metrics_in_git():
         ("one-over-sqrt-two-controls", "does not hold"),
         ("residual-trains-as-written", "does not hold"),
         ("plus-one-keeps-each-term", "holds only for before training"),
+        ("multiplier-one-carries-over", "does not hold"),
+        ("multiplier-one-adds-seamlessly", "does not hold"),
         ("shallow-plain-trains", "holds only for depth 2, depth 4, depth 6, depth 8"),
     ],
 )
