@@ -25,6 +25,8 @@ CHROMIUM = (
 
 # A test run in the background of a script is started with Ctrl-C ignored, and would hand that on to what it starts.
 signal.signal(signal.SIGINT, signal.default_int_handler)
+# A test run that is terminated ends as with Ctrl-C, so that fixtures end the servers and processes that they started.
+signal.signal(signal.SIGTERM, signal.default_int_handler)
 
 # Small enough that a run of the whole pipeline is mostly start-up.
 SMALL = {
