@@ -31,6 +31,7 @@ from gradflow.figures import (
 )
 from gradflow.kit.building import build
 from gradflow.kit.inits import stack
+from gradflow.params import catalogue
 from gradflow.params.sections import Init
 from gradflow.recipe import Recipe
 from gradflow.tables import artefacts, logs
@@ -465,7 +466,8 @@ def caption(**changes):
         (params[section] if section else params)[last] = value
     config = Recipe.model_validate(params)
     metrics = {name: {"diverged": []} for name in config.variants}
-    return setting.of_recipe(config, metrics, {"source": "sklearn", "path": "", "rows": 2000}).caption
+    source = {"source": config.data.source, "path": config.data.path, "rows": config.data.samples}
+    return setting.of_recipe(config, metrics, source).caption
 
 
 def test_a_caption_says_how_the_networks_were_trained():
@@ -506,6 +508,76 @@ def test_captions_of_runs_that_differ_differ():
     assert "differ" not in caption(seeds=1) + caption(seeds=1, train__order="own")
     own = " Seeds differ in their initial weights and in the order of their batches. Data:"
     assert own in caption(train__order="own")
+
+
+# Every key of params.yaml that changes what the figures show, with a value that is not the one in the file.
+CHANGED = {
+    "depth": 10,
+    "width": 32,
+    "seeds": 4,
+    "data": {"source": ["file", "hub"], "samples": 1000, "noise": 0.25, "seed": 3},
+    "split": {"validation": 0.25, "seed": 3},
+    "train": {
+        "epochs": 50,
+        "batch_size": 64,
+        "order": "own",
+        "optimizer": ["adam", "adamw"],
+        "lr": 0.15,
+        "warmup": [0.001, 0.1, 0.101],
+        "transfer": [
+            {"depth": 2, "width": 64, "exponent": 1.0},
+            {"depth": 4, "width": 64, "exponent": 1.0},
+            {"depth": 2, "width": 32, "exponent": 1.0},
+            {"depth": 2, "width": 64, "exponent": 0.5},
+        ],
+        "momentum": 0.8,
+        "clip_norm": [None, 0.5],
+        "precision": ["bfloat16", "float16"],
+        "loss_scale": 1024.0,
+        "init": [init for init in get_args(Init) if init != "default"],
+        "seed": 3,
+    },
+    "variants": {},  # below
+    "probe": {"samples": 256},
+    "analysis": {"learnt_below": 0.2},
+    "plot": {},
+}
+# Said elsewhere, or of no consequence for what a figure shows.
+NOT_SAID = {
+    "data": {"path", "revision"},  # of sources that the file does not choose: below
+    "probe": {"every"},  # the first and the last epoch are drawn
+    "analysis": {"vanished_below"},  # a line in the figure, with its value
+    "plot": {"dpi", "against"},
+}
+
+
+def test_captions_differ_in_whatever_parameter_runs_differ():
+    params = yaml.safe_load((ROOT / "params.yaml").read_text(encoding="utf-8"))
+    values = []
+    for key, changed in CHANGED.items():
+        if isinstance(changed, dict):
+            assert key == "variants" or {*params[key]} == {*changed} | NOT_SAID.get(key, set())
+            values += [(f"{key}__{name}", value) for name, value in changed.items()]
+        else:
+            values.append((key, changed))
+    assert {*params} == {*CHANGED}
+    runs = [{key: each} for key, value in values for each in (value if isinstance(value, list) else [value])]
+    runs += [{"data__source": "hub", "data__path": "a/b"}, {"data__source": "file", "data__path": "a/b"}]
+    runs += [{"data__source": "hub", "data__revision": revision} for revision in ("v1", "v2")]
+    said = [caption(), *(caption(**run) for run in runs)]
+    assert len({*said}) == len(said), [text for text in said if said.count(text) > 1]
+
+
+@pytest.mark.parametrize("block", catalogue.names())
+def test_captions_differ_in_whatever_a_variant_has_of_its_own(block):
+    own = [{}, {"depth": 9}, {"train": {"lr": 0.2}}, {"train": {"init": "he"}}, {"train": {"clip_norm": None}}]
+    own += [{"train": {"optimizer": "adam"}}, {"train": {"momentum": 0.5}}, {"train": {"precision": "float16"}}]
+    own += [{"train": {"warmup": 0.2}}, {"train": {"loss_scale": 8.0}}] + [{"widths": [64, 32]}] * (block == "plain")
+    for name, (annotation, default) in catalogue.settings(block).items():
+        names = (each for each in get_args(annotation) if isinstance(each, str) and each != default)
+        own.append({name: next(names, 3 if annotation is int else 0.123)})
+    said = [caption(variants={"a": {"block": block, **each}}) for each in own]
+    assert len({*said}) == len(said), [text for text in said if said.count(text) > 1]
 
 
 def test_a_figure_with_small_gradients_says_how_large_the_losses_are():

@@ -1,6 +1,7 @@
 """The experiments of the pipelines as their figures show them: from parameters, metrics and the source of the data."""
 
 from collections.abc import Mapping, Sequence
+from operator import attrgetter
 from typing import Any
 
 from gradflow.drawing import style
@@ -28,6 +29,15 @@ _INITS = {
     "xavier": "Xavier initialisation",
     "orthogonal": "orthogonal initialisation",
     "gpt2": "GPT-2's initialisation",
+}
+# Keys that a caption names only where they have another value than the usual one.
+_USUAL = {
+    "data.seed": 0,
+    "split.validation": 0.3,
+    "split.seed": 0,
+    "train.seed": 0,
+    "probe.samples": 512,
+    "analysis.learnt_below": 0.35,
 }
 _SEEDS = {
     "shared": " Seeds differ in their initial weights alone.",
@@ -105,7 +115,8 @@ def _caption(config: Recipe, source: Mapping[str, Any], shown: Mapping[str, str]
         variants = _listed(config, said, common, shown, hidden)
     where = {
         "sklearn": f"two moons made by scikit-learn with noise {config.data.noise:g}",
-        "hub": f"data set {style.words(str(source['path']), 80)}",
+        "hub": f"data set {style.words(str(source['path']), 80)}"
+        + (f" at revision {style.words(config.data.revision, 80)}" if config.data.revision else ""),
         "file": style.words(str(source["path"]), 80),
     }[source["source"]]
     # A depth that each variant replaces by its own is nobody's.
@@ -119,6 +130,7 @@ def _caption(config: Recipe, source: Mapping[str, Any], shown: Mapping[str, str]
         f"{f' {variants}' if variants else ''}"
         f"{_SEEDS[train.order] if config.seeds > 1 else ''}"
         f" Data: {where}, {source['rows']:,} rows."
+        f"{f' Not as usual: {unusual}.' if (unusual := _unusual(config)) else ''}"
     )
 
 
@@ -149,6 +161,12 @@ def _summarised(config: Recipe, said: Mapping[str, Words], hidden: str) -> tuple
     return common, f"What differs: {' and '.join(filter(None, [', '.join(most), last]))}; see params.yaml." * bool(last)
 
 
+def _unusual(config: Recipe) -> str:
+    """The keys of :data:`_USUAL` that have another value, with it."""
+    values = {key: attrgetter(key)(config) for key in _USUAL}
+    return ", ".join(f"{key} {value:g}" for key, value in values.items() if value != _USUAL[key])
+
+
 def _block(name: str, variant: Trained, hidden: str) -> list[str]:
     """The block, where the variant has another name, and the settings that it was given."""
     settings = [
@@ -167,7 +185,7 @@ def _precision(train: Train) -> str:
 
 def _rates(train: Train) -> str:
     """What becomes of the learning rate on the way and with the depth."""
-    said = f" after a warm-up over {train.warmup:.0%} of the steps" if train.warmup else ""
+    said = f" after a warm-up over {100 * train.warmup:g}% of the steps" if train.warmup else ""
     if base := train.transfer:
         said += f", by CompleteP from depth {base.depth} and width {base.width} with exponent {base.exponent:g}"
     return said
