@@ -287,7 +287,17 @@ def small_studies():
                 for name, depth, exponent in (("zero_2", 2, 0.0), ("half_2", 2, 0.5), ("half_4", 4, 0.5))
             },
         },
-        "overflow": {"depths": [1, 3], "width": 8, "seeds": 3, "inputs.rows": 4, "overflow.step": 1.0},
+        "overflow": {
+            "depths": [1, 3],
+            "width": 8,
+            "seeds": 3,
+            "inputs.rows": 4,
+            "overflow.step": 1.0,
+            "variants": {
+                "none": {"block": "linear_terminated", "scale": 0.5, "init": "he"},
+                "peri": {"block": "perinorm", "init": "he"},
+            },
+        },
     }
 
 

@@ -53,8 +53,3 @@ class Params(Parameters):
             raise InputError(
                 "params.yaml: overflow.precisions", f"must not name one twice, got {', '.join(precisions)}"
             )
-        if self.overflow.step > self.overflow.decades:
-            raise InputError(
-                "params.yaml: overflow.step",
-                f"must be <= {self.overflow.decades:g}, the decades, got {self.overflow.step:g}",
-            )

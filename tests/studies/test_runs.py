@@ -171,28 +171,12 @@ def test_the_overflow_study_runs_in_its_folder(study):
     assert overflow.repro() == set()
     depths, scaled = (pd.read_csv(reports(overflow) / f"{name}.csv") for name in ("depths", "scaled"))
     assert len(depths) == len(variants) * 2 * 3
-    assert scaled.groupby(["variant", "precision"], sort=False).size().tolist() == [3] * 4 * 3
+    assert scaled.groupby(["variant", "precision"], sort=False).size().tolist() == [3] * 2 * 3
     assert scaled.loc[scaled["precision"] == "float16", "overflow"].between(0, 6).all()
     numbers = metrics(overflow)
     assert list(numbers) == variants
     found = scaled[(scaled["variant"] == "peri") & (scaled["precision"] == "float16")]
     assert numbers["peri"]["overflow_factor_float16"]["mean"] == pytest.approx((10 ** found["overflow"]).mean())
-
-    overflow.change({"variants.none.scale": 0.5})
-    assert overflow.repro() == {"check", "measure@none", "tables", "plot"}
-
-
-def test_the_study_of_norms_compares_precisions_of_the_same_networks(study):
-    norms = study("norms")
-    assert norms.repro() == {"check", "fetch", "scale", "train@pre", "train@pre_float16", "gradients", "plot"}
-    for name, own in (("pre", ("float32", 1.0)), ("pre_float16", ("float16", 8.0))):
-        facts = json.loads((norms.root / "logs" / f"{name}.json").read_text(encoding="utf-8"))
-        assert (facts["train"]["precision"], facts["train"]["loss_scale"]) == own
-    table = pd.read_csv(reports(norms) / "gradient_norms.csv")
-    found = table[table["epoch"] == 1].pivot_table(index=["seed", "name"], columns="variant", values="grad_norm")
-    assert (found["pre"] != found["pre_float16"]).any(), "half precision rounds"
-    np.testing.assert_allclose(found["pre_float16"], found["pre"], rtol=0.05)
-    assert (reports(norms) / "figures/metrics_by_parameter.png").exists()
 
 
 BAD = [
@@ -228,7 +212,7 @@ BAD = [
     ("scaling", "variants.half_4.transfer", 1, "must be true or false, got 1"),
     ("scaling", "variants.half_4.lr", 1, "unknown key. Known: block, depth, transfer, norm, scale, exponent"),
     ("overflow", "depths", [4, 2], "must rise from each number to the next, got [4, 2]"),
-    ("overflow", "overflow.step", 50.0, "must be <= 10, got 50"),
+    ("overflow", "overflow.step", 50.0, "must be <= 10, got 50.0"),
     ("overflow", "overflow.precisions", ["float16", "float16"], "must not name one twice, got float16, float16"),
     ("overflow", "inputs.rows", 50_000, "must keep what is held at once <= 100,000,000 numbers, got 1,638,400,000"),
 ]
