@@ -4,6 +4,7 @@ import base64
 import csv
 import io
 from collections.abc import Mapping
+from contextlib import chdir
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -22,6 +23,7 @@ from pydantic import Field
 from gradflow.drawing import style
 from gradflow.files.writing import write_text
 from gradflow.guards.errors import InputError, RunError, shown
+from gradflow.tracking import environment, origin
 from pipelines import checkout, dag, experiments, findings, outcome, report
 from pipelines.cancellation import all_finished
 from pipelines.experiments import Point
@@ -32,6 +34,7 @@ from pipelines.run import Run, by_hand, can_pass, check_all_ran, failure
 from pipelines.slots import Slots
 
 DPI = 150
+_TRACKS = "track"  # the stage of pipelines whose results go to MLflow
 
 
 @task(
@@ -95,8 +98,11 @@ def sweep(
             check_all_ran(run.outcomes, {point.label: future for point, future in futures.items()})
             done = [point.name for point in points if not run.outcomes[point.label].kind.failed]
             metrics = experiments.metrics(folder, done)
-        path = output or root / "reports" / "sweeps" / f"{experiments.title(root, folder, grid, points)}.csv"
-        publish(path, grid, points, run.outcomes, metrics)
+        name = experiments.title(root, folder, grid, points)
+        path = output or root / "reports" / "sweeps" / f"{name}.csv"
+        files = publish(path, grid, points, run.outcomes, metrics)
+        if any(node.address == _TRACKS for node in dag.read(folder).nodes):
+            track(name, grid, files, folder)
     except RunError as error:
         return Failed(message=error.message, data=error)
     failed = failure(run.outcomes)
@@ -109,8 +115,11 @@ def sweep(
 
 def publish(
     path: Path, grid: list[str], points: list[Point], outcomes: Mapping[str, Outcome], metrics: findings.Metrics
-) -> None:
+) -> list[Path]:
     """Write the table and the figure beside it, say what they are and where, and show both in Prefect's pages.
+
+    Returns:
+        Their files.
 
     Raises:
         RunError: A file cannot be written.
@@ -130,6 +139,24 @@ def publish(
         data = base64.b64encode(png.read_bytes()).decode("ascii")  # a page of a server cannot show a file
         create_image_artifact(f"data:image/png;base64,{data}", key="figure", description=png.name)
         click.echo(f"figure: {png}")
+        return [path, png, path.with_suffix(".svg")]
+    return [path]
+
+
+def track(name: str, grid: list[str], files: list[Path], folder: Path) -> None:
+    """Log table and figure in MLflow, where the runs of the points are.
+
+    Raises:
+        RunError: The store cannot be used.
+    """
+    environment.prepare()
+    from gradflow.tracking import runs, store  # noqa: PLC0415  # they import MLflow, which no other command here needs
+
+    files = [path.absolute() for path in files]
+    with chdir(folder):
+        where = store.find()
+        done = runs.track_sweep(name, " ".join(grid), files, origin.Origin(origin.head(Path.cwd())), where)
+    click.echo(f"tracked: {where.page(done.experiment, done.run)}")
 
 
 @click.command()

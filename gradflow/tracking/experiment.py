@@ -4,6 +4,7 @@ import click
 
 from gradflow.guards.errors import InputError, shown
 
+DEFAULT = "gradflow"
 _LONGEST_NAME = 500  # that MLflow takes
 
 
@@ -14,5 +15,5 @@ def _showable(_context: click.Context, _option: click.Parameter, name: str) -> s
 
 
 option = click.option(
-    "--experiment", default="gradflow", show_default=True, callback=_showable, help="Name of the MLflow experiment."
+    "--experiment", default=DEFAULT, show_default=True, callback=_showable, help="Name of the MLflow experiment."
 )

@@ -1,4 +1,4 @@
-"""Runs: a parent for each result, a nested run for each variant. A result that is there is not logged again."""
+"""Runs: a parent for each result, a nested run for each variant, and one for a sweep. No result is logged twice."""
 
 import hashlib
 import json
@@ -6,6 +6,7 @@ import platform
 import time
 from collections.abc import Iterable, Mapping
 from getpass import getuser
+from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from mlflow import MlflowClient
@@ -20,6 +21,7 @@ from mlflow.utils.mlflow_tags import (
 )
 
 from gradflow.tracking import registry
+from gradflow.tracking.experiment import DEFAULT
 from gradflow.tracking.origin import Origin
 from gradflow.tracking.result import DataSet, Point, Result, Variant
 from gradflow.tracking.store import Store
@@ -31,6 +33,7 @@ if TYPE_CHECKING:
 _METRICS = 1000
 _PARAMS = 100
 _LONGEST_NAME = 500  # characters, of a data set
+_LONGEST_TAG = 5000
 
 
 class Tracked(NamedTuple):
@@ -71,6 +74,35 @@ def track(result: Result, origin: Origin, store: Store, experiment: str) -> Trac
         return Tracked(where, _log(client, where, result, origin, mark), now=True)
 
 
+def track_sweep(
+    name: str, grid: str, files: Iterable[Path], origin: Origin, store: Store, experiment: str = DEFAULT
+) -> Tracked:
+    """Log the table and the figure of a sweep as a run of its own; it replaces that of the same sweep.
+
+    Args:
+        name: Of the sweep, which no other has.
+        grid: Its keys and values.
+        files: What to log.
+        origin: Where it comes from.
+        store: Where to log it.
+        experiment: Name of the MLflow experiment.
+
+    Raises:
+        RunError: The store cannot be used.
+    """
+    with store.connected() as client:
+        where = store.experiment(client, experiment)
+        for before in client.search_runs([where], f"tags.sweep = '{name}'"):
+            _discard(client, before)
+        tags = _system_tags(origin, "pipelines/sweep.py") | origin.tags()
+        tags |= {"checkout": _mark(store), "sweep": name, "grid": grid[:_LONGEST_TAG]}
+        run = client.create_run(where, tags=tags, run_name=f"sweep {name}").info.run_id
+        for file in files:
+            client.log_artifact(run, str(file))
+        client.set_terminated(run)
+        return Tracked(where, run, now=True)
+
+
 def _log(client: MlflowClient, experiment: str, result: Result, origin: Origin, mark: str) -> str:
     from gradflow import checkpoints  # PyTorch, which a result that is there does not need
 
@@ -80,7 +112,7 @@ def _log(client: MlflowClient, experiment: str, result: Result, origin: Origin, 
         if variant.best
     }
     name = origin.experiment or result.name
-    shared = _system_tags(origin) | origin.tags() | {"checkout": mark, "data": result.data_hash}
+    shared = _system_tags(origin, "stages/track.py") | origin.tags() | {"checkout": mark, "data": result.data_hash}
     tags = shared | _common(result.variants) | {"fingerprint": result.fingerprint}
     run: str = client.create_run(experiment, tags=tags, run_name=name).info.run_id
     _log_batches(client, run, params=result.params, metrics=_summary(result.variants))
@@ -179,9 +211,9 @@ def _input(split: DataSet) -> DatasetInput:
     return DatasetInput(entity, [InputTag(MLFLOW_DATASET_CONTEXT, split.split)])
 
 
-def _system_tags(origin: Origin) -> dict[str, str]:
+def _system_tags(origin: Origin, source: str) -> dict[str, str]:
     """What MLflow's own views show of a run."""
-    tags = {MLFLOW_SOURCE_NAME: "stages/track.py", MLFLOW_SOURCE_TYPE: "LOCAL", MLFLOW_USER: _user()}
+    tags = {MLFLOW_SOURCE_NAME: source, MLFLOW_SOURCE_TYPE: "LOCAL", MLFLOW_USER: _user()}
     return tags | ({MLFLOW_GIT_COMMIT: origin.commit} if origin.commit else {})
 
 

@@ -12,6 +12,8 @@ import sys
 from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
+from urllib.parse import urlsplit
+from urllib.request import url2pathname
 
 import pytest
 from hypothesis import given
@@ -147,6 +149,28 @@ def test_a_sweep_prints_its_table_and_leaves_that_of_another_one_alone(squares):
     assert other != path and path.read_text() == before
     again, lines = table("n=2,3")
     assert again == path and path.read_text() == before.replace("Ran", "Present")
+
+
+def test_a_sweep_of_what_is_tracked_is_a_run_with_table_and_figure_once(squares, pipeline):
+    database = squares.root / "mlflow.db"
+    tracking = replace(squares, env=squares.env | {"MLFLOW_TRACKING_URI": ""})
+    tracking.run(*SWEEP, "n=2,3")
+    assert not database.exists(), "nothing of this pipeline is tracked"
+
+    pipeline(TOY + "  track:\n    cmd: 'true'\n    deps: [metrics.json]\n")
+    for _ in range(2):
+        done = tracking.run(*SWEEP, "n=2,3")
+    (table,) = (Path(line.removeprefix("table: ")) for line in done.stdout.splitlines() if line.startswith("table: "))
+    with closing(sqlite3.connect(database)) as opened:
+        query = "SELECT run_uuid, name, status, artifact_uri FROM runs WHERE lifecycle_stage = 'active'"
+        [(run, name, status, artifacts)] = opened.execute(query)
+        tags = dict(opened.execute("SELECT key, value FROM tags WHERE run_uuid = ?", (run,)))
+    assert (name, status, tags["grid"]) == (f"sweep {table.stem}", "FINISHED", "n=2,3")
+    assert f"tracked: run {run} in sqlite:///{database}\n" in done.stdout
+    files = {file.name: file.read_bytes() for file in Path(url2pathname(urlsplit(artifacts).path)).iterdir()}
+    assert files == {
+        table.with_suffix(end).name: table.with_suffix(end).read_bytes() for end in (".csv", ".png", ".svg")
+    }
 
 
 @pytest.mark.parametrize(("key", "joined"), [("split.seed", False), ("depth", True)])
