@@ -101,14 +101,18 @@ def sweep(
         name = experiments.title(root, folder, grid, points)
         path = output or root / "reports" / "sweeps" / f"{name}.csv"
         files = publish(path, grid, points, run.outcomes, metrics)
-        if any(node.address == _TRACKS for node in dag.read(folder).nodes):
-            track(name, grid, files, folder)
+        failed = failure(run.outcomes)
+        if failed:
+            bad = sum(result.kind.failed for result in run.outcomes.values())
+            failed = RunError(f"{bad} of {len(points)} points failed: {failed.message}")
+        try:
+            if any(node.address == _TRACKS for node in dag.read(folder).nodes):
+                track(name, grid, files, folder)
+        except RunError as error:
+            failed = failed or error
     except RunError as error:
-        return Failed(message=error.message, data=error)
-    failed = failure(run.outcomes)
+        failed = error
     if failed:
-        bad = sum(result.kind.failed for result in run.outcomes.values())
-        failed = RunError(f"{bad} of {len(points)} points failed: {failed.message}")
         return Failed(message=failed.message, data=failed)
     return Completed(message=report.counts(run.outcomes, len(points)))
 

@@ -22,6 +22,7 @@ _NAME = 100  # points that a name may be wide
 _BAND = "#F4F4F4"  # behind every other row
 _NUMBERS = ["mean", "min", "max"]
 _GAP = " Where a point is missing, no seed has a number: all diverged, or a gradient of 0 has no logarithm."
+_ABSENT = " Some were not trained with each value."
 
 
 @matplotlib.rc_context(style.RC)
@@ -58,6 +59,7 @@ def draw(table: pd.DataFrame, parameter: str, experiment: Experiment) -> Figure 
         f"{' A metric without either is one number for all seeds.' * flat}"
         f"{' Metrics that are the same everywhere are not drawn.' * (len(metrics) < len(different))}"
         f"{_GAP * _gaps(table)}"
+        f"{_ABSENT * (len(table[['variant', 'at']].drop_duplicates()) < table['variant'].nunique() * len(values))}"
     )
     return style.finish(figure, experiment, f"Metrics by {parameter}", handles, notes)
 

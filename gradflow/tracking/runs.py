@@ -92,7 +92,7 @@ def track_sweep(
     """
     with store.connected() as client:
         where = store.experiment(client, experiment)
-        for before in client.search_runs([where], f"tags.sweep = '{name}'"):
+        for before in client.search_runs([where], f"tags.sweep = '{name}' and tags.checkout = '{_mark(store)}'"):
             _discard(client, before)
         tags = _system_tags(origin, "pipelines/sweep.py") | origin.tags()
         tags |= {"checkout": _mark(store), "sweep": name, "grid": grid[:_LONGEST_TAG]}

@@ -25,11 +25,6 @@ class Overflow(Section):
     decades: Annotated[float, Field(gt=0, le=40)]
     step: Annotated[float, Field(ge=0.001, le=10)]
 
-    @property
-    def steps(self) -> int:
-        """How many factors there are beside 1."""
-        return round(self.decades / self.step)
-
 
 class Params(Parameters):
     """The params.yaml of studies/overflow."""

@@ -119,7 +119,7 @@ def by_precision(config: Params, start: Start) -> pd.DataFrame:
         nan: none below the overflow).
     """
     scaled, step = Scaled(config, start), config.overflow.step
-    most = torch.full((config.seeds,), config.overflow.steps + 1)
+    most = torch.full((config.seeds,), round(config.overflow.decades / step) + 1)
     tables = []
     for precision in config.overflow.precisions:
         overflow = scaled.smallest("overflow", precision, most)

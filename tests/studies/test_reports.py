@@ -144,7 +144,7 @@ def test_only_without_scaling_the_first_steps_move_a_deep_stream_farther(scaling
     assert move["zero"]["min"] > 8
     assert 0.7 < move["half"]["min"] <= move["half"]["max"] < 1.6
     assert move["one"]["max"] < 1
-    assert move["zero_slowed"]["max"] < 4, "it is the learning rate, more than the multiplier"
+    assert move["zero_slowed"]["max"] < 4, "a smaller learning rate does it too"
 
 
 def test_a_multiplier_of_one_loses_in_deep_networks(scaling):
