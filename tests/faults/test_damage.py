@@ -132,8 +132,9 @@ def reading(finished, small_studies, tmp_path_factory):
         for stage in stages:
             answer = reading(folder, stage)
             assert answer["code"] == 0, answer["said"]
-    for others in ("studies/depth/reports", "studies/norms/reports", "studies/recipe/reports"):
-        shutil.copytree(CHECKOUT / others, project.root / others, dirs_exist_ok=True)
+    for others in CHECKOUT.glob("studies/*/reports"):
+        if others.parent.name not in BEFORE:
+            shutil.copytree(others, project.root / others.relative_to(CHECKOUT), dirs_exist_ok=True)
     for name in ("claims.json", "claims.md"):
         shutil.copy2(CHECKOUT / "reports" / name, project.root / "reports")
     (project.root / "reports/index.html").write_text("a page")  # must stay

@@ -89,12 +89,12 @@ def whole(shared, fresh, small_studies):
             draft = fresh.copy(shared / "draft whole")
             for name, values in small_studies.items():
                 replace(draft, root=draft.root / "studies" / name).change(values | VARIANTS.get(name, {}))
-            (draft.root / "studies" / "ledger" / "claims.yaml").write_text(yaml.safe_dump(CLAIMS, sort_keys=False))
+            ledger = draft.root / "studies" / "ledger"
+            (ledger / "claims.yaml").write_text(yaml.safe_dump(CLAIMS, sort_keys=False))
             draft.run("git", "commit", "--quiet", "--all", "--message", "Small")
-            for name in ("depth", "zoo"):
-                figure = draft.root / "studies" / name / "reports/figures/metrics_by_parameter.png"  # the page shows it
-                figure.parent.mkdir(parents=True)
-                figure.touch()
+            for shown in re.findall(r"\S+\.png", (ledger / "dvc.yaml").read_text(encoding="utf-8")):  # on the page
+                (ledger / shown).parent.mkdir(parents=True, exist_ok=True)
+                (ledger / shown).touch()
             draft.root.rename(project.root)
     return project
 
