@@ -2,10 +2,13 @@
 
 import csv
 import io
+import json
 import re
 import shlex
 import time
 from pathlib import Path
+
+import yaml
 
 README = (Path(__file__).parents[2] / "README.md").read_text(encoding="utf-8")
 
@@ -75,3 +78,50 @@ def test_a_colleague_pulls_what_was_pushed_and_trains_nothing(project, tmp_path)
 
     assert (colleague.root / "models/residual.safetensors").is_file()
     assert colleague.repro() == {"check", "track"}, "neither of which writes what could be pulled"
+
+
+def test_flows_bring_everything_up_to_date_and_sweep_the_grid(project):
+    reproduce, sweep, _ = block("python -m pipelines.sweep")
+    project.change({"train.epochs": 1})
+    typed(project, reproduce)
+    assert project.repro() == set(), "nothing was left to do"
+    project.run("git", "commit", "--quiet", "--all", "--message", "One epoch")
+
+    [table] = re.findall(r"^table: (.+)$", typed(project, sweep), re.MULTILINE)
+
+    lines = Path(table).read_text(encoding="utf-8").splitlines()
+    found = [(row["depth"], row["variants.residual.scale"]) for row in csv.DictReader(lines)]
+    assert found == [(depth, scale) for depth in ("10", "20", "40") for scale in ("0.2", "0.7")]
+    assert Path(table).with_suffix(".png").exists()
+    assert project.run("git", "status", "--porcelain").stdout == ""
+
+
+def test_a_new_database_is_filled_with_the_results_that_there_are(project):
+    (line,) = {*re.findall(r"`(python -m pipelines\.track_all)`", README)}
+    project.run("dvc", "exp", "run", "--temp", "--name", "brighter", "-S", "plot.dpi=60")
+
+    new = f"MLFLOW_TRACKING_URI=sqlite:///{shlex.quote(str(project.root / 'new.db'))} {line}"
+    assert typed(project, new).splitlines() == ["brighter: tracked", "workspace: tracked"]
+    assert typed(project, new).splitlines() == ["brighter: already tracked", "workspace: already tracked"]
+
+
+def test_studies_run_by_themselves_in_experiments_and_as_new_ones(project, small_studies):
+    def project_of(study):
+        return type(project)(project.root / "studies" / study, project.env)
+
+    one, experiment, new = block("make studies STUDY=depth")
+    for name in ("depth", "recipe"):
+        project_of(name).change(small_studies[name])
+    project.run("git", "commit", "--quiet", "--all", "--message", "Small studies")
+
+    typed(project, one.replace("make", "make -o .venv/installed", 1))  # with what is installed already
+    metrics = json.loads((project.root / "studies/depth/reports/metrics.json").read_text(encoding="utf-8"))
+    assert {*metrics} == {*small_studies["depth"]["variants"]}
+
+    typed(project, experiment)
+    (ref,) = project.run("git", "for-each-ref", "--format=%(refname)", "refs/exps/*/*/*").stdout.split()
+    tried = yaml.safe_load(project.run("git", "show", f"{ref}:studies/recipe/params.yaml").stdout)
+    assert tried == project_of("recipe").params() | {"depth": 40}
+
+    typed(project, new)
+    assert "train" in project_of("deeper").run("dvc", "stage", "list").stdout
