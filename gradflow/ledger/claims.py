@@ -12,6 +12,7 @@ Text = Annotated[str, Field(min_length=1)]
 Word = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_-]*$")]
 Metric = Annotated[str, Field(pattern=r"^\S+( / \S+)?$")]
 ROOT = "root"  # what claims call the recipe of the root
+LARGEST = 500_000  # bytes of a file of claims, of which a hundred take 60,000
 TESTS = ("within", "at_most", "at_least", "exactly", "near")
 
 
@@ -158,4 +159,4 @@ def load(path: Path) -> Ledger:
     Raises:
         InputError: The file is missing, is no YAML, or breaks a rule; names file, key, rule and value.
     """
-    return loading.load(Ledger, path)
+    return loading.load(Ledger, path, LARGEST)

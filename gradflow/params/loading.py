@@ -13,17 +13,18 @@ from gradflow.params.sections import Parameters
 Model = TypeVar("Model", bound=Parameters)
 
 
-def load(model: type[Model], path: Path = Path("params.yaml")) -> Model:
+def load(model: type[Model], path: Path = Path("params.yaml"), largest: int = reading.LARGEST) -> Model:
     """Read and check the parameters.
 
     Args:
         model: Their keys and rules.
         path: The file.
+        largest: Bytes that it may have.
 
     Raises:
         InputError: The file is missing, is no YAML, or breaks a rule; names file, key, rule and value.
     """
-    document = reading.read(path)
+    document = reading.read(path, largest)
     try:
         params = model.model_validate(document)
     except ValidationError as errors:
