@@ -74,10 +74,8 @@ def track(result: Result, origin: Origin, store: Store, experiment: str) -> Trac
         return Tracked(where, _log(client, where, result, origin, mark), now=True)
 
 
-def track_sweep(
-    name: str, grid: str, files: Iterable[Path], origin: Origin, store: Store, experiment: str = DEFAULT
-) -> Tracked:
-    """Log the table and the figure of a sweep as a run of its own; it replaces that of the same sweep.
+def track_sweep(name: str, grid: str, files: Iterable[Path], origin: Origin, store: Store) -> Tracked:
+    """Log the table and the figure of a sweep as a run of its own; it replaces this checkout's of the same sweep.
 
     Args:
         name: Of the sweep, which no other has.
@@ -85,17 +83,16 @@ def track_sweep(
         files: What to log.
         origin: Where it comes from.
         store: Where to log it.
-        experiment: Name of the MLflow experiment.
 
     Raises:
         RunError: The store cannot be used.
     """
     with store.connected() as client:
-        where = store.experiment(client, experiment)
-        for before in client.search_runs([where], f"tags.sweep = '{name}' and tags.checkout = '{_mark(store)}'"):
+        where, mark = store.experiment(client, DEFAULT), _mark(store)
+        for before in client.search_runs([where], f"tags.sweep = '{name}' and tags.checkout = '{mark}'"):
             _discard(client, before)
         tags = _system_tags(origin, "pipelines/sweep.py") | origin.tags()
-        tags |= {"checkout": _mark(store), "sweep": name, "grid": grid[:_LONGEST_TAG]}
+        tags |= {"checkout": mark, "sweep": name, "grid": grid[:_LONGEST_TAG]}
         run = client.create_run(where, tags=tags, run_name=f"sweep {name}").info.run_id
         for file in files:
             client.log_artifact(run, str(file))
