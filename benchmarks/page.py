@@ -172,6 +172,18 @@ def peers_table(peers: pd.DataFrame) -> str:
     return table(head, sorted(rows, key=lambda row: (list(NAMES.values()).index(row[0]), int(row[1]))))
 
 
+def gpu_table(gpu: pd.DataFrame) -> str:
+    """One row a way and number of seeds, on the GPU, and one for the engine on a core beside it."""
+    rows = []
+    for (device, peer, seeds), of_peer in gpu.groupby(["device", "peer", "seeds"]):
+        step = of_peer.groupby("round")["step"].mean()
+        where = NAMES[peer] if device == "cuda" else f"{NAMES[peer]}, one core"
+        rows.append([where, str(seeds), _ms(step), _ms(step * seeds)])
+    order = [*NAMES.values()]
+    rows.sort(key=lambda row: (", one core" in row[0], order.index(row[0].removesuffix(", one core")), int(row[1])))
+    return table(["way", "seeds", "ms per step and seed", "ms per step of all seeds"], rows)
+
+
 def blocks_table(blocks: pd.DataFrame) -> str:
     """One row a block."""
     steps = dict(list(blocks.groupby(["variant", "peer"])["step"]))
@@ -301,6 +313,8 @@ def write(results: dict[str, Any], folder: Path) -> None:
         parts += ["### Ways to train", peers_table(frames["peers"])]
     if "blocks" in frames:
         parts += ["### Every block, 8 seeds", blocks_table(frames["blocks"])]
+    if "gpu" in frames:
+        parts += ["### On a GPU", gpu_table(frames["gpu"])]
     if "peak" in frames:
         adds, products = (f"{frames['peak'][name].max() / 1e9:.0f}" for name in ("multiply_adds", "products"))
         parts += [

@@ -24,6 +24,8 @@ ONE_THREAD = {
     "XLA_FLAGS": "--xla_cpu_multi_thread_eigen=false",
     "JAX_PLATFORMS": "cpu",
 }
+# Products in float32, as PyTorch's are by default.
+ON_GPU = {"JAX_PLATFORMS": "cuda", "JAX_DEFAULT_MATMUL_PRECISION": "highest"}
 
 
 def timed(command: Sequence[object], folder: Path = CHECKOUT, *, pinned: bool = False, **env: str) -> tuple[float, str]:

@@ -6,11 +6,12 @@ import platform
 import subprocess
 import tempfile
 import time
-from importlib.metadata import version
+from importlib.metadata import distributions
 from pathlib import Path
 from typing import Any
 
 import click
+import torch
 
 from benchmarks import page, pipeline, trainings
 from benchmarks.process import CHECKOUT, timed
@@ -20,6 +21,7 @@ RESULTS = CHECKOUT / "benchmarks/results.json"
 WRITTEN = ("benchmarks/results.json", "benchmarks/README.md", "benchmarks/measured.png", "benchmarks/measured.svg")
 ENGINE = ("peers", "blocks", "logging", "saving", "scaling")
 PARTS = ("peak", *ENGINE, "from_nothing", "nothing_to_do", "flow", "stages", "tracking", "studies")
+ON_GPU = "gpu"  # a part that has to be asked for
 LIBRARIES = ("torch", "numpy", "lightning", "jax", "dvc", "prefect")
 
 
@@ -27,7 +29,10 @@ def machine() -> dict[str, object]:
     """What the numbers depend on."""
     facts = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
     model = next((line.split(":")[1].strip() for line in facts if line.startswith("model name")), "unknown")
-    versions = {"python": platform.python_version()} | {name: version(name) for name in LIBRARIES}
+    packages = {each.name: each.version for each in distributions()}
+    versions = {"python": platform.python_version()} | {name: packages[name] for name in LIBRARIES if name in packages}
+    if torch.cuda.is_available():
+        model += f", {torch.cuda.get_device_name()}"
     code = subprocess.check_output(["git", "describe", "--always"], cwd=CHECKOUT, text=True).strip()
     # What other parts have just measured changes nothing that is measured.
     changed = ["git", "status", "--porcelain", "--untracked-files=no", "--", ".", *(f":!{path}" for path in WRITTEN)]
@@ -71,8 +76,9 @@ class Bench:
     def measure(self, part: str, turn: int) -> list[Row]:
         """One round of a part."""
         match part:
-            case _ if part in ENGINE:
-                return getattr(trainings, part)(self.data, turn, quick=self.quick)
+            case _ if part in (*ENGINE, ON_GPU):
+                folder = self.base if part == ON_GPU else self.data  # where there is a GPU, there may be no DVC
+                return getattr(trainings, part)(folder, turn, quick=self.quick)
             case "peak":
                 return trainings.peak()
             case "stages" | "tracking" | "studies":
@@ -86,7 +92,9 @@ class Bench:
 
 
 @click.command()
-@click.option("--part", "parts", type=click.Choice(PARTS), multiple=True, help="Only this; may be said again.")
+@click.option(
+    "--part", "parts", type=click.Choice([*PARTS, ON_GPU]), multiple=True, help="Only this; may be said again."
+)
 @click.option("--page", "page_alone", is_flag=True, help="Measure nothing, write the page anew.")
 @click.option("--rounds", type=click.IntRange(1), default=3, show_default=True, help="Of each part.")
 @click.option("--quick", is_flag=True, help="Few epochs and small networks: to see that it works, not for numbers.")

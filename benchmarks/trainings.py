@@ -10,7 +10,7 @@ from typing import Any
 import pyarrow.parquet as pq
 
 from benchmarks.peers.job import Job
-from benchmarks.process import MODULE, ONE_THREAD, timed
+from benchmarks.process import MODULE, ON_GPU, ONE_THREAD, timed
 from gradflow.params import catalogue
 
 Row = dict[str, Any]
@@ -26,6 +26,7 @@ PEERS = (
     ("gradflow_", 1),
     ("gradflow_", 8),
 )
+GPU_SEEDS = (1, 8, 64)
 IN_JAX = ("highway", "prenorm", "rezero")  # blocks that autograd trains here, written in JAX too
 AXES = {
     "depth": (20, 40, 80, 160, 320, 640),
@@ -40,14 +41,25 @@ def in_turns(cases: Iterable[Any], turn: int) -> list[Any]:
     return list(cases)[:: -1 if turn % 2 else 1]
 
 
-def job(peer: str, data: Path, *, variants: Sequence[str] = VARIANTS, threads: int = 1, **options: object) -> list[Row]:
+def job(
+    peer: str,
+    folder: Path,
+    *,
+    variants: Sequence[str] = VARIANTS,
+    threads: int = 1,
+    device: str = "cpu",
+    made: bool = False,
+    **options: object,
+) -> list[Row]:
     """A peer's trainings, one after the other in one process.
 
     Args:
         peer: Module in :mod:`benchmarks.peers`.
-        data: Folder of the scaled rows.
+        folder: That of the scaled rows; what the peer writes is there for a while.
         variants: What is trained.
-        threads: More than one may use all cores.
+        threads: More than one may use all cores, as may what trains on a GPU.
+        device: ``cpu`` or ``cuda``.
+        made: Whether the peer makes the rows itself, as it can without DVC.
         options: Command line of the peer.
 
     Returns:
@@ -56,19 +68,23 @@ def job(peer: str, data: Path, *, variants: Sequence[str] = VARIANTS, threads: i
     """
     words = [f"--variant={variant}" for variant in variants]
     words += [f"--{name.replace('_', '-')}={value}" for name, value in options.items()]
-    output = data / "norms.csv"
+    words += [] if made else [f"--data={folder}"]
+    output = folder / "norms.csv"
     env = ONE_THREAD if threads == 1 else {"GRADFLOW_THREADS": str(threads)}
-    command = [*MODULE, f"benchmarks.peers.{peer}", *words, f"--data={data}", f"--output={output}"]
-    seconds, printed = timed(command, pinned=threads == 1, **env)
+    env |= {} if device == "cpu" else ON_GPU
+    alone = threads == 1 and device == "cpu"
+    command = [*MODULE, f"benchmarks.peers.{peer}", *words, f"--device={device}", f"--output={output}"]
+    seconds, printed = timed(command, pinned=alone, **env)
     found = json.loads(printed)
     assert output.stat().st_size, "a peer writes the norms"
-    assert threads > 1 or found["cpu"] < 1.05 * seconds, "more than one core has worked"
+    assert not alone or found["cpu"] < 1.05 * seconds, "more than one core has worked"
     output.unlink()
     whole = {"seconds": seconds, "cpu": found["cpu"] / seconds, "memory": found["memory"]}
     return [
         {
             "peer": peer,
             "variant": variant,
+            "device": device,
             **options,
             "step": median(training["epochs"][WARM_UP:]) / training["steps_per_epoch"] / int(str(options["seeds"])),
             "accuracy": fmean(training["accuracy"]),
@@ -103,6 +119,18 @@ def blocks(data: Path, turn: int, *, quick: bool) -> list[Row]:
         for peer, block in in_turns(cases, turn)
     ]
     return [row for own in rows for row in own]
+
+
+def gpu(folder: Path, turn: int, *, quick: bool) -> list[Row]:
+    """The peers on a GPU, and the engine on a core of the same machine."""
+    cases = [("recipe", 1, "cuda")]
+    cases += [(peer, seeds, "cuda") for peer in ("jax_", "gradflow_") for seeds in GPU_SEEDS]
+    cases += [("gradflow_", 8, "cpu")]
+    return [
+        row
+        for peer, seeds, device in in_turns(cases, turn)
+        for row in job(peer, folder, device=device, made=True, seeds=seeds, epochs=5 if quick else 30)
+    ]
 
 
 def peak() -> list[Row]:

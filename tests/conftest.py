@@ -13,7 +13,6 @@ from pathlib import Path
 import pytest
 import yaml
 from filelock import FileLock
-from playwright.sync_api import sync_playwright
 
 CHECKOUT = Path(__file__).parents[1]
 
@@ -345,6 +344,8 @@ def reachable():
 @pytest.fixture(scope="module")
 def browser():
     """Debian's Chromium."""
+    from playwright.sync_api import sync_playwright  # 0.2 s, for these tests alone
+
     chromium = shutil.which("chromium")
     assert chromium, "these tests drive Chromium, install it: apt-get install chromium"
     with sync_playwright() as playwright:

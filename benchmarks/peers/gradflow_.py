@@ -23,12 +23,15 @@ def network(job: Job) -> Network:
     settings = {} if job.branch_scale is None else {"scale": job.branch_scale}
     about = {"network": "mlp", "block": job.variant, "settings": settings, "widths": None}
     make = partial(build, about | {"depth": job.depth, "width": job.width})
-    return stack(make, seeds=job.seeds, init="default", seed=0)
+    return stack(make, seeds=job.seeds, init="default", seed=0).to(job.device)
 
 
 def task(job: Job, epochs: int) -> Rows:
     """Its rows for so many epochs, with probes before the first one and after the last alone."""
-    train_set, val_set = (tuple(map(torch.from_numpy, job.rows(part))) for part in ("train", "val"))
+    (points, labels), (val_points, val_labels) = (
+        [torch.from_numpy(column).to(job.device) for column in job.rows(part)] for part in ("train", "val")
+    )
+    train_set, val_set = (points, labels), (val_points, val_labels)
     size = job.batch_size
     return Rows(train_set, val_set, epochs=epochs, batch_size=size, seed=0, probe_rows=size, probe_every=max(1, epochs))
 
@@ -40,13 +43,13 @@ def descent(job: Job) -> Descent:
 
 def train(job: Job, make: Callable[[Network, Task, Descent], Step] = compiled.fastest) -> Trained:
     """Train all seeds as the stage train does."""
-    device.from_environment()
+    device.from_environment()  # for its threads
     rows = task(job, job.epochs)
     step = make(network(job), rows, descent(job))
     clock = [time.perf_counter()]
     record = trainer.train(step, rows, report=lambda _: clock.append(time.perf_counter()))
     assert not record.diverged, f"diverged: {record.diverged}"
-    return Trained(record.grad_norm.numpy(), record.history[-1, :, 2].tolist(), clock)
+    return Trained(record.grad_norm.cpu().numpy(), record.history[-1, :, 2].tolist(), clock)
 
 
 if __name__ == "__main__":

@@ -37,6 +37,7 @@ class Job:
     lr: float = 0.1
     momentum: float = 0.9
     clip_norm: float = 1.0
+    device: str = "cpu"
 
     @property
     def branch_scale(self) -> float | None:

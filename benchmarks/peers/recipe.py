@@ -1,6 +1,7 @@
 """recipe: a PyTorch script as people write it, one seed."""
 
 import time
+from collections.abc import Iterable, Iterator, Sequence
 
 import numpy as np
 import torch
@@ -35,10 +36,15 @@ def loader(rows: Rows, batch_size: int, *, shuffle: bool = False) -> DataLoader[
     return DataLoader(TensorDataset(*map(torch.from_numpy, rows)), batch_size=batch_size, shuffle=shuffle)
 
 
+def on_device(batches: Iterable[Sequence[Tensor]], job: Job) -> Iterator[list[Tensor]]:
+    """The same batches where the network is."""
+    return ([part.to(job.device) for part in batch] for batch in batches)
+
+
 def train(job: Job) -> Trained:
     """Train one network with PyTorch's modules, loader, autograd and optimiser."""
     torch.manual_seed(0)
-    model = network(job)
+    model = network(job).to(job.device)
     layers = [module for module in model.modules() if isinstance(module, nn.Linear)]
     optimizer = torch.optim.SGD(model.parameters(), lr=job.lr, momentum=job.momentum)
     criterion = nn.CrossEntropyLoss()
@@ -48,7 +54,7 @@ def train(job: Job) -> Trained:
     for _ in range(job.epochs):
         model.train()
         train_loss = 0.0
-        for points, labels in train_loader:
+        for points, labels in on_device(train_loader, job):
             optimizer.zero_grad()
             loss = criterion(model(points), labels)
             loss.backward()
@@ -59,7 +65,7 @@ def train(job: Job) -> Trained:
         model.eval()
         correct, total, val_loss = 0, 0, 0.0
         with torch.no_grad():
-            for points, labels in val_loader:
+            for points, labels in on_device(val_loader, job):
                 logits = model(points)
                 val_loss += criterion(logits, labels).item() * len(labels)
                 correct += int((logits.argmax(1) == labels).sum().item())
