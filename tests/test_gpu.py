@@ -98,7 +98,7 @@ def recipe(root):
     """Run the recipe's stages up to the tables, without DVC: bytes of what they write, by name."""
     shutil.copy(CHECKOUT / "params.yaml", root)
     stages = yaml.safe_load((CHECKOUT / "dvc.yaml").read_text())["stages"]
-    env = os.environ | {"GRADFLOW_DEVICE": "cuda", "PYTHONPATH": str(CHECKOUT)}
+    env = os.environ | {"GRADFLOW_DEVICE": "cuda", "PYTHONPATH": os.pathsep.join([str(CHECKOUT), *sys.path])}
     for name in ("check", "fetch", "scale", "train@plain", "train@residual", "gradients"):
         definition = stages[name.partition("@")[0]]
         words = definition.get("do", definition)["cmd"].replace("$DVC_STAGE", name).replace('"', "").split()
