@@ -176,12 +176,13 @@ def gpu_table(gpu: pd.DataFrame) -> str:
     """One row a way and number of seeds, on the GPU, and one for the engine on a core beside it."""
     rows = []
     for (device, peer, seeds), of_peer in gpu.groupby(["device", "peer", "seeds"]):
-        step = of_peer.groupby("round")["step"].mean()
+        rounds = of_peer.groupby("round")[["step", "seconds"]].mean()
         where = NAMES[peer] if device == "cuda" else f"{NAMES[peer]}, one core"
-        rows.append([where, str(seeds), _ms(step), _ms(step * seeds)])
+        seconds = f"{rounds['seconds'].median():.3g} ({spread(rounds['seconds'], 1)})"
+        rows.append([where, str(seeds), _ms(rounds["step"]), _ms(rounds["step"] * seeds), seconds])
     order = [*NAMES.values()]
     rows.sort(key=lambda row: (", one core" in row[0], order.index(row[0].removesuffix(", one core")), int(row[1])))
-    return table(["way", "seeds", "ms per step and seed", "ms per step of all seeds"], rows)
+    return table(["way", "seeds", "ms per step and seed", "ms per step of all seeds", "job, s"], rows)
 
 
 def blocks_table(blocks: pd.DataFrame) -> str:
