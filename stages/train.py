@@ -71,10 +71,10 @@ def main(variant: str, train: Path, validation: Path, models: Path, measured: Pa
         why = "no C compiler works here (cc, or what CC names), or what it makes cannot be kept"
         click.echo(f"{variant}: {why}: training takes longer", err=True)
     circumstances = device.circumstances(where, threads) | {"step": step.engine}
-    work = about | circumstances | {"probe": config.probe.model_dump(), "processor": device.processor(where)}
-    inputs = [train, validation, *step.made]
+    work, here = about | {"probe": config.probe.model_dump()}, circumstances | {"processor": device.processor(where)}
+    name = unfinished.fingerprint(work, here, [train, validation], step.made)
     with (
-        unfinished.kept(unfinished.fingerprint(work, inputs)) as state,
+        unfinished.kept(name) as state,
         tqdm(total=own.train.epochs, desc=variant, unit="epoch", disable=not sys.stderr.isatty()) as bar,
     ):
         record = trainer.train(step, task, report=_reporter(variant, own.train.epochs, bar), unfinished=state)

@@ -502,6 +502,7 @@ ENVIRONMENT = [
     ("GRADFLOW_THREADS", "1025", "must be a whole number from 1 to 1024, got '1025'"),
     ("GRADFLOW_THREADS", "9" * 5000, "must be a whole number from 1 to 1024, got '999"),
     ("GRADFLOW_SAVE_SECONDS", "5s", "must be a whole number from 0 to 86400, got '5s'"),
+    ("GRADFLOW_STATES", "states", "must be an absolute path, got 'states'"),
 ]
 
 

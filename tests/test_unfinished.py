@@ -2,6 +2,7 @@
 
 import io
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -257,11 +258,53 @@ def test_other_work_has_another_fingerprint(changed, tmp_path, monkeypatch):
     rows.write_bytes(b"1")
     code.write_bytes(b"1")
     monkeypatch.setattr(identity if changed == "code of a study" else trainer, "__file__", str(code))
-    first = unfinished.fingerprint({"depth": 3}, [rows])
-    assert unfinished.fingerprint({"depth": 3}, [rows]) == first
+    first = unfinished.fingerprint({"depth": 3}, {}, [rows])
+    assert unfinished.fingerprint({"depth": 3}, {}, [rows]) == first
 
     {"work": tmp_path / "nothing", "rows": rows}.get(changed, code).write_bytes(b"2")
-    assert unfinished.fingerprint({"depth": 4 if changed == "work" else 3}, [rows]) != first
+    assert unfinished.fingerprint({"depth": 4 if changed == "work" else 3}, {}, [rows]) != first
+
+
+def leave(name):
+    """Leave a state behind, as a training that fails does."""
+
+    def fail():
+        with unfinished.kept(name) as state:
+            state.save({"number": torch.arange(3)}, "epoch 1 of 2")
+            raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        fail()
+
+
+@pytest.mark.parametrize("changed", ["processor", "compiled step"])
+def test_a_state_of_other_circumstances_is_named_and_not_used(changed, checkout, tmp_path, capsys):
+    library = tmp_path / "step.so"
+
+    def name(processor, step):
+        library.write_bytes(step)
+        return unfinished.fingerprint({"depth": 3}, {"processor": processor}, made=[library])
+
+    here, there = name("AVX2", b"1"), name("AVX512", b"1") if changed == "processor" else name("AVX2", b"2")
+    leave(here)
+    assert capsys.readouterr().out == ""
+    with unfinished.kept(there) as state:
+        assert state.read() is None
+    assert re.match(
+        "an earlier run saved a state with another kind of processor.* starts over", capsys.readouterr().out
+    )
+    with unfinished.kept(here) as state:
+        assert state.read() is not None
+
+
+def test_two_checkouts_may_share_the_folder_of_states(checkout, tmp_path_factory, monkeypatch):
+    shared, other = (tmp_path_factory.mktemp(name) for name in ("shared", "other"))
+    monkeypatch.setenv("GRADFLOW_STATES", str(shared))
+    leave("own")
+    assert [path.name for path in shared.iterdir()] == ["own.npz"] and not (checkout / unfinished.FOLDER).exists()
+    monkeypatch.setenv("DVC_ROOT", str(other))
+    with unfinished.kept("own") as state:
+        assert np.array_equal(state.read()["number"], [0, 1, 2])
 
 
 def test_a_fingerprint_knows_the_instruments_that_will_measure():
@@ -325,14 +368,7 @@ def test_what_is_left_of_today_is_kept_however_large(checkout, monkeypatch):
 
 
 def test_a_state_stays_when_the_work_ends_with_an_error(checkout):
-
-    def fail():
-        with unfinished.kept("own") as state:
-            state.save({"number": torch.arange(3)}, "epoch 1 of 2")
-            raise ZeroDivisionError
-
-    with pytest.raises(ZeroDivisionError):
-        fail()
+    leave("own")
     with unfinished.kept("own") as state:
         assert np.array_equal(state.read()["number"], [0, 1, 2])
     with unfinished.kept("own") as state:

@@ -1,6 +1,7 @@
-"""What may stand in the environment: GRADFLOW_DEVICE, GRADFLOW_THREADS and GRADFLOW_SAVE_SECONDS."""
+"""What may stand in the environment: GRADFLOW_DEVICE, _THREADS, _SAVE_SECONDS and _STATES."""
 
 import os
+from pathlib import Path
 
 from gradflow.guards.errors import InputError, shown
 
@@ -14,6 +15,7 @@ def check() -> None:
     device()
     threads()
     save_seconds()
+    states()
 
 
 def device() -> str | None:
@@ -32,6 +34,14 @@ def threads() -> int | None:
 def save_seconds() -> int | None:
     """Seconds between two savings of an unfinished training; 0: only when a signal comes."""
     return _whole_number("GRADFLOW_SAVE_SECONDS", 0, 86_400)
+
+
+def states() -> Path | None:
+    """The folder of unfinished trainings where it is not that of the checkout: several machines may share it."""
+    name = os.environ.get("GRADFLOW_STATES") or None
+    if name and not Path(name).is_absolute():
+        raise InputError("environment: GRADFLOW_STATES", f"must be an absolute path, got {shown(name)}")
+    return Path(name) if name else None
 
 
 def _whole_number(name: str, least: int, most: int) -> int | None:

@@ -1,8 +1,8 @@
 """Unfinished trainings: a training that is stopped or killed leaves its state, and the same work goes on from it.
 
-The state lies in ``.unfinished/`` of the checkout, beside whatever DVC keeps. Its name is a fingerprint of all that
-the result depends on, so no other work ever sees it, and experiments in copies of the checkout find it too. It is
-deleted when the training has written its outputs.
+The state lies in ``.unfinished/`` of the checkout, beside whatever DVC keeps, or in the folder that GRADFLOW_STATES
+names. Its name is a fingerprint of all that the result depends on, so no other work ever sees it, and experiments in
+copies of the checkout, or on other machines, find it too. It is deleted when the training has written its outputs.
 """
 
 import hashlib
@@ -120,14 +120,19 @@ class Unfinished:
 def kept(fingerprint: str) -> Iterator[Unfinished]:
     """The state of the training of that fingerprint; when the block ends without an error it is deleted.
 
+    Where there is only one of the same work in other circumstances, a line says that it cannot be used.
+
     Raises:
-        InputError: GRADFLOW_SAVE_SECONDS has no usable value.
+        InputError: GRADFLOW_SAVE_SECONDS or GRADFLOW_STATES has no usable value.
         StoppedError: A signal came when there was no further state to save; the last one stays.
     """
     seconds = environment.save_seconds()
-    folder = checkout.root() / FOLDER
+    folder = environment.states() or checkout.root() / FOLDER
     path = folder / f"{fingerprint}.npz"
     _prune(folder, fingerprint)
+    if not path.exists() and any(folder.glob(f"{fingerprint.partition('-')[0]}-*.npz")):
+        differs = "another kind of processor, or another device, number of threads or version of a library"
+        click.echo(f"an earlier run saved a state with {differs}: the training starts over")
     with noticed() as interrupt:
         with ThreadPoolExecutor(1) as pool:
             yield Unfinished(path, _SECONDS if seconds is None else seconds, interrupt, pool)
@@ -136,23 +141,33 @@ def kept(fingerprint: str) -> Iterator[Unfinished]:
         path.unlink(missing_ok=True)  # there may have been no room to save it
 
 
-def fingerprint(work: Mapping[str, object], inputs: Iterable[Path]) -> str:
-    """A name for everything that a training's result depends on: its parameters, the data, and the code.
+def fingerprint(
+    work: Mapping[str, object],
+    circumstances: Mapping[str, object],
+    inputs: Iterable[Path] = (),
+    made: Iterable[Path] = (),
+) -> str:
+    """A name for everything that a training's result depends on, in two parts with a dash between them.
 
     Args:
-        work: Parameters, device and versions of libraries; plain JSON values.
+        work: Parameters; plain JSON values. With the data and the code they are the first part.
+        circumstances: Processor, device and versions of libraries, likewise: the second part.
         inputs: The files that it reads.
+        made: Those that were compiled for it, which belong to the circumstances.
     """
     # The code that has been imported is the code that the work depends on.
     own = {"gradflow", "stages", "studies", "__main__"}
     modules = {name: getattr(module, "__file__", None) for name, module in sys.modules.items()}
     code = {name: file for name, file in modules.items() if name.split(".")[0] in own and file}
-    parts = {
-        "work": work,
-        "inputs": [_digest(path) for path in inputs],
-        "code": {name: _digest(Path(file)) for name, file in code.items()},
-    }
-    return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:32]
+    parts = (
+        {
+            "work": work,
+            "inputs": [_digest(path) for path in inputs],
+            "code": {name: _digest(Path(file)) for name, file in code.items()},
+        },
+        {"circumstances": circumstances, "made": [_digest(path) for path in made]},
+    )
+    return "-".join(hashlib.sha256(json.dumps(part, sort_keys=True).encode()).hexdigest()[:16] for part in parts)
 
 
 def _digest(path: Path) -> str:

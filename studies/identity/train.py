@@ -44,9 +44,9 @@ def main(variant: str, logs: Path) -> None:
     make = partial(build, described | {"depth": config.depth, "width": config.width})
     network = stack(make, seeds=config.seeds, init=chosen.init, seed=train.seed).to(where)
     work = config.model_dump(include={"depth", "width", "seeds", "train", "probe"}) | chosen.model_dump()
-    work |= device.circumstances(where, threads) | {"processor": device.processor(where)}
+    here = device.circumstances(where, threads) | {"processor": device.processor(where)}
     with (
-        unfinished.kept(unfinished.fingerprint(work, [])) as state,
+        unfinished.kept(unfinished.fingerprint(work, here)) as state,
         tqdm(total=train.steps, desc=variant, unit="step", disable=not sys.stderr.isatty()) as bar,
     ):
         step = compiled.fastest(network, task, Descent(train.optimizer, train.lr))

@@ -28,8 +28,7 @@ def main(variant: str, logs: Path) -> None:
         ("depths", signals.by_depth(config, start)),
         ("scaled", scaling.by_precision(config, start)),
     ):
-        plain = pa.Table.from_pandas(table, preserve_index=False).replace_schema_metadata()  # which has no checksum
-        parquet.write(logs / f"{variant}.{name}.parquet", plain)
+        parquet.write(logs / f"{variant}.{name}.parquet", pa.Table.from_pandas(table, preserve_index=False))
 
 
 if __name__ == "__main__":
