@@ -314,6 +314,23 @@ def study(fresh, small_studies, tmp_path):
     return make
 
 
+@pytest.fixture(scope="session")
+def studied(shared, finished, small_studies):
+    """A project in which the root and one study have run, committed. Not to be changed, only copied or cloned."""
+    project = replace(finished, root=shared / "project with a study")
+    with FileLock(shared / "studied.lock"):
+        if not project.root.exists():
+            draft = finished.copy(shared / "draft with a study")
+            study = replace(draft, root=draft.root / "studies" / "initialisation")
+            variants = {name: start for name, start in study.params()["variants"].items() if name.endswith("_he")}
+            study.change(small_studies["initialisation"] | {"variants": variants})
+            study.run("dvc", "repro")
+            draft.run("git", "add", "--all")
+            draft.run("git", "commit", "--quiet", "--message", "Results of a study")
+            draft.root.rename(project.root)
+    return project
+
+
 def _project_files() -> list[str]:
     """Files that git tracks or would track, without the results that lie among them."""
     listed = subprocess.run(

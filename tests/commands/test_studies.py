@@ -1,20 +1,13 @@
 """The studies' own pipelines, run by DVC in their folders."""
 
-import dataclasses
 import json
-import shutil
 
 import numpy as np
 import pandas as pd
 import pytest
-import yaml
-from click.testing import CliRunner
 
-from gradflow.guards.errors import InputError
 from gradflow.params import catalogue
 from gradflow.recipe import Train
-from stages import check
-from studies.identity.params import Params
 
 
 def reports(study):
@@ -177,70 +170,3 @@ def test_the_overflow_study_runs_in_its_folder(study):
     assert list(numbers) == variants
     found = scaled[(scaled["variant"] == "peri") & (scaled["precision"] == "float16")]
     assert numbers["peri"]["overflow_factor_float16"]["mean"] == pytest.approx((10 ** found["overflow"]).mean())
-
-
-BAD = [
-    ("identity", "train.lr", -1, "must be > 0, got -1"),
-    ("identity", "train.optimizer", "sgd", "must be 'adam', got 'sgd'"),
-    ("identity", "train.epochs", 3, "unknown key. Known: steps, batch_size, optimizer, lr, seed"),
-    ("identity", "data", {}, "unknown key. Known: depth, width, seeds, train, variants, probe"),
-    ("identity", "lr", 0.1, "unknown key; did you mean train.lr? Known: depth, width, seeds, train, variants, probe"),
-    ("identity", "probe.steps", [0, 501], "must be <= 500, the steps of the training, got 501"),
-    (
-        "identity",
-        "variants.plain.init",
-        "uniform",
-        "must be 'default', 'he', 'he_over_sqrt_depth', 'xavier', 'orthogonal' or 'gpt2', got 'uniform'",
-    ),
-    ("identity", "variants.residual.scal", 1.0, "unknown key; did you mean scale? Known: block, init, scale, exponent"),
-    ("identity", "variants.residual.block", "resnet", f"must be one of {', '.join(catalogue.names())}, got 'resnet'"),
-    ("initialisation", "inputs.rows", 65, "must be <= 64, the width, to be orthogonal, got 65"),
-    (
-        "identity",
-        "train.batch_size",
-        100_000,
-        "must keep what is held at once <= 100,000,000 numbers, got 1,024,000,000",
-    ),
-    ("initialisation", "line.points", 2000, "must keep what is held at once <= 100,000,000 numbers, got 128,000,000"),
-    ("initialisation", "line.point", 9, "unknown key; did you mean points? Known: points"),
-    ("scaling", "teacher.hidden", 17, "must be <= 16, the width, got 17"),
-    ("scaling", "train.steps", 201, "must be a multiple of measure.steps 5, got 201"),
-    ("scaling", "train.log2_lrs", [-5, -5], "must not hold a rate twice, got [-5, -5]"),
-    ("scaling", "analysis.log2_lr", -2, "must be one of train.log2_lrs (-10, -9, -8, -7, -6, -5, -4, -3), got -2"),
-    ("scaling", "variants.half_4.exponent", 1.5, "must be from 0 to 1, got 1.5"),
-    ("scaling", "variants.half_4.depth", 2, "must not be that of variants.half_2, which is the same otherwise, got 2"),
-    ("scaling", "variants.half_4.transfer", 1, "must be true or false, got 1"),
-    ("scaling", "variants.half_4.lr", 1, "unknown key. Known: block, depth, transfer, norm, scale, exponent"),
-    ("overflow", "depths", [4, 2], "must rise from each number to the next, got [4, 2]"),
-    ("overflow", "overflow.step", 50.0, "must be <= 10, got 50.0"),
-    ("overflow", "overflow.precisions", ["float16", "float16"], "must not name one twice, got float16, float16"),
-    ("overflow", "inputs.rows", 50_000, "must keep what is held at once <= 100,000,000 numbers, got 1,638,400,000"),
-]
-
-
-@pytest.mark.parametrize(("name", "key", "value", "rule"), BAD)
-def test_a_bad_value_is_refused_in_one_line(fresh, tmp_path, monkeypatch, name, key, value, rule):
-    folder = dataclasses.replace(fresh, root=tmp_path / name)
-    folder.root.mkdir()
-    for file in ("params.yaml", "params.py"):
-        shutil.copy2(fresh.root / "studies" / name / file, folder.root)
-    folder.change({key: value})
-    monkeypatch.chdir(folder.root)
-    done = CliRunner().invoke(check.main, ["checked"])
-    assert (done.exit_code, done.stderr) == (2, f"gradflow: params.yaml: {key}: {rule}\n")
-    assert not (folder.root / "checked").exists()
-
-
-def test_norms_of_all_steps_have_to_fit_into_memory(fresh):
-    params = yaml.safe_load((fresh.root / "studies/identity/params.yaml").read_text(encoding="utf-8"))
-    params["train"]["steps"], params["depth"], params["width"] = 100_000, 200, 8
-    with pytest.raises(InputError, match=r"^params\.yaml: train\.steps: .* <= 100,000,000 numbers, got 160,000,000$"):
-        Params.model_validate(params).check()
-
-
-def test_an_unknown_instrument_is_refused_with_the_known_ones(study):
-    folder = study("identity")
-    folder.change({"probe.instruments": ["gradient_norm"]})
-    done = folder.run("dvc", "repro", code=None)
-    assert "gradflow: params.yaml: probe.instruments.0: must be 'branch_ratio', " in done.stderr
-    assert not (folder.root / "logs").exists()
