@@ -34,6 +34,7 @@ _METRICS = 1000
 _PARAMS = 100
 _LONGEST_NAME = 500  # characters, of a data set
 _LONGEST_TAG = 5000
+_ABANDONED_SECONDS = 3600  # longer than logging takes: whoever began that run was killed
 
 
 class Tracked(NamedTuple):
@@ -48,7 +49,8 @@ def track(result: Result, origin: Origin, store: Store, experiment: str) -> Trac
     """Log a result, unless it is there.
 
     The parent run is finished last, when everything is logged, so one that is not finished is an incomplete
-    result. It is replaced, and so are runs that a killed process of this checkout left unfinished.
+    result. This checkout's are replaced, and those that have been left elsewhere for an hour. Where two checkouts log
+    the same result at once, the run that was finished first stays.
 
     Args:
         result: What to log.
@@ -64,14 +66,28 @@ def track(result: Result, origin: Origin, store: Store, experiment: str) -> Trac
         mark = _mark(store)
         same = client.search_runs([where], f"tags.fingerprint = '{result.fingerprint}'")
         left = client.search_runs([where], f"tags.checkout = '{mark}' and attributes.status != 'FINISHED'")
-        finished = [run for run in same if run.info.status == "FINISHED"]
-        halves = {run.info.run_id: run for run in (*left, *same) if run.info.status != "FINISHED"}
+        oldest = (time.time() - _ABANDONED_SECONDS) * 1000
+        abandoned = [run for run in same if run.info.status != "FINISHED" and run.info.start_time < oldest]
+        halves = {run.info.run_id: run for run in (*left, *abandoned)}
         for run in sorted(halves.values(), key=lambda run: MLFLOW_PARENT_RUN_ID not in run.data.tags):  # nested first
             _discard(client, run)
-        if finished:
+        if first := _first_finished(client, where, result):
             registry.appoint(client, result)
-            return Tracked(where, finished[0].info.run_id, now=False)
-        return Tracked(where, _log(client, where, result, origin, mark), now=True)
+            return Tracked(where, first.info.run_id, now=False)
+        own = _log(client, where, result, origin, mark)
+        first = _first_finished(client, where, result)
+        if first and first.info.run_id != own:  # another checkout was faster
+            _discard(client, client.get_run(own))
+            registry.appoint(client, result)
+            return Tracked(where, first.info.run_id, now=False)
+        return Tracked(where, own, now=True)
+
+
+def _first_finished(client: MlflowClient, experiment: str, result: Result) -> Run | None:
+    """The run of a result that is whole; of several that which was finished first."""
+    mine = f"tags.fingerprint = '{result.fingerprint}' and attributes.status = 'FINISHED'"
+    found = client.search_runs([experiment], mine)
+    return min(found, key=lambda run: (run.info.end_time, run.info.run_id), default=None)
 
 
 def track_sweep(name: str, grid: str, files: Iterable[Path], origin: Origin, store: Store) -> Tracked:

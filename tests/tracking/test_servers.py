@@ -54,6 +54,23 @@ def test_a_server_killed_in_the_middle_holds_the_result_once_after_the_next_repr
     assert len(view.client.search_model_versions()) == 2
 
 
+def test_a_result_that_two_checkouts_track_at_once_is_there_once(own, serve, look, tmp_path):
+    with serve(tmp_path / "server") as server:
+        pair = [at(own, server.url), at(own.copy(tmp_path / "another checkout"), server.url)]
+        both = [
+            subprocess.Popen(
+                TRACK, cwd=each.root, env=each.env, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+            )
+            for each in pair
+        ]
+        said = [process.communicate()[0] for process in both]
+        assert [process.returncode for process in both] == [0, 0], said
+    (parent,) = look(tmp_path / "server").parents.values()
+    assert parent.info.status == "FINISHED" and len(look(tmp_path / "server").children) == 2
+    assert all(parent.info.run_id in text for text in said), "both say where it is"
+    assert len(look(tmp_path / "server").client.search_model_versions()) == 2
+
+
 KEPT = "all results are kept, start the server, then `dvc repro` tracks them"
 
 
