@@ -83,6 +83,7 @@ def promises(frames: Frames) -> Iterator[Promise]:
         yield Promise(
             "the flow with nothing to do, besides imports: s", 6, seconds["the flow, nothing to do, besides imports"]
         )
+    yield from _of_clusters(frames)
     if "studies" in frames:
         seconds = frames["studies"].set_index(["study", "round"])["seconds"]
         yield Promise("study of the distant identity: s", 90, seconds["identity"])
@@ -90,6 +91,17 @@ def promises(frames: Frames) -> Iterator[Promise]:
         seconds = frames["tracking"].set_index(["part", "round"])["seconds"]
         yield Promise("track: s", 20, seconds["in all"])
         yield Promise("track, besides imports and log_model: s", 3, seconds["all else"])
+
+
+def _of_clusters(frames: Frames) -> Iterator[Promise]:
+    if "remote" in frames:
+        cpu = frames["remote"].groupby(["round", "point"])["cpu"].sum()
+        late = cpu.index.get_level_values("point") >= 8
+        later, earlier = (half.groupby("round").median() for half in (cpu[late], cpu[~late]))
+        yield Promise("a point on a cluster, beside the experiment itself: CPU s", 8, cpu.groupby("round").median())
+        yield Promise("the same: points 9 to 16 / points 1 to 8", 1.2, later / earlier)
+    if "table" in frames:
+        yield Promise("table of 300 experiments: s", 5, frames["table"]["seconds"])
 
 
 def _of_peers(peers: pd.DataFrame) -> Iterator[Promise]:
@@ -108,7 +120,7 @@ def _of_peers(peers: pd.DataFrame) -> Iterator[Promise]:
 
 
 def _of_blocks(blocks: pd.DataFrame) -> Iterator[Promise]:
-    step = blocks.set_index(["peer", "variant", "round"])["step"]
+    step = blocks.set_index(["peer", "variant", "round"])["step"].sort_index()
     for block in blocks.loc[blocks["peer"] == "jax_", "variant"].sort_values().unique():
         text = f"step and seed of {block} blocks by autograd: gradflow / JAX, 8 seeds"
         yield Promise(text, 1.6, step["gradflow_", block] / step["jax_", block])

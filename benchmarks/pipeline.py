@@ -2,6 +2,7 @@
 
 import json
 import shlex
+import shutil
 import subprocess
 from pathlib import Path
 from typing import Any
@@ -84,6 +85,41 @@ def tracking(done: Path, turn: int) -> list[Row]:
     """Seconds of the parts of the stage track, with a database that is new."""
     seconds = json.loads(timed([*MODULE, "benchmarks.tracking"], done, **private(done.parent))[1])
     return [{"part": part, "seconds": value} for part, value in seconds.items()]
+
+
+def remote(done: Path, turn: int) -> list[Row]:
+    """CPU seconds of what a machine of a cluster does for a point beside the experiment, for 16 points in a row."""
+    points = json.loads(timed([*MODULE, "benchmarks.remote", done], done, **private(done.parent))[1])
+    return [
+        {"point": number, "step": step, "cpu": cpu}
+        for number, steps in enumerate(points)
+        for step, cpu in steps.items()
+        if step != "exp run"
+    ]
+
+
+def table(done: Path, turn: int) -> list[Row]:
+    """Seconds to read the numbers of 300 experiments and to make the table of their sweep, imports included."""
+    folder = done.parent / f"table-{turn}"
+    shutil.copytree(done, folder, symlinks=True)
+    git = ["git", "-c", "user.name=-", "-c", "user.email=-"]
+    timed([*git, "add", "--all"], folder)
+    timed([*git, "commit", "--quiet", "--message", "Done"], folder)
+    head = timed(["git", "rev-parse", "HEAD"], folder)[1].strip()
+    names = [f"point-{number}" for number in range(300)]
+    for name in names:
+        ref = f"refs/exps/{head[:2]}/{head[2:]}/{name}"
+        commit = timed([*git, "commit-tree", "HEAD^{tree}", "-p", "HEAD", "-m", name], folder)[1].strip()
+        timed(["git", "update-ref", ref, commit], folder)
+    code = (
+        "from pathlib import Path; from pipelines import experiments; from pipelines.outcome import Kind, Outcome;"
+        f"names = {names};"
+        "points = [experiments.Point((f'seed={name}',), name, True) for name in names];"
+        "found = experiments.metrics(Path('.'), names);"
+        "rows = experiments.table(points, {point.label: Outcome(Kind.PRESENT) for point in points}, found);"
+        "assert len(rows) == 300 and all(row['residual.val_accuracy.mean'] > 0 for row in rows)"
+    )
+    return [{"experiments": len(names), "seconds": timed([*MODULE[:1], "-c", code], folder, **private(done.parent))[0]}]
 
 
 def flow(base: Path, turn: int, port: int, *, quick: bool) -> list[Row]:

@@ -20,7 +20,7 @@ Row = dict[str, Any]
 RESULTS = CHECKOUT / "benchmarks/results.json"
 WRITTEN = ("benchmarks/results.json", "benchmarks/README.md", "benchmarks/measured.png", "benchmarks/measured.svg")
 ENGINE = ("peers", "blocks", "logging", "saving", "scaling")
-PARTS = ("peak", *ENGINE, "from_nothing", "nothing_to_do", "flow", "stages", "tracking", "studies")
+PARTS = ("peak", *ENGINE, "from_nothing", "nothing_to_do", "flow", "stages", "tracking", "remote", "table", "studies")
 ON_GPU = "gpu"  # a part that has to be asked for
 LIBRARIES = ("torch", "numpy", "lightning", "jax", "dvc", "prefect")
 
@@ -81,7 +81,7 @@ class Bench:
                 return getattr(trainings, part)(folder, turn, quick=self.quick)
             case "peak":
                 return trainings.peak()
-            case "stages" | "tracking" | "studies":
+            case "stages" | "tracking" | "remote" | "table" | "studies":
                 return getattr(pipeline, part)(self.base if part == "studies" else self.done, turn)
             case "flow":
                 return pipeline.flow(self.base, turn, self.port, quick=self.quick)

@@ -17,7 +17,7 @@ from hydra.errors import HydraException
 
 from gradflow.guards import checkout
 from gradflow.guards.errors import InputError, shown
-from pipelines import dag
+from pipelines import dag, refs
 from pipelines.git import git
 from pipelines.outcome import Outcome
 from pipelines.report import flat
@@ -30,7 +30,7 @@ class Point:
     Attributes:
         overrides: Such as ``depth=10``, as ``dvc exp run --set-param`` takes them.
         name: Of the experiment: the values to read, and a hash of all that decides the result.
-        present: There is such an experiment.
+        present: There is such an experiment, here or in the git remote where that was asked for.
     """
 
     overrides: tuple[str, ...]
@@ -48,16 +48,18 @@ class Point:
         return dict(override.partition("=")[::2] for override in self.overrides)
 
 
-def points(folder: Path, grid: Sequence[str]) -> list[Point]:
+def points(folder: Path, grid: Sequence[str], *, shared: bool = False) -> list[Point]:
     """All combinations, the last key varying fastest.
 
     Args:
         folder: Where the pipeline's dvc.yaml lies.
         grid: Keys with their values, in the grammar of ``dvc exp run --queue --set-param``: ``depth=10,20``,
             ``depth=range(10,50,10)``, ``other.yaml:width=8,16``.
+        shared: Whether experiments in the git remote count as present too.
 
     Raises:
         InputError: The grid cannot be read, the folder has no pipeline, or lies where DVC can make no copies.
+        RunError: The git remote cannot be reached.
     """
     for override in grid:
         if not re.match(r"[^=]*[^=:]=", override):
@@ -75,8 +77,8 @@ def points(folder: Path, grid: Sequence[str]) -> list[Point]:
         reason = " ".join(str(error).split())
         raise InputError("grid", f"must be KEY=VALUE,VALUE..., got {' '.join(grid)!r}: {reason}") from None
     state = _state(folder)
-    with Repo(str(folder)) as repo:
-        present = {name for named in repo.experiments.ls(all_commits=True).values() for name, _ in named}
+    known = refs.here(root) + (refs.on_remote(root) if shared else [])
+    present = {one.name for one in known}
     found = {}
     for combination in combinations:
         overrides = tuple(
@@ -131,13 +133,18 @@ def metrics(folder: Path, names: Sequence[str]) -> dict[str, dict[str, Any]]:
     if not names:
         return {}
     plan = dag.read(folder)
-    own = [str(plan.root / path) for path in plan.metrics]  # those of other pipelines may have the same names
-    with Repo(str(folder)) as repo:
-        shown = repo.metrics.show(targets=own, revs=list(names), hide_workspace=True)
-    found: dict[str, dict[str, Any]] = {name: {} for name in names}
-    for name in names:
-        for file in shown.get(name, {}).get("data", {}).values():
-            found[name] |= file["data"]
+    root = plan.root.resolve()
+    top = checkout.around(root) or root
+    held = {path for path in plan.metrics if path in plan.outputs_in_git and path.endswith(".json")}
+    commits = {one.name: one.commit for one in refs.here(root) if one.name in set(names)}
+    files = [(root / path).relative_to(top).as_posix() for path in plan.metrics if path in held]
+    found: dict[str, dict[str, Any]] = {name: {} for name in names} | refs.read(top, commits, files)
+    if others := [str(plan.root / path) for path in plan.metrics if path not in held]:  # which DVC's cache has
+        with Repo(str(folder)) as repo:
+            shown = repo.metrics.show(targets=others, revs=list(names), hide_workspace=True)
+        for name in names:
+            for file in shown.get(name, {}).get("data", {}).values():
+                found[name] |= file["data"]
     return found
 
 
@@ -158,10 +165,10 @@ def table(
     return [{column: row.get(column, "") for column in columns} for row in rows]
 
 
-def _state(folder: Path) -> str:
-    """A hash of the project as an experiment starts from it: what is committed and what has been edited since.
+def edits(folder: Path) -> str:
+    """What has been edited in the checkout since its commit, as a patch.
 
-    Outputs that lie in git, and dvc.lock, do not count as edits: they follow from the rest. Nor does anything else in a
+    Outputs that lie in git, and dvc.lock, do not count: they follow from the rest. Nor does anything else in a
     larger git repository that holds the project in a folder.
     """
     plan = dag.read(folder)
@@ -169,13 +176,14 @@ def _state(folder: Path) -> str:
     top = checkout.around(root) or root
     in_git = (Path(os.path.normpath(root / path)) for path in plan.outputs_in_git)
     outputs = [f":(exclude){path.relative_to(top).as_posix()}" for path in in_git if path.is_relative_to(top)]
-    return _digest(
-        [
-            git(top, "rev-parse", "HEAD:./"),
-            git(top, "diff", "--no-ext-diff", "--binary", "HEAD", "--", ".", *outputs, ":(exclude,glob)**/dvc.lock"),
-            folder.resolve().relative_to(top).as_posix(),
-        ]
-    )
+    return git(top, "diff", "--no-ext-diff", "--binary", "HEAD", "--", ".", *outputs, ":(exclude,glob)**/dvc.lock")
+
+
+def _state(folder: Path) -> str:
+    """A hash of the project as an experiment starts from it: what is committed and what has been edited since."""
+    root = dag.root(folder).resolve()
+    top = checkout.around(root) or root
+    return _digest([git(top, "rev-parse", "HEAD:./"), edits(folder), folder.resolve().relative_to(top).as_posix()])
 
 
 def _name(overrides: Sequence[str], state: str) -> str:

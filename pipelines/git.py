@@ -6,14 +6,20 @@ from pathlib import Path
 from gradflow.guards.errors import RunError
 
 
-def git(folder: Path, *arguments: str) -> str:
-    """What a git command prints, byte for byte: bytes that are no UTF-8 become surrogates.
+def git(folder: Path, *arguments: str, given: str = "") -> str:
+    """What a git command prints for what it is given, byte for byte: bytes that are no UTF-8 become surrogates.
 
     Raises:
         RunError: There is no git, or it refuses; the message is its own, as one line.
     """
     try:
-        done = subprocess.run(["git", *arguments], cwd=folder, capture_output=True, check=False)  # noqa: S603, S607  # no shell
+        done = subprocess.run(  # noqa: S603  # no shell
+            ["git", *arguments],  # noqa: S607
+            cwd=folder,
+            input=given.encode(errors="surrogateescape"),
+            capture_output=True,
+            check=False,
+        )
     except FileNotFoundError:
         raise RunError("git: is not installed") from None
     if done.returncode:

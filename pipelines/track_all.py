@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from contextlib import chdir
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any, NamedTuple
+from typing import Any
 
 import click
 from dvc.api import DVCFileSystem
@@ -19,6 +19,7 @@ from gradflow.guards import workspace
 from gradflow.guards.errors import RunError, shown
 from gradflow.params import reading
 from gradflow.tracking import environment, experiment, origin, result
+from pipelines import refs
 
 environment.prepare()
 
@@ -51,14 +52,6 @@ class _Lock(Document):
     stages: dict[str, _Ran] = Field(default_factory=dict)
 
 
-class Experiment(NamedTuple):
-    """A DVC experiment: its commit, and the commit that it starts from."""
-
-    name: str
-    commit: str
-    baseline: str
-
-
 @click.command()
 @experiment.option
 def main(experiment: str) -> None:
@@ -72,7 +65,7 @@ def main(experiment: str) -> None:
     in_git = origin.git(where.root, "rev-parse", "--show-prefix").rstrip("\n")  # of a project in a larger repository
     pipeline = Path(in_git, Path.cwd().relative_to(where.root))
     failed = []
-    for one in experiments(where.root):
+    for one in refs.here(where.root):
         with TemporaryDirectory() as folder:
             try:
                 lock = _fetch(where.root, one.commit, pipeline, Path(folder))
@@ -98,17 +91,6 @@ def main(experiment: str) -> None:
         click.echo("workspace: holds no finished result, `dvc repro` makes and tracks it")
     if failed:
         raise RunError(f"{len(failed)} not tracked: {'; '.join(failed)}")
-
-
-def experiments(root: Path) -> list[Experiment]:
-    """All experiments of a repository, the oldest first."""
-    listed = origin.git(root, "for-each-ref", "--sort=committerdate", "--format=%(objectname) %(refname)", "refs/exps")
-    found = []
-    for commit, ref in (line.split(" ", 1) for line in listed.splitlines()):
-        match ref.split("/"):  # refs/exps/<2 digits>/<38 digits>/<name>; others are DVC's own
-            case [_, _, first, rest, name] if len(first + rest) == 40:
-                found.append(Experiment(name, commit, first + rest))
-    return found
 
 
 def artefacts(lock: Mapping[str, Any]) -> result.Artefacts:

@@ -1,4 +1,4 @@
-"""What the studies' results in git show; that they are those of the code in git: tests/test_promised_results.py."""
+"""What the studies' results in git show; that they are those of the code in git: tests/test_results_in_git.py."""
 
 import json
 from pathlib import Path

@@ -1,0 +1,78 @@
+"""remote: what a point of a sweep costs a machine of a cluster beside the experiment itself, point after point."""
+
+import json
+import resource
+import shutil
+import subprocess
+import tempfile
+from collections import defaultdict
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import click
+
+from benchmarks.process import MODULE, timed
+from pipelines import remote
+
+
+def _cpu() -> float:
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime
+
+
+@click.command()
+@click.argument("done", type=click.Path(path_type=Path, file_okay=False))
+@click.option("--points", type=click.IntRange(1), default=16, show_default=True)
+def main(done: Path, points: int) -> None:
+    """Run points that redraw the figures of the clone DONE; print the CPU seconds of each step of each point."""
+    seconds: list[dict[str, float]] = []
+    run = remote._run
+
+    def measured(command: Sequence[str], folder: Path, **options: Any) -> tuple[int, Sequence[str]]:
+        words = [word for word in command if not word.startswith("-")]
+        step = " ".join(words[words.index("dvc") + 1 :][:2]) if "dvc" in words else f"git {words[1]}"
+        before = _cpu()
+        try:
+            return run(command, folder, **options)
+        finally:
+            seconds[-1][step] += _cpu() - before
+
+    remote._run = measured
+    with tempfile.TemporaryDirectory(prefix="gradflow-bench-") as base:
+        remote.HOME = Path(base, "home")
+        project, bare = Path(base, "project"), Path(base, "bare.git")
+        shutil.copytree(done, project, symlinks=True)
+        for command in (
+            ["git", "clone", "--quiet", "--bare", ".", bare],
+            ["git", "remote", "set-url", "origin", bare],
+            [*MODULE, "dvc", "remote", "add", "--default", "storage", Path(base, "storage")],
+            ["git", "add", "--all"],
+            ["git", "-c", "user.name=-", "-c", "user.email=-", "commit", "--quiet", "--message", "Done"],
+            ["git", "push", "--quiet", "origin", "HEAD:refs/heads/done"],
+            [*MODULE, "dvc", "push", "--quiet"],
+        ):
+            timed(command, project)
+        commit = subprocess.check_output(["git", "rev-parse", "HEAD"], cwd=project, text=True).strip()
+        for number in range(points):
+            seconds.append(defaultdict(float))
+            job = remote.Job(
+                name=f"point-{number}",
+                overrides=(f"plot.dpi={40 + number}",),
+                repository=str(bare),
+                commit=commit,
+                edits=b"",
+                folder=".",
+                project=".",
+                leash="pipelines/leash.py",
+                author=("Bench", "bench@localhost"),
+                env={"MLFLOW_TRACKING_URI": f"sqlite:///{base}/mlflow.db"},
+            )
+            ended = remote.run(job)
+            if ended.code:
+                raise RuntimeError("\n".join(ended.lines))
+    click.echo(json.dumps(seconds))
+
+
+if __name__ == "__main__":
+    main()
