@@ -1,4 +1,4 @@
-# `make` lists the targets. Everything runs in .venv, which is made from requirements.lock; only `make bench` has its own.
+# `make` lists the targets. Everything runs in .venv, which is made from requirements.lock; only `make bench` and clusters have their own.
 .DEFAULT_GOAL := help
 PYTHON ?= python3
 PORT ?= 5000
@@ -16,7 +16,8 @@ setup: .venv/installed ## Make .venv from requirements.lock
 # Its commands work only where it was made, as `installed` says.
 .venv/installed: requirements.lock $(shell at=$$(cat .venv/installed 2>/dev/null); [ -z "$$at" ] || [ "$$at" = "$$(cd .venv && pwd -P)" ] || echo moved)
 .venv-bench/installed: benchmarks/requirements.lock
-.venv/installed .venv-bench/installed: %/installed:
+.venv-cluster/installed: requirements.cluster.lock
+.venv/installed .venv-bench/installed .venv-cluster/installed: %/installed:
 	@command -v "$(PYTHON)" >/dev/null || { echo "gradflow: needs Python 3.11 or newer, found no $(PYTHON); name one: make PYTHON=/path/to/python3" >&2; exit 1; }
 	@"$(PYTHON)" -c 'import sys; v = sys.version_info; sys.exit(None if v >= (3, 11) else f"gradflow: needs Python 3.11 or newer, $(PYTHON) is {v[0]}.{v[1]}; name another: make PYTHON=/path/to/python3")'
 	"$(PYTHON)" -m venv --clear $*
@@ -38,6 +39,14 @@ studies: setup ## Run the pipeline and all studies, or one: make studies STUDY=d
 	dvc repro
 	cd studies && dvc repro $(if $(STUDY),$(STUDY)/dvc.yaml,--all-pipelines)
 
+.PHONY: remote
+remote: setup ## Keep results in a DVC remote, and push those there are: make remote URL=/mnt/shared/gradflow, or s3://...
+	@[ -n "$(URL)" ] || { echo "gradflow: say where: make remote URL=/mnt/shared/gradflow" >&2; exit 2; }
+	dvc remote add --force --default storage "$(URL)"
+	cd studies && dvc remote add --force --default storage "$(URL)"
+	dvc push dvc.yaml
+	cd studies && if [ -d .dvc/cache ]; then dvc push; fi
+
 .PHONY: ui
 ui: setup ## Show what was tracked, in MLflow's pages (PORT=5000)
 	@python -m gradflow.tracking.ui --port $(PORT)
@@ -56,7 +65,7 @@ lint: setup ## Format and lint, types, layers
 
 .PHONY: test
 test: lint ## Every check and test, but for the longer ones of the next two lines
-	pytest -n auto --ignore tests/commands --ignore tests/flows --ignore tests/tracking --ignore tests/report
+	pytest -n auto --ignore tests/commands --ignore tests/flows --ignore tests/tracking --ignore tests/report --ignore tests/cluster
 
 .PHONY: test-commands
 test-commands: setup ## The README's commands and DVC's experiments as people type them: some minutes
@@ -65,6 +74,15 @@ test-commands: setup ## The README's commands and DVC's experiments as people ty
 .PHONY: test-servers
 test-servers: setup ## Tracking, flows and the page, with real servers and a browser: some minutes more
 	pytest -n auto tests/tracking tests/flows tests/report
+
+.PHONY: cluster
+cluster: .venv-cluster/installed ## Make .venv-cluster, for sweeps on several machines: docs/cluster.md
+
+.PHONY: test-cluster
+test-cluster: cluster ## Sweeps on Ray, results in an object store, servers on PostgreSQL (installs Debian's): some minutes
+	@command -v pg_ctlcluster >/dev/null || { apt-get update --quiet=2 && \
+	    DEBIAN_FRONTEND=noninteractive apt-get install --quiet=2 --yes postgresql >/dev/null; }
+	PATH="$(CURDIR)/.venv-cluster/bin:$$PATH" pytest tests/cluster
 
 .PHONY: test-faults
 test-faults: setup ## Kills, full disks, damaged files, senseless parameters by the hundred: an hour
@@ -83,9 +101,11 @@ bench: .venv-bench/installed ## Measure this beside what others would write (an 
 	.venv-bench/bin/python -m benchmarks.run $(BENCH)
 
 .PHONY: lock
-lock: setup ## Renew requirements.lock and benchmarks/requirements.lock from pyproject.toml
+lock: setup ## Renew the three lock files from pyproject.toml
 	python -m piptools compile --quiet --extra dev --strip-extras --allow-unsafe \
 	    --no-emit-find-links --no-emit-index-url --output-file requirements.lock pyproject.toml
 	python -m piptools compile --quiet --extra bench --constraint requirements.lock --strip-extras --allow-unsafe \
 	    --no-emit-find-links --no-emit-index-url --output-file benchmarks/requirements.lock pyproject.toml
-	sed -i 's/^\(torch==[0-9.]*\)+cpu/\1/' requirements.lock benchmarks/requirements.lock  # any build of that version will do
+	python -m piptools compile --quiet --extra dev --extra cluster --constraint requirements.lock --strip-extras --allow-unsafe \
+	    --no-emit-find-links --no-emit-index-url --output-file requirements.cluster.lock pyproject.toml
+	sed -i 's/^\(torch==[0-9.]*\)+cpu/\1/' requirements.lock requirements.cluster.lock benchmarks/requirements.lock  # any build of that version will do

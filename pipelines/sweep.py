@@ -3,8 +3,9 @@
 import base64
 import csv
 import io
-from collections.abc import Mapping
-from contextlib import chdir
+from collections.abc import Callable, Mapping
+from contextlib import chdir, nullcontext
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -24,7 +25,7 @@ from gradflow.drawing import style
 from gradflow.files.writing import write_text
 from gradflow.guards.errors import InputError, RunError, shown
 from gradflow.tracking import environment, origin
-from pipelines import checkout, dag, experiments, findings, outcome, report
+from pipelines import checkout, cluster, dag, experiments, findings, outcome, refs, report
 from pipelines.cancellation import all_finished
 from pipelines.experiments import Point
 from pipelines.outcome import Kind, Outcome
@@ -34,6 +35,7 @@ from pipelines.run import Run, by_hand, can_pass, check_all_ran, failure
 from pipelines.slots import Slots
 
 DPI = 150
+_WAITING = 256  # points of a cluster that are waited for at once, each by a thread
 _TRACKS = "track"  # the stage of pipelines whose results go to MLflow
 
 
@@ -44,18 +46,21 @@ _TRACKS = "track"  # the stage of pipelines whose results go to MLflow
     retry_delay_seconds=[1, 4, 10],
     retry_condition_fn=can_pass,
 )
-def experiment(point: Point, run: Run) -> State[None]:
-    """Run one point of the grid, unless it has been."""
+def experiment(point: Point, run: Run, take: Callable[[Point], Outcome]) -> State[None]:
+    """Run one point of the grid, here or elsewhere, unless it has been."""
     if point.present:
         return run.end(point.label, Outcome(Kind.PRESENT))
-    arguments = ["exp", "run", "--temp", "--name", point.name]
-    arguments += [f"--set-param={override}" for override in point.overrides]
-    follow = Progress(point.name).follow
     try:
-        result = run.dvc(arguments, run.folder, follow, outcome.of_experiment)
+        return run.end(point.label, take(point))
     except RunEndedError:
         return Cancelled()
-    return run.end(point.label, result)
+
+
+def in_a_copy(run: Run, point: Point) -> Outcome:
+    """Run a point on this machine, in a copy of the checkout."""
+    arguments = ["exp", "run", "--temp", "--name", point.name]
+    arguments += [f"--set-param={override}" for override in point.overrides]
+    return run.dvc(arguments, run.folder, Progress(point.name).follow, outcome.of_experiment)
 
 
 def _run_name() -> str:
@@ -68,6 +73,7 @@ def sweep(
     folder: Path = Path(),
     jobs: Annotated[int, Field(ge=1)] | None = None,
     output: Path | None = None,
+    ray: str | None = None,
 ) -> State[Any]:
     """Run every point of a grid that has not been run for this state of the checkout.
 
@@ -77,26 +83,33 @@ def sweep(
         jobs: Points that run at once; default: one a GPU, else one a core.
         output: CSV file for the table of results, with the figure beside it; default: one in reports/sweeps/ whose name
             no other sweep has.
+        ray: Address of a Ray cluster whose machines run the points; default: this machine does.
     """
     try:
         if output and output.suffix != ".csv":  # the figure beside it may have any other ending
             raise InputError("output", f"must end in .csv, got {shown(str(output))}")
-        root, slots = dag.root(folder), Slots.of_machine(jobs)
+        root, slots = dag.root(folder), Slots([]) if ray else Slots.of_machine(jobs)
         with (
             checkout.alone(root, get_run_logger().warning) as lock,
-            ThreadPoolTaskRunner[Any](len(slots.shares)) as runner,  # a point that has no slot has not started
+            # A point that has no slot has not started.
+            ThreadPoolTaskRunner[Any](_WAITING if ray else len(slots.shares)) as runner,
             Processes(lock) as processes,
+            cluster.connected(ray, folder) if ray else nullcontext() as there,
         ):
-            points = experiments.points(folder, grid)
+            points = experiments.points(folder, grid, shared=bool(ray))
             run = Run(folder, root, processes, slots)
+            take = there.run if there else partial(in_a_copy, run)
             futures: dict[Point, PrefectFuture[Any]] = {}
             for point, ahead in experiments.in_order(folder, points):
-                wait_for = [allow_failure(futures[other]) for other in ahead]
-                futures[point] = runner.submit(experiment, {"point": point, "run": quote(run)}, wait_for)  # type: ignore[arg-type]  # may be annotated
+                wait_for = [] if there else [allow_failure(futures[other]) for other in ahead]
+                arguments = {"point": point, "run": quote(run), "take": quote(take)}
+                futures[point] = runner.submit(experiment, arguments, wait_for)  # type: ignore[arg-type]  # may be annotated
             if not all_finished(list(futures.values())):
                 return Cancelled(message="Cancelled")
             check_all_ran(run.outcomes, {point.label: future for point, future in futures.items()})
             done = [point.name for point in points if not run.outcomes[point.label].kind.failed]
+            if there:
+                refs.bring(root, [one for one in refs.on_remote(root) if one.name in done])
             metrics = experiments.metrics(folder, done)
         name = experiments.title(root, folder, grid, points)
         path = output or root / "reports" / "sweeps" / f"{name}.csv"
@@ -106,8 +119,7 @@ def sweep(
             bad = sum(result.kind.failed for result in run.outcomes.values())
             failed = RunError(f"{bad} of {len(points)} points failed: {failed.message}")
         try:
-            if any(node.address == _TRACKS for node in dag.read(folder).nodes):
-                track(name, grid, files, folder)
+            track_where_tracked(name, grid, files, folder)
         except RunError as error:
             failed = failed or error
     except RunError as error:
@@ -147,12 +159,14 @@ def publish(
     return [path]
 
 
-def track(name: str, grid: list[str], files: list[Path], folder: Path) -> None:
-    """Log table and figure in MLflow, where the runs of the points are.
+def track_where_tracked(name: str, grid: list[str], files: list[Path], folder: Path) -> None:
+    """Log table and figure in MLflow if the pipeline has the stage track, where the runs of the points are.
 
     Raises:
         RunError: The store cannot be used.
     """
+    if not any(node.address == _TRACKS for node in dag.read(folder).nodes):
+        return
     environment.prepare()
     from gradflow.tracking import runs, store  # noqa: PLC0415  # they import MLflow, which no other command here needs
 
@@ -177,8 +191,13 @@ def track(name: str, grid: list[str], files: list[Path], folder: Path) -> None:
     type=click.Path(path_type=Path, dir_okay=False),
     help="Table of results, CSV; the figure goes beside it.  [default: a new one in reports/sweeps]",
 )
+@click.option(
+    "--ray", metavar="ADDRESS", help="Run the points on the machines of this Ray cluster, e.g. 10.0.0.1:6379."
+)
 @click.option("--dry-run", is_flag=True, help="List the points and run none.")
-def main(grid: tuple[str, ...], folder: Path, jobs: int | None, output: Path | None, dry_run: bool) -> None:
+def main(
+    grid: tuple[str, ...], folder: Path, jobs: int | None, output: Path | None, ray: str | None, dry_run: bool
+) -> None:
     r"""Run every combination of the values, each as a DVC experiment in a copy of its own.
 
     \b
@@ -188,11 +207,11 @@ def main(grid: tuple[str, ...], folder: Path, jobs: int | None, output: Path | N
     it was. The workspace is never touched; see the experiments with `dvc exp show`.
     """
     if dry_run:
-        for point in experiments.points(folder, grid):
+        for point in experiments.points(folder, grid, shared=bool(ray)):
             click.echo(f"{'present' if point.present else 'to run ':<8} {point.name}  {' '.join(point.overrides)}")
         return
     with by_hand(if_cancelled="cancelled; the next run goes on with the points that are missing"):
-        sweep(list(grid), folder, jobs, output)
+        sweep(list(grid), folder, jobs, output, ray)
 
 
 if __name__ == "__main__":

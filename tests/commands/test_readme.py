@@ -67,15 +67,21 @@ def test_the_way_back_from_an_applied_experiment(project):
 
 
 def test_a_colleague_pulls_what_was_pushed_and_trains_nothing(project, tmp_path):
-    storage = tmp_path / "storage"
-    for line in block("dvc push"):
-        typed(project, line.replace("/mnt/shared/gradflow", shlex.quote(str(storage))))
-    project.run("git", "commit", "--quiet", "--all", "--message", "A place for results")
-    project.run("git", "clone", "--quiet", project.root, tmp_path / "colleague")
+    storage, bare = tmp_path / "the storage", tmp_path / "bare.git"
+    project.run("git", "clone", "--quiet", "--bare", project.root, bare)
+    project.run("git", "remote", "add", "origin", bare)
+    project.run("git", "push", "--quiet", "--set-upstream", "origin", "main")
+    for line in block("make remote URL=/mnt/shared/gradflow"):
+        at = line.replace("/mnt/shared/gradflow", shlex.quote(str(storage)))
+        typed(project, at.replace("make", "make -o .venv/installed", 1))
+    assert project.run("git", "status", "--porcelain").stdout == ""
+    project.run("git", "clone", "--quiet", bare, tmp_path / "colleague")
     colleague = type(project)(tmp_path / "colleague", project.env)
 
-    colleague.run("dvc", "pull")
+    pull, then = block("dvc pull")
+    typed(colleague, pull)
 
+    assert then.startswith("dvc repro")
     assert (colleague.root / "models/residual.safetensors").is_file()
     assert colleague.repro() == {"check", "track"}, "neither of which writes what could be pulled"
 

@@ -1,0 +1,71 @@
+"""collect: bring home what a sweep has left in the git remote, with its table and figure."""
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import click
+from prefect import flow
+from prefect.client.schemas.objects import State
+from prefect.states import Completed, Failed
+from pydantic import Field
+
+from gradflow.guards.errors import RunError
+from pipelines import dag, experiments, refs
+from pipelines.outcome import Kind, Outcome
+from pipelines.run import by_hand
+from pipelines.sweep import publish, track_where_tracked
+
+
+@flow(name="collect")
+def collect(
+    grid: Annotated[list[str], Field(min_length=1)], folder: Path = Path(), output: Path | None = None
+) -> State[Any]:
+    """Bring home the points of a grid that have run anywhere, and make their table.
+
+    Args:
+        grid: As of the sweep.
+        folder: Where the pipeline's dvc.yaml lies.
+        output: CSV file for the table, with the figure beside it; default: as of the sweep.
+    """
+    try:
+        root = dag.root(folder)
+        points = experiments.points(folder, grid, shared=True)
+        names = {point.name for point in points}
+        refs.bring(root, [one for one in refs.on_remote(root) if one.name in names])
+        done = [point for point in points if point.present]
+        if not done:
+            raise RunError(f"none of the {len(points)} points has run for this state of the checkout")
+        outcomes = {point.label: Outcome(Kind.PRESENT) for point in done}
+        metrics = experiments.metrics(folder, [point.name for point in done])
+        name = experiments.title(root, folder, grid, points)
+        files = publish(output or root / "reports" / "sweeps" / f"{name}.csv", grid, done, outcomes, metrics)
+        track_where_tracked(name, grid, files, folder)
+    except RunError as error:
+        return Failed(message=error.message, data=error)
+    return Completed(message=f"{len(done)} of {len(points)} points")
+
+
+@click.command()
+@click.argument("grid", metavar="KEY=VALUE,VALUE...", nargs=-1, required=True)
+@click.option(
+    "--folder",
+    type=click.Path(path_type=Path, exists=True, file_okay=False),
+    default=Path(),
+    help="Where the pipeline's dvc.yaml lies.  [default: here]",
+)
+@click.option("--output", type=click.Path(path_type=Path, dir_okay=False), help="Table of results, CSV.")
+def main(grid: tuple[str, ...], folder: Path, output: Path | None) -> None:
+    r"""Bring home the points of a grid that have run on other machines, and make the table of those there are.
+
+    \b
+    python -m pipelines.collect depth=10,20,40
+
+    Experiments come from the git remote. What they have in DVC's cache stays in its remote until you ask for it:
+    `dvc exp apply NAME`, then `dvc pull`.
+    """
+    with by_hand(if_cancelled="cancelled"):
+        collect(list(grid), folder, output)
+
+
+if __name__ == "__main__":
+    main()
