@@ -94,7 +94,7 @@ picture: setup ## Take the page's picture in README anew, with Chromium
 
 .PHONY: blocks
 blocks: setup ## Make the table of blocks in docs/ anew, from their files
-	@python docs/blocks.py
+	@PYTHONPATH=. python docs/blocks.py
 
 .PHONY: bench
 bench: .venv-bench/installed ## Measure this beside what others would write (an hour): benchmarks/README.md

@@ -6,6 +6,7 @@ from typing import Annotated, Any
 import click
 from prefect import flow
 from prefect.client.schemas.objects import State
+from prefect.runtime import flow_run
 from prefect.states import Completed, Failed
 from pydantic import Field
 
@@ -16,7 +17,11 @@ from pipelines.run import by_hand
 from pipelines.sweep import publish, track_where_tracked
 
 
-@flow(name="collect")
+def _run_name() -> str:
+    return f"collect {' '.join(flow_run.parameters['grid'])}"
+
+
+@flow(name="collect", flow_run_name=_run_name)
 def collect(
     grid: Annotated[list[str], Field(min_length=1)], folder: Path = Path(), output: Path | None = None
 ) -> State[Any]:
@@ -45,7 +50,7 @@ def collect(
     return Completed(message=f"{len(done)} of {len(points)} points")
 
 
-@click.command()
+@click.command(epilog="Example: python -m pipelines.collect depth=10,20,40")
 @click.argument("grid", metavar="KEY=VALUE,VALUE...", nargs=-1, required=True)
 @click.option(
     "--folder",
@@ -55,10 +60,7 @@ def collect(
 )
 @click.option("--output", type=click.Path(path_type=Path, dir_okay=False), help="Table of results, CSV.")
 def main(grid: tuple[str, ...], folder: Path, output: Path | None) -> None:
-    r"""Bring home the points of a grid that have run on other machines, and make the table of those there are.
-
-    \b
-    python -m pipelines.collect depth=10,20,40
+    """Bring home the points of a grid that have run on other machines, and make the table of those there are.
 
     Experiments come from the git remote. What they have in DVC's cache stays in its remote until you ask for it:
     `dvc exp apply NAME`, then `dvc pull`.

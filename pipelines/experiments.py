@@ -6,6 +6,7 @@ import os
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,8 @@ from hydra.errors import HydraException
 
 from gradflow.guards import checkout
 from gradflow.guards.errors import InputError, shown
+from gradflow.params import reading
+from gradflow.tracking import origin
 from pipelines import dag, refs
 from pipelines.git import git
 from pipelines.outcome import Outcome
@@ -67,12 +70,15 @@ def points(folder: Path, grid: Sequence[str], *, shared: bool = False) -> list[P
     root = dag.root(folder).resolve()
     if not str(root).isascii():
         raise InputError(str(root), "must be a path in ASCII, DVC cannot run experiments in copies of any other")
+    _check_is_in_git(folder)
     try:
         by_file = to_path_overrides(grid)
         for file in by_file:  # DVC would write into it
             if not (folder / file).resolve().is_relative_to(root):
                 raise InputError("grid", f"must name files in {root}, got {shown(file)}")
         combinations = get_hydra_sweeps(by_file)
+        for file, overrides in by_file.items():
+            _check_keys(folder / file, overrides)
     except (DvcException, HydraException) as error:
         reason = " ".join(str(error).split())
         raise InputError("grid", f"must be KEY=VALUE,VALUE..., got {' '.join(grid)!r}: {reason}") from None
@@ -89,6 +95,39 @@ def points(folder: Path, grid: Sequence[str], *, shared: bool = False) -> list[P
         name = _name(overrides, state)
         found[name] = Point(overrides, name, name in present)
     return list(found.values())
+
+
+def _check_is_in_git(folder: Path) -> None:
+    """Check that the copies that DVC makes will have the pipeline; of one that git lacks it deletes the parameters.
+
+    Raises:
+        InputError: They will not.
+    """
+    for file in (folder / "dvc.yaml", folder / "params.yaml"):
+        if file.exists() and not origin.git(folder, "ls-tree", "HEAD", "--", file.name):
+            raise InputError(str(file), f"must be committed before it can be copied: git add {folder}, git commit")
+
+
+def _check_keys(file: Path, overrides: Sequence[str]) -> None:
+    """Check that a parameters file has the keys that are given values; ``+key`` adds one.
+
+    Raises:
+        InputError: It has not.
+    """
+    if not file.is_file():
+        raise InputError("grid", f"must name files that there are, got {shown(str(file))}")
+    if file.suffix not in (".yaml", ".yml"):
+        return
+    document = reading.read(file)
+    for key in (override.partition("=")[0] for override in overrides):
+        section: Any = document
+        for part in key.split(".") if key[0] not in "+~" else ():
+            known = [str(name) for name in section] if isinstance(section, dict) else []
+            if part not in known:
+                like = get_close_matches(part, known, 1)
+                hint = f"; did you mean {like[0]}?" if like else ""
+                raise InputError("grid", f"must give values to keys of {file.name}, got {key}{hint} (+{key} adds it)")
+            section = section[part]
 
 
 def in_order(folder: Path, points: Sequence[Point]) -> list[tuple[Point, list[Point]]]:

@@ -67,7 +67,10 @@ def main(name: str) -> None:
         raise InputError("NAME", f"must be a study of the recipe's networks, {name} has a pipeline of its own")
     if not (folder / "params.yaml").exists():
         write_text(folder / "params.yaml", (root / "params.yaml").read_text(encoding="utf-8"))
-        click.echo(f"{folder / 'params.yaml'}: change what the study is about, then run `dvc repro` in its folder")
+        click.echo(
+            f"{folder / 'params.yaml'}: change what the study is about, then run `dvc repro` in its folder; "
+            "commit it before experiments in copies (--temp, sweeps), which have what git has"
+        )
     write_text(folder / "dvc.yaml", derived((root / "dvc.yaml").read_text(encoding="utf-8"), name))
 
 

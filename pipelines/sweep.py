@@ -177,7 +177,7 @@ def track_where_tracked(name: str, grid: list[str], files: list[Path], folder: P
     click.echo(f"tracked: {where.page(done.experiment, done.run)}")
 
 
-@click.command()
+@click.command(epilog="Example: python -m pipelines.sweep depth=10,20,40 variants.residual.scale=0.2,0.7")
 @click.argument("grid", metavar="KEY=VALUE,VALUE...", nargs=-1, required=True)
 @click.option(
     "--folder",
@@ -198,10 +198,7 @@ def track_where_tracked(name: str, grid: list[str], files: list[Path], folder: P
 def main(
     grid: tuple[str, ...], folder: Path, jobs: int | None, output: Path | None, ray: str | None, dry_run: bool
 ) -> None:
-    r"""Run every combination of the values, each as a DVC experiment in a copy of its own.
-
-    \b
-    python -m pipelines.sweep depth=10,20,40 variants.residual.scale=0.2,0.7
+    """Run every combination of the values, each as a DVC experiment in a copy of its own.
 
     A point that has been run for this state of the checkout is skipped, so an interrupted sweep goes on where
     it was. The workspace is never touched; see the experiments with `dvc exp show`.
