@@ -26,7 +26,9 @@ def test_a_new_study_runs_all_its_stages_and_leaves_all_others_up_to_date(studie
 
     said = project.run("python", "-m", "pipelines.study", "deeper_2").stdout
     study = replace(project, root=project.root / "studies" / "deeper_2")
-    assert said == f"{study.root / 'params.yaml'}: change what the study is about, then run `dvc repro` in its folder\n"
+    assert said.startswith(
+        f"{study.root / 'params.yaml'}: change what the study is about, then run `dvc repro` in its folder;"
+    )
     study.change({"depth": 4})
     assert study.repro() == STAGES
     assert study.repro() == set()
