@@ -40,8 +40,9 @@ studies: setup ## Run the pipeline and all studies, or one: make studies STUDY=d
 	cd studies && dvc repro $(if $(STUDY),$(STUDY)/dvc.yaml,--all-pipelines)
 
 .PHONY: remote
-remote: setup ## Keep results in a DVC remote, and push those there are: make remote URL=/mnt/shared/gradflow, or s3://...
-	@[ -n "$(URL)" ] || { echo "gradflow: say where: make remote URL=/mnt/shared/gradflow" >&2; exit 2; }
+remote: export PATH := $(CURDIR)/$(if $(filter s3:%,$(URL)),.venv-cluster,.venv)/bin:$(PATH)
+remote: $(if $(filter s3:%,$(URL)),cluster,setup) ## Keep results in a DVC remote, and push those there are: make remote URL=/mnt/shared/gradflow, or s3://...
+	@case "$(URL)" in /*|*://*) ;; *) echo "gradflow: URL: must be an absolute path or an address, got '$(URL)'" >&2; exit 2;; esac
 	dvc remote add --force --default storage "$(URL)"
 	cd studies && dvc remote add --force --default storage "$(URL)"
 	dvc push dvc.yaml

@@ -69,21 +69,24 @@ class Cluster:
 
 
 @contextmanager
-def connected(address: str, folder: Path) -> Iterator[Cluster]:
+def connected(address: str, folder: Path, state: str) -> Iterator[Cluster]:
     """Connect to a cluster; leaving the context ends what still runs on it.
 
     Args:
         address: Of its head.
         folder: Where the pipeline's dvc.yaml lies.
+        state: Of the checkout, when the points got their names.
 
     Raises:
         InputError: Something that the machines need is missing here or there.
-        RunError: The cluster cannot be reached.
+        RunError: The cluster cannot be reached, or the checkout has changed.
     """
     if os.environ.get("RAY_AUTH_MODE") != "token":
         why = "must be token, or whoever reaches the cluster's ports can run commands on it; docs/cluster.md says how"
         raise InputError("environment: RAY_AUTH_MODE", f"{why}, got {shown(os.environ.get('RAY_AUTH_MODE', ''))}")
     job = _job(folder)
+    if experiments.state(folder) != state:  # the names would promise other code than that which runs
+        raise RunError("the checkout was changed while the sweep began; start it again")
     _check_answers(address)
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
     try:
@@ -97,6 +100,7 @@ def connected(address: str, folder: Path) -> Iterator[Cluster]:
     try:
         _check_versions(ray, folder)
         gpus = os.environ.get("GRADFLOW_DEVICE") != "cpu" and ray.cluster_resources().get("GPU", 0) > 0
+        _check_has_room(ray, gpus=gpus)
         cluster = Cluster(ray, job, gpus=gpus)
         try:
             yield cluster
@@ -122,11 +126,22 @@ def _check_answers(address: str) -> None:
         raise RunError(f"{address}: no Ray cluster can be used there, {error.strerror or error}") from None
 
 
-def _room(gpus: bool) -> dict[str, object]:
+def _room(gpus: bool) -> dict[str, int]:
     """What a point takes of a machine, in Ray's words."""
     if gpus:
         return {"num_cpus": 1, "num_gpus": 1}  # for which Ray sets CUDA_VISIBLE_DEVICES
     return {"num_cpus": int(os.environ.get("GRADFLOW_THREADS") or 1)}
+
+
+def _check_has_room(ray: Any, *, gpus: bool) -> None:
+    """Check that a point fits on some machine: it would wait for ever.
+
+    Raises:
+        InputError: It does not.
+    """
+    cpus = _room(gpus)["num_cpus"]
+    if not any(node["Alive"] and node["Resources"].get("CPU", 0) >= cpus for node in ray.nodes()):
+        raise InputError("environment: GRADFLOW_THREADS", f"must leave room on some machine, none has {cpus} CPUs")
 
 
 def _job(folder: Path) -> remote.Job:
@@ -142,12 +157,19 @@ def _job(folder: Path) -> remote.Job:
         repository = git(top, "remote", "get-url", refs.REMOTE).strip()
     except RunError:
         raise InputError("git", f"must have a remote {refs.REMOTE} that the cluster's machines reach") from None
+    if not _is_the_same_everywhere(repository):
+        raise InputError("git", f"must have an address or an absolute path as remote {refs.REMOTE}, got {repository}")
     commit = git(top, "rev-parse", "HEAD").strip()
     if not git(top, "for-each-ref", f"--contains={commit}", f"refs/remotes/{refs.REMOTE}"):
         raise InputError("git", f"must have commit {commit[:7]} on {refs.REMOTE}: git push")
     with Repo(str(root)) as repo:
-        if not repo.config["core"].get("remote"):
-            raise InputError(str(root / ".dvc/config"), "must name a default remote: dvc remote add --default NAME URL")
+        shared = repo.config.read("repo")  # what lies in git: the machines have nothing else
+    name = shared.get("core", {}).get("remote")
+    url = shared.get("remote", {}).get(name, {}).get("url", "")
+    if not name:
+        raise InputError(str(root / ".dvc/config"), "must name a default remote: dvc remote add --default NAME URL")
+    if not _is_the_same_everywhere(url):
+        raise InputError(str(root / ".dvc/config"), f"must have an address or an absolute path as remote, got {url!r}")
     env = {name: value for name, value in os.environ.items() if name.startswith(_PASSED_ON)}
     return remote.Job(
         name="",
@@ -161,6 +183,11 @@ def _job(folder: Path) -> remote.Job:
         author=_author(top),
         env=env,
     )
+
+
+def _is_the_same_everywhere(url: str) -> bool:
+    """Whether an address means on another machine what it means here; a path may, where disks are shared."""
+    return url.startswith("/") or "://" in url or bool(re.match(r"[\w.-]+@?[\w.-]*:", url))
 
 
 def _author(top: Path) -> tuple[str, str]:
@@ -183,7 +210,11 @@ def _check_versions(ray: Any, folder: Path) -> None:
     ask = ray.remote(num_cpus=0)(remote.versions)
     affinity = ray.util.scheduling_strategies.NodeAffinitySchedulingStrategy
     asked = [ask.options(scheduling_strategy=affinity(node["NodeID"], soft=False)).remote() for node in nodes]
-    for node, found in zip(nodes, ray.get(asked), strict=True):
+    try:
+        answers = ray.get(asked)
+    except ray.exceptions.RayError as error:
+        raise RunError(f"a machine does not say what it has, {_line(error)}") from None
+    for node, found in zip(nodes, answers, strict=True):
         for name, version in wanted.items():
             has = found.get(name, "nothing")
             if has != version:

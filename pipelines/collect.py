@@ -10,7 +10,7 @@ from prefect.runtime import flow_run
 from prefect.states import Completed, Failed
 from pydantic import Field
 
-from gradflow.guards.errors import RunError
+from gradflow.guards.errors import InputError, RunError, shown
 from pipelines import dag, experiments, refs
 from pipelines.outcome import Kind, Outcome
 from pipelines.run import by_hand
@@ -33,6 +33,8 @@ def collect(
         output: CSV file for the table, with the figure beside it; default: as of the sweep.
     """
     try:
+        if output and output.suffix != ".csv":
+            raise InputError("output", f"must end in .csv, got {shown(str(output))}")
         root = dag.root(folder)
         points = experiments.points(folder, grid, shared=True)
         names = {point.name for point in points}

@@ -82,7 +82,7 @@ def points(folder: Path, grid: Sequence[str], *, shared: bool = False) -> list[P
     except (DvcException, HydraException) as error:
         reason = " ".join(str(error).split())
         raise InputError("grid", f"must be KEY=VALUE,VALUE..., got {' '.join(grid)!r}: {reason}") from None
-    state = _state(folder)
+    now = state(folder)
     known = refs.here(root) + (refs.on_remote(root) if shared else [])
     present = {one.name for one in known}
     found = {}
@@ -92,7 +92,7 @@ def points(folder: Path, grid: Sequence[str], *, shared: bool = False) -> list[P
             for file, values in combination.items()
             for override in values
         )
-        name = _name(overrides, state)
+        name = _name(overrides, now)
         found[name] = Point(overrides, name, name in present)
     return list(found.values())
 
@@ -215,10 +215,11 @@ def edits(folder: Path) -> str:
     top = checkout.around(root) or root
     in_git = (Path(os.path.normpath(root / path)) for path in plan.outputs_in_git)
     outputs = [f":(exclude){path.relative_to(top).as_posix()}" for path in in_git if path.is_relative_to(top)]
-    return git(top, "diff", "--no-ext-diff", "--binary", "HEAD", "--", ".", *outputs, ":(exclude,glob)**/dvc.lock")
+    alike = ("--no-ext-diff", "--no-textconv", "--no-color", "--full-index", "--src-prefix=a/", "--dst-prefix=b/")
+    return git(top, "diff", *alike, "--binary", "HEAD", "--", ".", *outputs, ":(exclude,glob)**/dvc.lock")
 
 
-def _state(folder: Path) -> str:
+def state(folder: Path) -> str:
     """A hash of the project as an experiment starts from it: what is committed and what has been edited since."""
     root = dag.root(folder).resolve()
     top = checkout.around(root) or root

@@ -54,12 +54,12 @@ def read(root: Path, commits: Mapping[str, str], files: Sequence[str]) -> dict[s
     Args:
         root: A folder of the repository.
         commits: By name.
-        files: Seen from the top of the git repository.
+        files: Seen from that folder.
 
     Returns:
         By name; a file that a commit does not have adds nothing.
     """
-    wanted = [(name, f"{commit}:{file}") for name, commit in commits.items() for file in files]
+    wanted = [(name, f"{commit}:./{file}") for name, commit in commits.items() for file in files]
     printed = git(root, "cat-file", "--batch", given="".join(f"{what}\n" for _, what in wanted))
     stream = io.BytesIO(printed.encode(errors="surrogateescape"))
     found: dict[str, dict[str, Any]] = {name: {} for name in commits}
@@ -70,8 +70,8 @@ def read(root: Path, commits: Mapping[str, str], files: Sequence[str]) -> dict[s
         content = stream.read(int(head.split()[2]) + 1)  # with the end of line behind it
         try:
             found[name] |= json.loads(content)
-        except ValueError as error:
-            raise RunError(f"{what}: is no JSON ({error})") from None
+        except (TypeError, ValueError) as error:
+            raise RunError(f"{what}: is no JSON of keys and values ({error})") from None
     return found
 
 

@@ -10,13 +10,14 @@ import secrets
 import shutil
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from importlib.metadata import distributions
 from pathlib import Path
 
 HOME = Path("~/.cache/gradflow")  # on each machine: DVC's cache, and a clone for each point that runs
-TRIES = 3  # of what a network may interrupt
+TRIES, PAUSE_SECONDS = 3, 5  # of what a network may interrupt
 
 
 @dataclass(frozen=True)
@@ -83,9 +84,10 @@ def run(job: Job) -> Ended:
         _again(lambda: _dvc(job, clone, "push", "dvc.yaml"))
         # In this order: an experiment in git whose data are nowhere would count as done.
         _again(lambda: _dvc(job, clone, "exp", "push", "--no-cache", "--force", "origin", job.name))
-        _git(clone, "ls-remote", "--exit-code", "origin", f"refs/exps/*/{job.name}")
-    except _FailedError as error:
-        return _kept(clone, 1, str(error).splitlines())
+        _again(lambda: _git(clone, "ls-remote", "--exit-code", "origin", f"refs/exps/*/{job.name}"))
+    except (_FailedError, OSError) as error:
+        *before, last = str(error).splitlines() or [type(error).__name__]
+        return _kept(clone, 1, [*before, f"ERROR: {last}"])  # as DVC marks the line that explains a failure
     shutil.rmtree(clone, ignore_errors=True)
     return Ended(0, tuple(lines))
 
@@ -102,7 +104,7 @@ def _clone(job: Job, clone: Path, cache: Path) -> None:
     _again(lambda: _git(part.parent, "clone", "--quiet", "--no-checkout", job.repository, part.name))
     _git(part, "checkout", "--quiet", "--detach", job.commit)
     if job.edits:
-        _git(part, "apply", "--binary", "--whitespace=nowarn", given=job.edits)
+        _git(part, "apply", "--index", "--binary", "--whitespace=nowarn", given=job.edits)
     for key, value in zip(("user.name", "user.email"), job.author, strict=True):
         _git(part, "config", key, value)
     config = part / job.project / ".dvc" / "config.local"
@@ -117,6 +119,7 @@ def _again(work: Callable[[], object]) -> None:
         except _FailedError:
             if not left:
                 raise
+            time.sleep(PAUSE_SECONDS)
         else:
             return
 

@@ -4,7 +4,7 @@ import base64
 import csv
 import io
 from collections.abc import Callable, Mapping
-from contextlib import chdir, nullcontext
+from contextlib import ExitStack, chdir
 from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
@@ -89,15 +89,18 @@ def sweep(
         if output and output.suffix != ".csv":  # the figure beside it may have any other ending
             raise InputError("output", f"must end in .csv, got {shown(str(output))}")
         root, slots = dag.root(folder), Slots([]) if ray else Slots.of_machine(jobs)
-        with (
-            checkout.alone(root, get_run_logger().warning) as lock,
-            # A point that has no slot has not started.
-            ThreadPoolTaskRunner[Any](_WAITING if ray else len(slots.shares)) as runner,
-            Processes(lock) as processes,
-            cluster.connected(ray, folder) if ray else nullcontext() as there,
-        ):
+        if ray and jobs:
+            raise InputError(
+                "--jobs", "must be left out with --ray, whose machines have room for as many as they have CPUs"
+            )
+        with ExitStack() as stack:
+            lock = stack.enter_context(checkout.alone(root, get_run_logger().warning))
+            before = experiments.state(folder) if ray else ""
             points = experiments.points(folder, grid, shared=bool(ray))
-            run = Run(folder, root, processes, slots)
+            # A point that has no slot has not started.
+            runner = stack.enter_context(ThreadPoolTaskRunner[Any](_WAITING if ray else len(slots.shares)))
+            run = Run(folder, root, stack.enter_context(Processes(lock)), slots)
+            there = stack.enter_context(cluster.connected(ray, folder, before)) if ray else None
             take = there.run if there else partial(in_a_copy, run)
             futures: dict[Point, PrefectFuture[Any]] = {}
             for point, ahead in experiments.in_order(folder, points):

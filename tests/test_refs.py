@@ -57,9 +57,16 @@ def test_numbers_of_all_are_read_at_once(repository, asked):
     assert found["point-150"] == {"plain": {"val_accuracy": 0.5, "name": "é"}} and len(found) == NUMBER - 2
 
 
+def test_files_are_seen_from_the_folder_where_the_project_lies(repository):
+    (repository / "reports").mkdir(exist_ok=True)
+    commits = {one.name: one.commit for one in refs.here(repository) if one.name == "point-150"}
+    found = refs.read(repository / "reports", commits, ["metrics.json"])
+    assert found["point-150"]["plain"]["val_accuracy"] == 0.5
+
+
 def test_a_file_that_is_no_json_is_named(repository):
     commits = {one.name: one.commit for one in refs.here(repository) if one.name == "point-7"}
-    with pytest.raises(RunError, match=r":reports/metrics.json: is no JSON"):
+    with pytest.raises(RunError, match=r":./reports/metrics.json: is no JSON of keys"):
         refs.read(repository, commits, ["reports/metrics.json"])
 
 

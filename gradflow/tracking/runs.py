@@ -5,12 +5,14 @@ import json
 import platform
 import time
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from getpass import getuser
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from mlflow import MlflowClient
 from mlflow.entities import Dataset, DatasetInput, InputTag, Metric, Param, Run
+from mlflow.exceptions import MlflowException
 from mlflow.utils.mlflow_tags import (
     MLFLOW_DATASET_CONTEXT,
     MLFLOW_GIT_COMMIT,
@@ -70,7 +72,8 @@ def track(result: Result, origin: Origin, store: Store, experiment: str) -> Trac
         abandoned = [run for run in same if run.info.status != "FINISHED" and run.info.start_time < oldest]
         halves = {run.info.run_id: run for run in (*left, *abandoned)}
         for run in sorted(halves.values(), key=lambda run: MLFLOW_PARENT_RUN_ID not in run.data.tags):  # nested first
-            _discard(client, run)
+            with suppress(MlflowException):  # another checkout may be discarding it at this moment
+                _discard(client, run)
         if first := _first_finished(client, where, result):
             registry.appoint(client, result)
             return Tracked(where, first.info.run_id, now=False)

@@ -52,10 +52,13 @@ def test_an_edit_travels_and_is_in_each_experiment(project, machines):
     project.change({"train.lr": 0.03})
     block = project.root / "gradflow/blocks/residual.py"
     block.write_text(block.read_text() + "# edited\n")
+    (block.with_name("further.py")).write_text(block.read_text())
+    project.run("git", "add", "gradflow/blocks/further.py")
     project.run(*SWEEP, "--ray", machines.address, "depth=2,4", **machines.env)
     for name in table(project):
         (ref,) = project.run("git", "for-each-ref", "--format=%(refname)", f"refs/exps/*/*/{name}").stdout.split()
         assert project.run("git", "show", f"{ref}:gradflow/blocks/residual.py").stdout.endswith("# edited\n")
+        assert project.run("git", "show", f"{ref}:gradflow/blocks/further.py").stdout.endswith("# edited\n")
         assert "lr: 0.03" in project.run("git", "show", f"{ref}:params.yaml").stdout
 
 
