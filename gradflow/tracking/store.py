@@ -87,7 +87,12 @@ class Store:
         found = client.get_experiment_by_name(name)
         location = self.artifacts.as_uri() if self.artifacts else None
         if found is None:
-            return client.create_experiment(name, artifact_location=location)
+            try:
+                return client.create_experiment(name, artifact_location=location)
+            except MlflowException as error:
+                if error.error_code != "RESOURCE_ALREADY_EXISTS":
+                    raise
+                return self.experiment(client, name)  # another checkout has just made it
         if found.lifecycle_stage != "active":
             raise StoreError(f"{self}: experiment {name} was deleted there, restore it to track in it")
         if self.artifacts and found.artifact_location != location and self.database:

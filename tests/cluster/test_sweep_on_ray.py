@@ -63,6 +63,12 @@ def test_an_edit_travels_and_is_in_each_experiment(project, machines):
 
 
 REFUSED = {
+    "a remote for data that is another folder elsewhere": (
+        ("dvc", "remote", "modify", "storage", "url", "../results"),
+        {},
+        ".dvc/config: must have an address or an absolute path as remote, ",
+    ),
+    "several points at once of its own choice": ((), {"JOBS": "2"}, "--jobs: must be left out with --ray"),
     "no token": ((), {"RAY_AUTH_MODE": ""}, "environment: RAY_AUTH_MODE: must be token, "),
     "a commit that is nowhere else": (
         ("git", "commit", "--quiet", "--allow-empty", "--message", "Mine"),
@@ -83,7 +89,9 @@ def test_what_the_machines_could_not_work_with_is_refused_before_anything_runs(p
     token = tmp_path / "token"
     token.write_text("0" * 64)
     given = {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN_PATH": str(token)} | env
-    done = project.run(*SWEEP, "--ray", given.pop("ADDRESS", "127.0.0.1:1"), "depth=2", code=2, **given)
+    options = ["--ray", given.pop("ADDRESS", "127.0.0.1:1")]
+    options += [f"--jobs={given.pop('JOBS')}"] if "JOBS" in given else []
+    done = project.run(*SWEEP, *options, "depth=2", code=2, **given)
     assert len(said(done)) == 1 and line in said(done)[0] and "Traceback" not in done.stderr
 
 
@@ -141,7 +149,7 @@ def test_a_machine_that_is_lost_in_training_leaves_its_state_to_another(long, ma
 
     assert sweep.wait(timeout=240) == 0, sweep.log.read_text()
     (row,) = table(long).values()
-    assert row["outcome"] == "Ran"
+    assert row["outcome"] == "Ran" and "going on from epoch" in sweep.log.read_text()
     assert eventually(lambda: not trainings(machines.home), seconds=20) is True
     long.run("dvc", "exp", "run", "--temp", "--name", "undisturbed", "-S", "depth=5")
     for path in ("dvc.lock", "reports/metrics.json"):
@@ -159,8 +167,8 @@ def test_nothing_is_left_on_the_machines_of_a_sweep_that_was_ended(long, machine
         lambda: sum("stages.train" in command for command in trainings(machines.home).values()) >= 2, seconds=120
     )
     sweep.send_signal(number)
+    eventually(lambda: not trainings(machines.home), seconds=10)
     sweep.wait(timeout=60)
-    eventually(lambda: not trainings(machines.home), seconds=12)
 
 
 def test_data_that_were_pushed_without_their_experiment_are_found_by_the_next_sweep(project, machines, tmp_path):
