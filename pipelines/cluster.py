@@ -10,6 +10,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from dvc.config_schema import RelPath
 from dvc.repo import Repo
 from prefect import get_run_logger
 
@@ -168,7 +169,7 @@ def _job(folder: Path) -> remote.Job:
     url = shared.get("remote", {}).get(name, {}).get("url", "")
     if not name:
         raise InputError(str(root / ".dvc/config"), "must name a default remote: dvc remote add --default NAME URL")
-    if not _is_the_same_everywhere(url):
+    if isinstance(url, RelPath) or not _is_the_same_everywhere(url):  # DVC has made a relative path absolute
         raise InputError(str(root / ".dvc/config"), f"must have an address or an absolute path as remote, got {url!r}")
     env = {name: value for name, value in os.environ.items() if name.startswith(_PASSED_ON)}
     return remote.Job(
