@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from gradflow.guards.errors import RunError
+from gradflow.guards.errors import InputError, RunError
 from gradflow.tracking import origin
 from pipelines.git import git
 
@@ -31,8 +31,11 @@ def on_remote(root: Path, remote: str = REMOTE) -> list[Experiment]:
     """All experiments that a git remote has.
 
     Raises:
+        InputError: There is no such remote.
         RunError: It cannot be reached.
     """
+    if not origin.git(root, "remote", "get-url", remote):
+        raise InputError("git", f"must have a remote {remote} that all machines reach")
     return _parsed(git(root, "ls-remote", remote, "refs/exps/*").replace("\t", " "))
 
 

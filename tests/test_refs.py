@@ -85,5 +85,5 @@ def test_they_are_brought_home_at_once_and_replace_what_was_there(repository, tm
 
 
 def test_a_remote_that_is_not_there_is_one_line(repository):
-    with pytest.raises(RunError, match=r"^git: fatal: 'origin' does not appear"):
+    with pytest.raises(RunError, match=r"^git: must have a remote origin"):
         refs.on_remote(repository)
