@@ -154,10 +154,7 @@ def _job(folder: Path) -> remote.Job:
     root = dag.root(folder).resolve()
     own = checkout.around(root) or root  # of the checkout, where the studies have a project of their own
     top = Path(git(own, "rev-parse", "--show-toplevel").removesuffix("\n"))
-    try:
-        repository = git(top, "remote", "get-url", refs.REMOTE).strip()
-    except RunError:
-        raise InputError("git", f"must have a remote {refs.REMOTE} that the cluster's machines reach") from None
+    repository = git(top, "remote", "get-url", refs.REMOTE).strip()
     if not _is_the_same_everywhere(repository):
         raise InputError("git", f"must have an address or an absolute path as remote {refs.REMOTE}, got {repository}")
     commit = git(top, "rev-parse", "HEAD").strip()

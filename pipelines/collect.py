@@ -14,7 +14,7 @@ from gradflow.guards.errors import InputError, RunError, shown
 from pipelines import dag, experiments, refs
 from pipelines.outcome import Kind, Outcome
 from pipelines.run import by_hand
-from pipelines.sweep import publish, track_where_tracked
+from pipelines.sweep import folder_option, grid_argument, publish, track_where_tracked
 
 
 def _run_name() -> str:
@@ -53,13 +53,8 @@ def collect(
 
 
 @click.command(epilog="Example: python -m pipelines.collect depth=10,20,40")
-@click.argument("grid", metavar="KEY=VALUE,VALUE...", nargs=-1, required=True)
-@click.option(
-    "--folder",
-    type=click.Path(path_type=Path, exists=True, file_okay=False),
-    default=Path(),
-    help="Where the pipeline's dvc.yaml lies.  [default: here]",
-)
+@grid_argument
+@folder_option
 @click.option("--output", type=click.Path(path_type=Path, dir_okay=False), help="Table of results, CSV.")
 def main(grid: tuple[str, ...], folder: Path, output: Path | None) -> None:
     """Bring home the points of a grid that have run on other machines, and make the table of those there are.

@@ -180,14 +180,18 @@ def track_where_tracked(name: str, grid: list[str], files: list[Path], folder: P
     click.echo(f"tracked: {where.page(done.experiment, done.run)}")
 
 
-@click.command(epilog="Example: python -m pipelines.sweep depth=10,20,40 variants.residual.scale=0.2,0.7")
-@click.argument("grid", metavar="KEY=VALUE,VALUE...", nargs=-1, required=True)
-@click.option(
+grid_argument = click.argument("grid", metavar="KEY=VALUE,VALUE...", nargs=-1, required=True)
+folder_option = click.option(
     "--folder",
     type=click.Path(path_type=Path, exists=True, file_okay=False),
     default=Path(),
     help="Where the pipeline's dvc.yaml lies.  [default: here]",
 )
+
+
+@click.command(epilog="Example: python -m pipelines.sweep depth=10,20,40 variants.residual.scale=0.2,0.7")
+@grid_argument
+@folder_option
 @click.option("--jobs", type=click.IntRange(min=1), help="Points that run at once.  [default: one a GPU, else a core]")
 @click.option(
     "--output",

@@ -125,7 +125,8 @@ def command(
 def _most_memory() -> int:
     """The most memory that this process has held, in bytes; what getrusage says may be that of whoever started it."""
     status = Path("/proc/self/status").read_text(encoding="ascii")
-    return int(re.search(r"^VmHWM:\s*(\d+) kB", status, re.MULTILINE)[1]) * 1024  # type: ignore[index]
+    (kilobytes,) = re.findall(r"^VmHWM:\s*(\d+) kB", status, re.MULTILINE)
+    return int(kilobytes) * 1024
 
 
 def _write(path: Path, norms: dict[str, NDArray[np.floating[Any]]]) -> None:
