@@ -46,7 +46,10 @@ def main(checkpoint: Path, validation: Path, folder: Path, agreement: Path) -> N
 
     right_ones = {name: trained(raw) for name, raw in points.items()}
     numbers = {
-        form: {name: _compared(bundle.load(folder, form).probabilities(raw), right_ones[name]) for name, raw in points.items()}
+        form: {
+            name: _compared(bundle.load(folder, form).probabilities(raw), right_ones[name])
+            for name, raw in points.items()
+        }
         for form in get_args(Form)
     }
     write_json(agreement, numbers)

@@ -36,9 +36,7 @@ def main(network: Path, train: Path, folder: Path) -> None:
     write_json(folder / bundle.REFERENCE, drift.reference(points, labels, params.monitor.bins).model_dump())
     served = bundle.Network(forms.made(folder, scaler, params.form))
     few = points[:_TRIAL_ROWS]
-    write_json(
-        folder / bundle.TRIAL, {"points": few.tolist(), "probabilities": served.probabilities(few).tolist()}
-    )
+    write_json(folder / bundle.TRIAL, {"points": few.tolist(), "probabilities": served.probabilities(few).tolist()})
 
     # What further legs take with them: each writes its own folder here.
 

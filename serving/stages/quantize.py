@@ -19,14 +19,10 @@ from serving.params import Params
 def main(root: Path, network: Path) -> None:
     """Read the results of the pipeline in ROOT; write the folder NETWORK."""
     params = load(Params)
-    at = Artefacts(
-        *(root / name for name in ("params.yaml", "dvc.lock", "data", "models", "logs", "reports"))
-    )
+    at = Artefacts(*(root / name for name in ("params.yaml", "dvc.lock", "data", "models", "logs", "reports")))
     chosen = choice.here(params, at)
     network.mkdir(exist_ok=True)
-    forms.keep(
-        chosen.checkpoint, chosen.run.seed, network / forms.FILES["float32"], network / forms.FILES["float16"]
-    )
+    forms.keep(chosen.checkpoint, chosen.run.seed, network / forms.FILES["float32"], network / forms.FILES["float16"])
     write_json(network / RUN, chosen.run.model_dump())
     write_json(network / SCALER, chosen.scaler.model_dump())
     shutil.copyfile(chosen.figure, network / FIGURE)

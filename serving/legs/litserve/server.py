@@ -50,7 +50,9 @@ class Points(litserve.LitAPI):
 @click.argument("port", type=int)
 def main(folder: Path, port: int) -> None:
     """Serve BUNDLE on PORT of this machine."""
-    server = litserve.LitServer(Points(folder), accelerator="cpu", devices=1, restart_workers=True, disable_openapi_url=True)
+    server = litserve.LitServer(
+        Points(folder), accelerator="cpu", devices=1, restart_workers=True, disable_openapi_url=True
+    )
     server.run(host="127.0.0.1", port=port, log_level="warning", generate_client_file=False, num_api_servers=1)
 
 
