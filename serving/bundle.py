@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from gradflow.data.dataset import Points
 from gradflow.files import documents
@@ -78,7 +79,7 @@ class Network:
         """``module``: From points to logits."""
         self._module = module
 
-    def probabilities(self, points: Points) -> Points:
+    def probabilities(self, points: ArrayLike) -> Points:
         """Probabilities of both classes (rows, 2) in float64, for points (rows, 2) in the raw data's units."""
         import torch
 
@@ -136,7 +137,8 @@ def check(folder: Path) -> str:
     for name in sorted(sums.keys() | found.keys()):
         if sums.get(name) != found.get(name):
             raise RunError(
-                f"{folder / name}: is not what its bundle was made with; delete {folder} and run `dvc repro` in serving/"
+                f"{folder / name}: is not what its bundle was made with; "
+                f"delete {folder} and run `dvc repro` in serving/"
             )
     return hashlib.sha256(text.encode()).hexdigest()
 

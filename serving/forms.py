@@ -1,9 +1,9 @@
 """The forms in which one network is served: as trained, with weights in FP16, and computed in FP16.
 
-torch.fx writes the network behind its scaler as one graph, in which the type of the numbers is changed. The graph itself is
-not kept: what ``torch.export`` saves of it holds a pickle (its example of an input), the machine's folders and its own file's
-name, hence other bytes in another checkout, and takes 2 s to load. So the weights are kept as a checkpoint of this
-project, and the graph is made again from its code, which takes a twentieth of a second.
+torch.fx writes the network behind its scaler as one graph, in which the type of the numbers is changed. The graph
+itself is not kept: what ``torch.export`` saves of it holds a pickle (its example of an input), folders of the machine and
+its own file's name, hence other bytes in another checkout, and takes 2 s to load. So the weights are kept as a
+checkpoint of this project, and the graph is made again from its code, which takes a twentieth of a second.
 """
 
 from pathlib import Path

@@ -29,7 +29,13 @@ _DRAIN_SECONDS = 10
 
 @click.command()
 @click.option("--leg", default="litserve", show_default=True, help="Which model server computes.")
-@click.option("--port", type=click.IntRange(1, 65535), default=8000, show_default=True, help="Where to listen.")
+@click.option(
+    "--port",
+    type=click.IntRange(0, 65535),
+    default=8000,
+    show_default=True,
+    help="Where to listen; 0: any that is free.",
+)
 @click.option("--bundle", "source", type=click.Path(path_type=Path), default=_HERE / "bundle", help="What to serve.")
 @click.option(
     "--run", "folder", type=click.Path(path_type=Path), default=_HERE / "run", help="Where the server keeps its state."

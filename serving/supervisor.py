@@ -1,7 +1,7 @@
 """Keeps the wanted backend answering: starts it beside the one that answers, tries it, and lets it take over.
 
-One that dies or falls silent is started again. One that does not start, or answers the trial of its bundle wrongly, is refused,
-and what answered before goes on.
+One that dies or falls silent is started again. One that does not start, or answers the trial of its bundle wrongly, is
+refused, and what answered before goes on.
 """
 
 import asyncio
