@@ -56,6 +56,13 @@ class Run(Document):
     features: list[str]
 
 
+class Scaler(Document):
+    """How points were standardised: the mean and the scale of both features, which the pipeline wrote and checked."""
+
+    mean: list[float]
+    scale: list[float]
+
+
 class Description(Document):
     """bundle.json: the run, the form that is served, and what a server keeps to."""
 
@@ -99,7 +106,6 @@ def load(folder: Path, form: Form | None = None) -> Network:
         RunError: A file is missing, damaged or something else.
     """
     check(folder)
-    from gradflow.tracking.result import Scaler
     from serving import forms
 
     scaler = Scaler(**documents.read(folder / SCALER, Scaler))

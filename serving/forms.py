@@ -1,8 +1,8 @@
 """The forms in which one network is served: as trained, with weights in FP16, and computed in FP16.
 
 torch.fx writes the network behind its scaler as one graph, in which the type of the numbers is changed. The graph
-itself is not kept: what ``torch.export`` saves of it holds a pickle (its example of an input), folders of the machine and
-its own file's name, hence other bytes in another checkout, and takes 2 s to load. So the weights are kept as a
+itself is not kept: what ``torch.export`` saves of it holds a pickle (its example of an input), folders of the machine
+and its own file's name, hence other bytes in another checkout, and takes 2 s to load. So the weights are kept as a
 checkpoint of this project, and the graph is made again from its code, which takes a twentieth of a second.
 """
 
@@ -14,7 +14,7 @@ from torch import Tensor, fx, nn
 from gradflow import checkpoints
 from gradflow.kit.building import build
 from gradflow.kit.layers import Kit
-from gradflow.tracking.result import Scaler
+from serving.bundle import Scaler
 from serving.params import Form
 
 FILES: dict[Form, str] = {

@@ -58,10 +58,16 @@ def main(leg: str, port: int, source: Path, folder: Path) -> None:
 def _serve(folder: Path, token: str, shown: str, listening: socket.socket) -> None:
     supervisor = Supervisor(folder)
 
+    def ended(keeping: asyncio.Task[None]) -> None:
+        server.should_exit = True
+        if not keeping.cancelled():
+            keeping.result()  # a fault of this program is told with its traceback
+
     @asynccontextmanager
     async def supervised(_: FastAPI) -> AsyncIterator[None]:
         (folder / current.CURRENT).unlink(missing_ok=True)  # of a server that was killed
         keeping = asyncio.create_task(supervisor.run())
+        keeping.add_done_callback(ended)
         greeting = asyncio.create_task(_greet(supervisor, listening, shown, server))
         yield
         greeting.cancel()

@@ -14,8 +14,8 @@ from gradflow.files import documents
 from gradflow.files.writing import write_json
 from gradflow.guards.errors import RunError
 from gradflow.params.loading import load
-from gradflow.tracking.result import Scaler
 from serving import bundle
+from serving.bundle import Scaler
 from serving.params import Form, Params
 
 _MARGIN = 0.5  # of the random points, around the validation rows, as a share of their range

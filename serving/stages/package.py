@@ -10,9 +10,8 @@ from gradflow.data import dataset
 from gradflow.files import documents
 from gradflow.files.writing import write_json
 from gradflow.params.loading import load
-from gradflow.tracking.result import Scaler
 from serving import bundle, drift, forms
-from serving.bundle import Description, Run
+from serving.bundle import Description, Run, Scaler
 from serving.params import Params
 
 _TRIAL_ROWS = 5

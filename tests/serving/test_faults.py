@@ -24,8 +24,8 @@ def worker(server):
 
 
 def whole(server):
-    """What stands between the server and the model server, and so holds all of it."""
-    return psutil.Process(server.process.pid).children()[0]
+    """The model server's first process, below the one that ends it."""
+    return psutil.Process(server.process.pid).children()[0].children()[0]
 
 
 def listener(server):

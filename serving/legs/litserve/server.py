@@ -5,7 +5,6 @@ from typing import Any
 
 import click
 import litserve
-import torch
 
 from gradflow.data.dataset import Points
 from gradflow.guards import environment
@@ -28,7 +27,9 @@ class Service(litserve.LitAPI):  # type: ignore[misc]  # LitServe tells no types
 
     def setup(self, device: str) -> None:
         """Load the network, in the worker."""
-        del device  # there is one form, for CPUs
+        import torch  # which the process that speaks HTTP does not need
+
+        del device  # the network is too small for another one
         torch.set_num_threads(environment.threads() or 1)
         self._network = bundle.load(self._folder)
 
