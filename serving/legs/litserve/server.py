@@ -1,15 +1,16 @@
 """The process that LitServe runs in: one worker that computes, one process that speaks HTTP."""
 
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 import litserve
 
 from gradflow.data.dataset import Points
 from gradflow.guards import environment
-from serving import bundle
-from serving.bundle import Network
+
+if TYPE_CHECKING:
+    from serving.forms import Network
 
 
 class Service(litserve.LitAPI):  # type: ignore[misc]  # LitServe tells no types
@@ -19,7 +20,7 @@ class Service(litserve.LitAPI):  # type: ignore[misc]  # LitServe tells no types
         folder: The bundle.
     """
 
-    _network: Network
+    _network: "Network"
 
     def __init__(self, folder: Path) -> None:
         super().__init__()
@@ -29,9 +30,11 @@ class Service(litserve.LitAPI):  # type: ignore[misc]  # LitServe tells no types
         """Load the network, in the worker."""
         import torch  # which the process that speaks HTTP does not need
 
+        from serving import forms
+
         del device  # the network is too small for another one
         torch.set_num_threads(environment.threads() or 1)
-        self._network = bundle.load(self._folder)
+        self._network = forms.load(self._folder)
 
     def predict(self, request: dict[str, Any]) -> Points:
         """Probabilities (rows, 2) of the points of a request."""
