@@ -54,6 +54,7 @@ def fetch(uri: str, where: str, store: Store, folder: Path) -> Champion:
     """
     with store.connected() as client:
         version = _version(client, uri, where)
+        assert version.run_id
         run = client.get_run(version.run_id)
         variant, parent = run.data.tags["variant"], run.data.tags[MLFLOW_PARENT_RUN_ID]
         bring = {
@@ -66,7 +67,7 @@ def fetch(uri: str, where: str, store: Store, folder: Path) -> Champion:
         history = pd.read_csv(table)
     seed = int(version.tags["seed"])
     rows = history[(history["variant"] == variant) & (history["seed"] == seed)]
-    last = rows.loc[rows["epoch"].idxmax()]
+    last = rows.sort_values("epoch").iloc[-1]
     return Champion(
         variant=variant,
         seed=Seed(seed, float(last["val_loss"]), float(last["val_accuracy"])),
@@ -92,6 +93,6 @@ def _version(client: MlflowClient, uri: str, where: str) -> ModelVersion:
         if error.error_code not in ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE"):
             raise
         raise InputError(where, f"must name a registered model, there is no {uri[:200]}") from None
-    if not {"data", "fingerprint", "seed"} <= version.tags.keys():
+    if not ({"data", "fingerprint", "seed"} <= version.tags.keys() and version.run_id):
         raise InputError(where, f"must name a model that `dvc repro` has registered, got {uri[:200]}")
     return version
