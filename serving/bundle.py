@@ -66,10 +66,17 @@ class Description(Document):
 
 
 class Trial(Document):
-    """A few points (rows, 2) and their probabilities (rows, 2), to see whether a server answers rightly."""
+    """Training rows with what the checkpoint makes of them, to see whether a server answers rightly.
+
+    Attributes:
+        points: (rows, 2).
+        probabilities: (rows, 2).
+        tolerance: Largest difference of a probability.
+    """
 
     points: list[list[float]]
     probabilities: list[list[float]]
+    tolerance: float
 
 
 def described(folder: Path) -> Description:

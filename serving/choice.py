@@ -6,6 +6,7 @@ from typing import NamedTuple
 
 from gradflow.data import dataset
 from gradflow.files import documents
+from gradflow.files.documents import Document
 from gradflow.guards.errors import InputError, shown
 from gradflow.tables import artefacts as tables
 from gradflow.tables import logs
@@ -16,6 +17,12 @@ from serving.bundle import Run
 from serving.params import Params
 
 _FIGURE = "gradient_flow.png"
+
+
+class Named(Document):
+    """champion.json: the version of a registered model that is to be served, ``models:/NAME/VERSION``; null: none."""
+
+    model: str | None
 
 
 class Choice(NamedTuple):
@@ -62,11 +69,12 @@ def here(params: Params, artefacts: Artefacts) -> Choice:
     return Choice(run, found.scaler, variant.checkpoint, artefacts.reports / "figures" / _FIGURE)
 
 
-def registered(params: Params, artefacts: Artefacts, folder: Path) -> Choice:
+def registered(params: Params, model: str, artefacts: Artefacts, folder: Path) -> Choice:
     """The network that the registry names, which must be of the data that lie here: inputs are compared with these.
 
     Args:
         params: With a champion.
+        model: The version that it stands for.
         artefacts: Whose data and scaler it must share.
         folder: For its files.
 
@@ -77,10 +85,9 @@ def registered(params: Params, artefacts: Artefacts, folder: Path) -> Choice:
     environment.prepare()
     from gradflow.tracking import champion, store  # they import MLflow
 
-    assert params.champion
     where = "params.yaml: champion"
     found = result.read(artefacts)
-    best = champion.fetch(params.champion, where, store.find(), folder)
+    best = champion.fetch(model, where, store.find(), folder)
     if best.variant != params.variant:
         raise InputError(where, f"must be a model of the variant {params.variant}, got one of {best.variant}")
     if best.data != found.data_hash:

@@ -23,14 +23,21 @@ _PAUSE_SECONDS = 0.2
 @click.option("--leg", default=None, help="Which model server computes; default: as before.")
 @click.option("--bundle", "source", type=click.Path(path_type=Path), default=_HERE / "bundle", help="What to serve.")
 @click.option("--to", "digest", default=None, help="A bundle that was served before, by the start of its name.")
+@click.option("--if-running", is_flag=True, help="Where no server runs, say so and leave it at that.")
 @click.option("--run", "folder", type=click.Path(path_type=Path), default=_HERE / "run", help="The server's state.")
-def main(leg: str | None, source: Path, digest: str | None, folder: Path) -> None:
+def main(leg: str | None, source: Path, digest: str | None, folder: Path, *, if_running: bool) -> None:
     """Let the bundle take over."""
     before = current.read(folder / current.CURRENT, Current)
+    if before is None and if_running:
+        click.echo("no server runs; `make serve` starts one, with the bundle as it is now")
+        return
     if before is None:
         raise RunError(f"{folder}: no server answers with its state there; `make serve` starts one")
     bundle = current.keep(folder, source) if digest is None else _kept(folder, digest)
     wanted = Wanted(leg=leg or before.leg, bundle=bundle)
+    if (before.leg, before.bundle) == (wanted.leg, wanted.bundle):
+        click.echo(f"unchanged: {wanted.leg} answers from bundle {bundle[:12]} already")
+        return
     if lacks := finding.named(wanted.leg).missing():
         raise InputError("--leg", f"{wanted.leg}: {lacks}")
     (folder / current.REFUSED).unlink(missing_ok=True)

@@ -88,9 +88,14 @@ class Network:
 
     def probabilities(self, points: ArrayLike) -> Points:
         """Probabilities of both classes (rows, 2) in float64, for points (rows, 2) in the raw data's units."""
-        with torch.inference_mode():
-            logits = self.graph(torch.from_numpy(np.ascontiguousarray(points, dtype=np.float64)))
-            return np.asarray(torch.softmax(logits.double(), dim=1).numpy())
+        return probabilities(self.graph, points)
+
+
+def probabilities(module: nn.Module, points: ArrayLike) -> Points:
+    """Probabilities of both classes (rows, 2) in float64 by a module from points (rows, 2) to logits."""
+    with torch.inference_mode():
+        logits = module(torch.from_numpy(np.ascontiguousarray(points, dtype=np.float64)))
+        return np.asarray(torch.softmax(logits.double(), dim=1).numpy())
 
 
 def load(folder: Path, form: Form | None = None) -> Network:

@@ -38,6 +38,11 @@ class Agreement(Section):
     float16_stored: Difference
     float16: Difference
 
+    def allowed(self, form: Form) -> float:
+        """Largest difference of a probability in that form."""
+        allowed: float = getattr(self, form)
+        return allowed
+
 
 class Params(Parameters):
     """The params.yaml of serving."""

@@ -23,7 +23,6 @@ _WATCH_SECONDS = 1.0
 _SILENCES = 2  # in a row, until it counts as dead
 _DRAIN_SECONDS = 3.0
 _LONGEST_BACKOFF_SECONDS = 10.0
-_TOLERANCE = 1e-3  # of a trial: a leg may compute on another kind of machine than the one that packed
 
 
 class Supervisor:
@@ -133,5 +132,5 @@ async def _retired(backend: Backend) -> None:
 async def _try(backend: Backend, trial: Trial) -> None:
     found = np.array(await backend.asked.probabilities(trial.points))
     right = np.array(trial.probabilities)
-    if found.shape != right.shape or not np.abs(found - right).max() <= _TOLERANCE:  # nan is no small difference
+    if found.shape != right.shape or not np.abs(found - right).max() <= trial.tolerance:  # nan is no small difference
         raise BackendError("the model server answers the points of the bundle's trial.json with other probabilities")

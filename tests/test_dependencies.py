@@ -65,6 +65,7 @@ LOADS = {
     "studies.overflow.plot": {"matplotlib", "pandas", "pyarrow"},
     "studies.ledger.claims": {"pandas", "pyarrow"},
     "studies.ledger.page": {"matplotlib", "pandas", "pyarrow"},
+    "serving.stages.champion": {"pandas", "pyarrow"},
     "serving.stages.quantize": {"pandas", "pyarrow", "torch"},
     "serving.stages.package": {"pyarrow", "torch"},
     "serving.stages.agree": {"pyarrow", "torch"},

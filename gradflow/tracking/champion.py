@@ -39,6 +39,13 @@ class Champion(NamedTuple):
     figure: Path
 
 
+def resolved(uri: str, where: str, store: Store) -> str:
+    """The address of the version that a registered model's address stands for now; for errors see :func:`fetch`."""
+    with store.connected() as client:
+        version = _version(client, uri, where)
+    return f"models:/{version.name}/{version.version}"
+
+
 def fetch(uri: str, where: str, store: Store, folder: Path) -> Champion:
     """Bring a registered model here.
 

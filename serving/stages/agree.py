@@ -59,10 +59,10 @@ def main(network: Path, validation: Path, folder: Path, agreement: Path) -> None
     served = bundle.described(folder).form
     for name, found in numbers[served].items():
         apart, equal = found["largest_difference"], found["equal_labels"]
-        if apart > getattr(asked, served) or equal < asked.labels:
+        if apart > asked.allowed(served) or equal < asked.labels:
             raise RunError(
                 f"{served} on {name} points: probabilities differ by up to {apart:.2g}, {equal:.4%} of the labels are "
-                f"equal; params.yaml: agreement allows {getattr(asked, served):g} and {asked.labels:.4%}"
+                f"equal; params.yaml: agreement allows {asked.allowed(served):g} and {asked.labels:.4%}"
             )
 
 

@@ -6,15 +6,19 @@ from pathlib import Path
 import click
 import numpy as np
 
+from gradflow import checkpoints
 from gradflow.data import dataset
 from gradflow.files import documents
 from gradflow.files.writing import write_json
 from gradflow.params.loading import load
 from serving import bundle, drift, forms
-from serving.bundle import Description, Run, Scaler
+from serving.bundle import Description, Run, Scaler, Trial
 from serving.params import Params
 
-_TRIAL_ROWS = 5
+_TRIAL_ROWS = 64
+_OTHER_MACHINES = (
+    1e-3  # least tolerance of a trial: a leg may compute on another kind of machine than the one that packed
+)
 
 
 @click.command()
@@ -33,9 +37,14 @@ def main(network: Path, train: Path, folder: Path) -> None:
     rows, labels = dataset.read(train)
     points = rows * np.array(scaler.scale) + np.array(scaler.mean)
     write_json(folder / bundle.REFERENCE, drift.reference(points, labels, params.monitor.bins).model_dump())
-    served = forms.Network(folder, scaler, params.form)
+    trained = forms.OnPoints(checkpoints.load(network / bundle.CHECKPOINT, run.seed), scaler)
     few = points[:_TRIAL_ROWS]
-    write_json(folder / bundle.TRIAL, {"points": few.tolist(), "probabilities": served.probabilities(few).tolist()})
+    trial = Trial(
+        points=few.tolist(),
+        probabilities=forms.probabilities(trained, few).tolist(),
+        tolerance=max(_OTHER_MACHINES, params.agreement.allowed(params.form)),
+    )
+    write_json(folder / bundle.TRIAL, trial.model_dump())
 
     # What further legs take with them: each writes its own folder here.
 

@@ -1,0 +1,72 @@
+"""deploy: bring the bundle up to date, and let it take over in the running server if it is another than answers."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import click
+from prefect import flow, get_run_logger, task
+from prefect.cache_policies import NO_CACHE
+from prefect.client.schemas.objects import State
+from prefect.states import Completed, Failed
+
+from gradflow.guards.errors import RunError
+from pipelines import dag
+from pipelines.reproduce import reproduce
+from pipelines.run import by_hand
+
+_PREFIX = "gradflow: "
+
+
+@task(cache_policy=NO_CACHE)
+def take_over(folder: Path) -> str:
+    """Have the server start the bundle beside what answers, try it, and swap; what it refuses changes nothing.
+
+    Returns:
+        What happened, in a line.
+
+    Raises:
+        RunError: The server refused the bundle.
+    """
+    root = dag.root(folder).resolve().parent
+    command = [sys.executable, "-m", "serving.deploy", "--if-running"]
+    env = os.environ | {"PYTHONPATH": str(root)}
+    done = subprocess.run(command, cwd=root, env=env, capture_output=True, text=True, check=False)  # noqa: S603
+    said = (done.stderr if done.returncode else done.stdout).strip().splitlines() or [f"exit code {done.returncode}"]
+    if done.returncode:
+        raise RunError(said[-1].removeprefix(_PREFIX))
+    get_run_logger().info("%s", said[-1])
+    return said[-1]
+
+
+@flow(name="deploy")
+def deploy(folder: Path = Path("serving")) -> State[Any]:
+    """Package what serving/params.yaml names, such as the champion of the registry, and let it take over.
+
+    Args:
+        folder: Where the dvc.yaml of the bundle lies.
+    """
+    made = reproduce(folder, return_state=True)
+    if not made.is_completed():
+        return Failed(message=made.message, data=RunError(made.message or "the bundle could not be made"))
+    try:
+        return Completed(message=take_over(folder))
+    except RunError as error:
+        return Failed(message=error.message, data=error)
+
+
+@click.command()
+def main() -> None:
+    """Bring the bundle in serving/ up to date, and let it take over in the running server.
+
+    The server starts it beside what answers and asks it the points of the bundle's trial. If the answers are not
+    those of the checkpoint, what answered before goes on.
+    """
+    with by_hand(if_cancelled="cancelled; what answered before goes on"):
+        deploy()
+
+
+if __name__ == "__main__":
+    main()
