@@ -111,7 +111,7 @@ def registered(params: Params, model: str, artefacts: Artefacts, folder: Path) -
 
 def _seed(params: Params, artefacts: Artefacts, found: Result, variant: Variant) -> Seed:
     """The seed that the parameters name, with its last losses."""
-    if params.seed == "best":
+    if params.seed is None:
         if variant.best is None:
             raise InputError("params.yaml: variant", f"must have a seed that did not diverge, got {variant.name}")
         return variant.best
@@ -122,5 +122,5 @@ def _seed(params: Params, artefacts: Artefacts, found: Result, variant: Variant)
     row = history[history["seed"] == params.seed]
     if row.empty:
         usable = ", ".join(str(seed) for seed in history["seed"]) or "none"
-        raise InputError("params.yaml: seed", f"must be best or one that did not diverge ({usable}), got {params.seed}")
+        raise InputError("params.yaml: seed", f"must be null or one that did not diverge ({usable}), got {params.seed}")
     return Seed(params.seed, float(row["val_loss"].iloc[0]), float(row["val_accuracy"].iloc[0]))
