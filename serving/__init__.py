@@ -1,0 +1,8 @@
+"""A trained network behind HTTP: a bundle of all that travels with it, the server, and a watch over what it is asked."""
+
+import sys
+
+from gradflow.guards import start
+
+if sys.argv[0] == "-m":  # its value while Python is still looking for the module to run
+    start.python()

@@ -1,0 +1,146 @@
+"""A bundle: one folder with all that travels with a served network, and the checksums of its files.
+
+It holds the weights of one seed, the scaler, which run they are from, and what the watch over inputs compares with.
+Nothing in it is a pickle, and the same results make the same bytes. PyTorch is imported when a network is loaded.
+"""
+
+import hashlib
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from gradflow.data.dataset import Points
+from gradflow.files import documents
+from gradflow.files.documents import Document
+from gradflow.files.writing import write_text
+from gradflow.guards.errors import RunError
+from serving.params import Form, Limits, Monitor
+
+if TYPE_CHECKING:
+    from torch import fx
+
+RUN = "run.json"
+DESCRIPTION = "bundle.json"
+REFERENCE = "reference.json"
+SCALER = "scaler.json"
+FIGURE = "gradient_flow.png"
+TRIAL = "trial.json"
+SUMS = "SHA256SUMS"  # as `sha256sum --check` reads it
+
+
+class Run(Document):
+    """Which network of which run it is.
+
+    Attributes:
+        variant: Its key in params.yaml.
+        seed: Of the network.
+        fingerprint: The tag of the same name that the run has in MLflow.
+        data: SHA-256 of data and scaler, as that tag of MLflow.
+        val_loss: On the validation rows, of this seed.
+        val_accuracy: Likewise.
+        numbers: What reports/metrics.json says of the variant, means over seeds.
+        classes: What the labels 0 and 1 were called.
+        features: What x1 and x2 were called.
+    """
+
+    variant: str
+    seed: int
+    fingerprint: str
+    data: str
+    val_loss: float
+    val_accuracy: float
+    numbers: dict[str, float]
+    classes: list[str]
+    features: list[str]
+
+
+class Description(Document):
+    """bundle.json: the run, the form that is served, and what a server keeps to."""
+
+    run: Run
+    form: Form
+    limits: Limits
+    monitor: Monitor
+
+
+class Trial(Document):
+    """A few points (rows, 2) and their probabilities (rows, 2), to see whether a server answers rightly."""
+
+    points: list[list[float]]
+    probabilities: list[list[float]]
+
+
+class Network:
+    """A network of a bundle, ready to answer."""
+
+    def __init__(self, module: "fx.GraphModule") -> None:
+        """``module``: From points to logits."""
+        self._module = module
+
+    def probabilities(self, points: Points) -> Points:
+        """Probabilities of both classes (rows, 2) in float64, for points (rows, 2) in the raw data's units."""
+        import torch
+
+        with torch.inference_mode():
+            logits = self._module(torch.from_numpy(np.ascontiguousarray(points, dtype=np.float64)))
+            return np.asarray(torch.softmax(logits.double(), dim=1).numpy())
+
+
+def load(folder: Path, form: Form | None = None) -> Network:
+    """The network of a bundle.
+
+    Args:
+        folder: The bundle.
+        form: None: the one that its description names.
+
+    Raises:
+        RunError: A file is missing, damaged or something else.
+    """
+    check(folder)
+    from gradflow.tracking.result import Scaler
+    from serving import forms
+
+    scaler = Scaler(**documents.read(folder / SCALER, Scaler))
+    return Network(forms.made(folder, scaler, form or described(folder).form))
+
+
+def described(folder: Path) -> Description:
+    """What a bundle says of itself; for errors see :func:`load`."""
+    return Description(**documents.read(folder / DESCRIPTION, Description))
+
+
+def seal(folder: Path) -> None:
+    """Write the checksums of all files of a bundle."""
+    lines = [f"{digest}  {name}\n" for name, digest in sorted(_digests(folder).items())]
+    write_text(folder / SUMS, "".join(lines))
+
+
+def check(folder: Path) -> str:
+    """Compare a bundle with its checksums.
+
+    Returns:
+        The SHA-256 of the list of checksums, which is a name for the whole of it.
+
+    Raises:
+        RunError: It is missing, or a file of it is missing, damaged or additional.
+    """
+    try:
+        text = (folder / SUMS).read_text(encoding="utf-8")
+        sums = {name: digest for digest, name in (line.split("  ", 1) for line in text.splitlines())}
+    except FileNotFoundError:
+        raise RunError(f"{folder}: there is no bundle; run `dvc repro` in serving/, which makes it") from None
+    except (OSError, ValueError) as error:
+        raise RunError(f"{folder / SUMS}: cannot be read ({error}); run `dvc repro --force` in serving/") from None
+    found = _digests(folder)
+    for name in sorted(sums.keys() | found.keys()):
+        if sums.get(name) != found.get(name):
+            raise RunError(
+                f"{folder / name}: is not what its bundle was made with; delete {folder} and run `dvc repro` in serving/"
+            )
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def _digests(folder: Path) -> dict[str, str]:
+    files = (path for path in folder.rglob("*") if path.is_file() and path != folder / SUMS)
+    return {path.relative_to(folder).as_posix(): hashlib.sha256(path.read_bytes()).hexdigest() for path in files}

@@ -1,0 +1,98 @@
+"""The forms in which one network is served: as trained, with weights in FP16, and computed in FP16.
+
+torch.fx writes the network behind its scaler as one graph, in which the type of the numbers is changed. The graph itself is
+not kept: what ``torch.export`` saves of it holds a pickle (its example of an input), the machine's folders and its own file's
+name, hence other bytes in another checkout, and takes 2 s to load. So the weights are kept as a checkpoint of this
+project, and the graph is made again from its code, which takes a twentieth of a second.
+"""
+
+from pathlib import Path
+
+import torch
+from torch import Tensor, fx, nn
+
+from gradflow import checkpoints
+from gradflow.kit.building import build
+from gradflow.kit.layers import Kit
+from gradflow.tracking.result import Scaler
+from serving.params import Form
+
+FILES: dict[Form, str] = {
+    "float32": "float32.safetensors",
+    "float16_stored": "float16.safetensors",
+    "float16": "float16.safetensors",
+}
+
+
+class OnPoints(nn.Module):
+    """``network((points - mean) / scale)``, with the difference in float64: points may lie far from 0.
+
+    Args:
+        network: Takes standardised points.
+        scaler: With which they were standardised.
+    """
+
+    mean: Tensor
+    scale: Tensor
+
+    def __init__(self, network: nn.Module, scaler: Scaler) -> None:
+        super().__init__()
+        self.network = network
+        self.register_buffer("mean", torch.tensor(scaler.mean, dtype=torch.float64))
+        self.register_buffer("scale", torch.tensor(scaler.scale, dtype=torch.float64))
+
+    def forward(self, points: Tensor) -> Tensor:
+        """Logits (rows, 2) in float32 of points (rows, 2) in float64."""
+        logits: Tensor = self.network(((points - self.mean) / self.scale).to(torch.float32))
+        return logits
+
+
+def keep(checkpoint: Path, seed: int, whole: Path, half: Path) -> None:
+    """Write the weights of one seed of a checkpoint as checkpoints of their own, in float32 and rounded to float16.
+
+    Args:
+        checkpoint: With all seeds.
+        seed: One of them.
+        whole: The file in float32; the same weights give the same bytes.
+        half: The file in float16.
+    """
+    tensors, config = checkpoints.read(checkpoint)
+    network = build(config, Kit(seeds=1))
+    network.load_state_dict({name: tensor[seed : seed + 1] for name, tensor in tensors.items()})
+    alone = config | {"seeds": 1}
+    checkpoints.save(whole, network, alone)
+    checkpoints.save(half, network.half(), alone)
+
+
+def made(folder: Path, scaler: Scaler, form: Form) -> fx.GraphModule:
+    """The network behind its scaler in one of its forms.
+
+    A checkpoint in float16 is read into a network in float32, whose numbers are then those of float16.
+
+    Args:
+        folder: With the files of :data:`FILES`.
+        scaler: Of the training rows.
+        form: Which one.
+
+    Returns:
+        From points (rows, 2) in float64 and the raw data's units to logits (rows, 2) in float32.
+
+    Raises:
+        RunError: The file is missing or damaged.
+    """
+    graph = fx.symbolic_trace(OnPoints(checkpoints.load(folder / FILES[form]), scaler).eval())
+    return _in_float16(graph) if form == "float16" else graph
+
+
+def _in_float16(module: fx.GraphModule) -> fx.GraphModule:
+    """Compute in float16 from behind the scaler up to the logits."""
+    module.get_submodule("network").half()
+    for node in module.graph.nodes:
+        if node.op == "call_method" and node.target == "to":
+            node.args = (node.args[0], torch.float16)
+        elif node.op == "output":
+            with module.graph.inserting_before(node):
+                node.args = (module.graph.call_method("to", (node.args[0], torch.float32)),)
+    module.graph.lint()
+    module.recompile()
+    return module

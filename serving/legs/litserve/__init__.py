@@ -1,0 +1,1 @@
+"""LitServe: a queue and worker processes behind FastAPI."""

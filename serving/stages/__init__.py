@@ -1,0 +1,5 @@
+"""From the results of the pipeline to a bundle; one module for each stage, started as ``python -m serving.stages.NAME``."""
+
+from gradflow.guards import start
+
+start.stage()

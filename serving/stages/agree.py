@@ -1,0 +1,76 @@
+"""agree: how far each form of the network is from the checkpoint that it was made of."""
+
+from pathlib import Path
+from typing import get_args
+
+import click
+import numpy as np
+import torch
+
+from gradflow import checkpoints
+from gradflow.data import dataset
+from gradflow.data.dataset import Points
+from gradflow.files import documents
+from gradflow.files.writing import write_json
+from gradflow.guards.errors import RunError
+from gradflow.params.loading import load
+from gradflow.tracking.result import Scaler
+from serving import bundle
+from serving.params import Form, Params
+
+_MARGIN = 0.5  # of the random points, around the validation rows, as a share of their range
+
+
+@click.command()
+@click.argument("checkpoint", type=click.Path(path_type=Path))
+@click.argument("validation", type=click.Path(path_type=Path))
+@click.argument("folder", metavar="BUNDLE", type=click.Path(path_type=Path))
+@click.argument("agreement", type=click.Path(path_type=Path))
+def main(checkpoint: Path, validation: Path, folder: Path, agreement: Path) -> None:
+    """Compare each form in BUNDLE with the CHECKPOINT on the VALIDATION rows, and on random points; write AGREEMENT."""
+    params = load(Params)
+    asked, run = params.agreement, bundle.described(folder).run
+    scaler = Scaler(**documents.read(folder / bundle.SCALER, Scaler))
+    mean, scale = np.array(scaler.mean), np.array(scaler.scale)
+    rows = dataset.read(validation)[0] * scale + mean
+    left, right, lower, upper = dataset.around(rows, _MARGIN)
+    drawn = np.random.default_rng(asked.seed).uniform((left, lower), (right, upper), (asked.rows, 2))
+    points = {"validation": rows, "random": drawn}
+
+    network = checkpoints.load(checkpoint, run.seed)
+
+    def trained(raw: Points) -> Points:
+        with torch.inference_mode():
+            logits = network(torch.from_numpy((raw - mean) / scale).float())
+            return np.asarray(torch.softmax(logits.double(), dim=1).numpy())
+
+    right_ones = {name: trained(raw) for name, raw in points.items()}
+    numbers = {
+        form: {
+            name: _compared(bundle.load(folder, form).probabilities(raw), right_ones[name])
+            for name, raw in points.items()
+        }
+        for form in get_args(Form)
+    }
+    write_json(agreement, numbers)
+    for form, by_points in numbers.items():
+        for name, found in by_points.items():
+            apart, equal = found["largest_difference"], found["equal_labels"]
+            if apart > getattr(asked, form) or equal < asked.labels:
+                raise RunError(
+                    f"{form} on {name} points: probabilities differ by up to {apart:.2g}, {equal:.4%} of the labels are "
+                    f"equal; params.yaml: agreement allows {getattr(asked, form):g} and {asked.labels:.4%}"
+                )
+
+
+def _compared(found: Points, right: Points) -> dict[str, float]:
+    """Share of equal labels and largest difference, of probabilities (rows, 2)."""
+    return {
+        "rows": len(right),
+        "equal_labels": float((found.argmax(axis=1) == right.argmax(axis=1)).mean()),
+        "largest_difference": float(np.abs(found - right).max()),
+    }
+
+
+if __name__ == "__main__":
+    main()

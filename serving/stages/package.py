@@ -1,0 +1,49 @@
+"""package: all that travels with the network in one folder, sealed with checksums."""
+
+import shutil
+from pathlib import Path
+
+import click
+import numpy as np
+
+from gradflow.data import dataset
+from gradflow.files import documents
+from gradflow.files.writing import write_json
+from gradflow.params.loading import load
+from gradflow.tracking.result import Scaler
+from serving import bundle, drift, forms
+from serving.bundle import Description, Run
+from serving.params import Params
+
+_TRIAL_ROWS = 5
+
+
+@click.command()
+@click.argument("network", type=click.Path(path_type=Path))
+@click.argument("train", type=click.Path(path_type=Path))
+@click.argument("folder", metavar="BUNDLE", type=click.Path(path_type=Path))
+def main(network: Path, train: Path, folder: Path) -> None:
+    """From the folder NETWORK and the TRAIN split, which is standardised, to the folder BUNDLE."""
+    params = load(Params)
+    shutil.copytree(network, folder, dirs_exist_ok=True, ignore=shutil.ignore_patterns(bundle.RUN))
+    run = Run(**documents.read(network / bundle.RUN, Run))
+    described = Description(run=run, form=params.form, limits=params.limits, monitor=params.monitor)
+    write_json(folder / bundle.DESCRIPTION, described.model_dump())
+
+    scaler = Scaler(**documents.read(folder / bundle.SCALER, Scaler))
+    rows, labels = dataset.read(train)
+    points = rows * np.array(scaler.scale) + np.array(scaler.mean)
+    write_json(folder / bundle.REFERENCE, drift.reference(points, labels, params.monitor.bins).model_dump())
+    served = bundle.Network(forms.made(folder, scaler, params.form))
+    few = points[:_TRIAL_ROWS]
+    write_json(folder / bundle.TRIAL, {"points": few.tolist(), "probabilities": served.probabilities(few).tolist()})
+
+    # What further legs take with them: each writes its own folder here.
+
+    bundle.seal(folder)
+    size = sum(path.stat().st_size for path in folder.rglob("*"))
+    click.echo(f"{folder}: {size:,} bytes, {params.form}, {bundle.check(folder)[:12]}")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,125 @@
+"""Keeps the wanted backend answering: starts it beside the one that answers, tries it, and lets it take over.
+
+One that dies or falls silent is started again. One that does not start, or answers the trial of its bundle wrongly, is refused,
+and what answered before goes on.
+"""
+
+import asyncio
+import time
+from pathlib import Path
+
+import numpy as np
+
+from gradflow.files import documents
+from gradflow.guards.errors import RunError
+from serving import bundle, current
+from serving.backend import Backend, BackendError
+from serving.bundle import Trial
+from serving.current import Current, Refused, Wanted
+from serving.legs import finding
+
+_PAUSE_SECONDS = 0.25
+_WATCH_SECONDS = 1.0
+_SILENCES = 3  # in a row, until it counts as dead
+_LONGEST_BACKOFF_SECONDS = 10.0
+_TOLERANCE = 1e-3  # of a trial: a leg may compute on another kind of machine than the one that packed
+
+
+class Supervisor:
+    """Of the backend of one folder of states.
+
+    Args:
+        folder: See :mod:`serving.current`; its ``wanted.json`` names what to start with.
+
+    Attributes:
+        trouble: Why nothing answers, in words; empty while something does.
+        first: Set when something answers for the first time, or cannot.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._backend: Backend | None = None
+        self._state: Wanted | None = None  # of the backend
+        self.trouble = "starting"
+        self.first = asyncio.Event()
+
+    async def run(self) -> None:
+        """Do so until cancelled."""
+        silences, backoff, watched = 0, 1.0, time.monotonic()
+        try:
+            while True:
+                wanted = current.read(self._folder / current.WANTED, Wanted) or self._state
+                if wanted and wanted != self._state:
+                    await self._take(wanted)
+                    if not self._state:  # nothing to go on with
+                        return
+                elif self._backend and self._state and time.monotonic() - watched > _WATCH_SECONDS:
+                    watched = time.monotonic()
+                    silences = 0 if await self._backend.asked.ready() else silences + 1
+                    if self._backend.ended() or silences >= _SILENCES:
+                        self.trouble = "the model server is being started again"
+                        silences = 0
+                        await self._again(self._state)
+                        backoff = 1.0 if not self.trouble else min(2 * backoff, _LONGEST_BACKOFF_SECONDS)
+                        if self.trouble:
+                            await asyncio.sleep(backoff)
+                await asyncio.sleep(_PAUSE_SECONDS)
+        finally:
+            (self._folder / current.CURRENT).unlink(missing_ok=True)
+            if self._backend:
+                await self._backend.end()
+
+    async def _take(self, wanted: Wanted) -> None:
+        """Let a new backend take over, or refuse it."""
+        try:
+            started = await self._started(wanted)
+        except RunError as error:
+            current.write(self._folder / current.REFUSED, Refused(**wanted.model_dump(), why=error.message))
+            if self._state:
+                current.write(self._folder / current.WANTED, self._state)
+            else:
+                self.trouble = error.message
+        else:
+            (self._folder / current.REFUSED).unlink(missing_ok=True)
+            await self._swap(wanted, started)
+        self.first.set()
+
+    async def _again(self, state: Wanted) -> None:
+        """Replace a backend that is dead by another of its kind."""
+        assert self._backend
+        await self._backend.end()
+        try:
+            await self._swap(state, await self._started(state))
+        except RunError as error:
+            self.trouble = error.message
+
+    async def _started(self, wanted: Wanted) -> Backend:
+        folder = current.place(self._folder, wanted.bundle)
+        bundle.check(folder)
+        leg = finding.named(wanted.leg)
+        if lacks := leg.missing():
+            raise RunError(f"--leg {wanted.leg}: {lacks}")
+        backend = await Backend(leg, folder).start()
+        try:
+            await _try(backend, Trial(**documents.read(folder / bundle.TRIAL, Trial)))
+        except BaseException:
+            await backend.end()
+            raise
+        return backend
+
+    async def _swap(self, state: Wanted, backend: Backend) -> None:
+        before, self._backend, self._state = self._backend, backend, state
+        current.write(
+            self._folder / current.CURRENT, Current(**state.model_dump(), port=backend.port, token=backend.token)
+        )
+        self.trouble = ""
+        if before:
+            await asyncio.sleep(_PAUSE_SECONDS)  # for what it has been asked already
+            await before.end()
+
+
+async def _try(backend: Backend, trial: Trial) -> None:
+    found = np.array(await backend.asked.probabilities(trial.points))
+    right = np.array(trial.probabilities)
+    if found.shape != right.shape or not np.abs(found - right).max() <= _TOLERANCE:  # nan is no small difference
+        raise BackendError("the model server answers the points of the bundle's trial.json with other probabilities")
