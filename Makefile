@@ -101,8 +101,11 @@ blocks: setup ## Make the table of blocks in docs/ anew, from their files
 bench: .venv-bench/installed ## Measure this beside what others would write (an hour): benchmarks/README.md
 	.venv-bench/bin/python -m benchmarks.run $(BENCH)
 
+# Of what vLLM depends on, this it does not need for points: gigabytes for images, sound, video and a compiler.
+UNWANTED := torchaudio torchcodec torchvision triton
+
 .PHONY: lock
-lock: setup ## Renew the three lock files from pyproject.toml
+lock: setup ## Renew the five lock files from pyproject.toml
 	python -m piptools compile --quiet --extra dev --strip-extras --allow-unsafe \
 	    --no-emit-find-links --no-emit-index-url --output-file requirements.lock pyproject.toml
 	python -m piptools compile --quiet --extra bench --constraint requirements.lock --strip-extras --allow-unsafe \
@@ -110,3 +113,10 @@ lock: setup ## Renew the three lock files from pyproject.toml
 	python -m piptools compile --quiet --extra dev --extra cluster --constraint requirements.lock --strip-extras --allow-unsafe \
 	    --no-emit-find-links --no-emit-index-url --output-file requirements.cluster.lock pyproject.toml
 	sed -i 's/^\(torch==[0-9.]*\)+cpu/\1/' requirements.lock requirements.cluster.lock benchmarks/requirements.lock  # any build of that version will do
+	$(call group,torchserve) | python -m piptools compile --quiet --strip-extras --allow-unsafe \
+	    --no-emit-find-links --no-emit-index-url --output-file serving/requirements.torchserve.lock -
+	$(call group,vllm) | python -m piptools compile --quiet --strip-extras $(patsubst %,--unsafe-package %,$(UNWANTED)) \
+	    --no-emit-find-links --no-emit-index-url --output-file serving/requirements.vllm.lock -
+	sed -i 's/^\(torch==[0-9.]*\)+cpu/\1/' serving/requirements.torchserve.lock
+
+group = python -c 'import sys, tomllib; print(*tomllib.load(sys.stdin.buffer)["dependency-groups"]["$(1)"], sep="\n")' <pyproject.toml

@@ -17,6 +17,7 @@ _ROOT = Path(__file__).parents[3]
 _CODE = ("__init__.py", "kit", "networks", "blocks", "theory.py", "params/__init__.py", "params/catalogue.py",
          "guards/__init__.py", "guards/errors.py")  # fmt: skip
 _MANIFEST = {
+    "createdOn": "01/01/1980 00:00:00",
     "runtime": "python",
     "model": {"modelName": NAME, "modelVersion": "1.0", "handler": "handler.py"},
     "archiverVersion": "0.12.0",

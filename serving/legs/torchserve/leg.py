@@ -6,7 +6,7 @@ import socket
 from pathlib import Path
 
 _VENV = Path(__file__).parents[3] / ".venv-torchserve"
-READY = "/ping"
+READY = "/predictions/gradflow"  # without a body; /ping says that it is healthy before its worker is there
 START_SECONDS = 60.0
 
 _keys: dict[str, Path] = {}  # token of a start: the file where TorchServe writes the key that it made for itself
@@ -99,4 +99,6 @@ def _properties(port: int, scratch: Path) -> dict[str, object]:
         "token_expiration_min": 60 * 24 * 3650,  # its key would be refused after an hour, without a new one
         "disable_system_metrics": "true",
         "enable_envvars_config": "false",
+        "allowed_urls": "none",  # no models but that of the bundle
+        "default_response_timeout": 10,  # seconds, then the worker counts as hung and is replaced
     }
