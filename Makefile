@@ -1,4 +1,4 @@
-# `make` lists the targets. Everything runs in .venv, which is made from requirements.lock; only `make bench` and clusters have their own.
+# `make` lists the targets. Everything runs in .venv, which is made from requirements.lock; only `make bench`, clusters and two model servers have their own.
 .DEFAULT_GOAL := help
 PYTHON ?= python3
 PORT ?= 5000
@@ -17,11 +17,19 @@ setup: .venv/installed ## Make .venv from requirements.lock
 .venv/installed: requirements.lock $(shell at=$$(cat .venv/installed 2>/dev/null); [ -z "$$at" ] || [ "$$at" = "$$(cd .venv && pwd -P)" ] || echo moved)
 .venv-bench/installed: benchmarks/requirements.lock
 .venv-cluster/installed: requirements.cluster.lock
-.venv/installed .venv-bench/installed .venv-cluster/installed: %/installed:
+.venv-torchserve/installed: serving/requirements.torchserve.lock
+.venv-vllm/installed: serving/requirements.vllm.lock
+# The lock file has all that is needed; vLLM itself asks for more, see UNWANTED.
+.venv-vllm/installed: HOW := --no-deps
+# It is built for PyTorch's build for CPUs, which PyPI does not have.
+.venv-vllm/installed: FIRST = pip="$*/bin/python -m pip install --quiet --disable-pip-version-check --no-deps $$(grep ^torch== $<)"; \
+	$$pip 2>/dev/null || $$pip --index-url https://download.pytorch.org/whl/cpu
+.venv/installed .venv-bench/installed .venv-cluster/installed .venv-torchserve/installed .venv-vllm/installed: %/installed:
 	@command -v "$(PYTHON)" >/dev/null || { echo "gradflow: needs Python 3.11 or newer, found no $(PYTHON); name one: make PYTHON=/path/to/python3" >&2; exit 1; }
 	@"$(PYTHON)" -c 'import sys; v = sys.version_info; sys.exit(None if v >= (3, 11) else f"gradflow: needs Python 3.11 or newer, $(PYTHON) is {v[0]}.{v[1]}; name another: make PYTHON=/path/to/python3")'
 	"$(PYTHON)" -m venv --clear $*
-	"$*/bin/python" -m pip install --quiet --disable-pip-version-check -r $<
+	$(FIRST)
+	"$*/bin/python" -m pip install --quiet --disable-pip-version-check $(HOW) -r $<
 	cd "$*" && pwd -P >installed
 
 .PHONY: moved
@@ -84,6 +92,22 @@ test-cluster: cluster ## Sweeps on Ray, results in an object store, servers on P
 	@command -v pg_ctlcluster >/dev/null || { apt-get update --quiet=2 && \
 	    DEBIAN_FRONTEND=noninteractive apt-get install --quiet=2 --yes postgresql >/dev/null; }
 	PATH="$(CURDIR)/.venv-cluster/bin:$$PATH" pytest tests/cluster
+
+.PHONY: torchserve
+torchserve: .venv-torchserve/installed ## Make .venv-torchserve, for `--leg torchserve`: 1 GB, and Java 11 or newer
+
+.PHONY: test-torchserve
+test-torchserve: setup torchserve ## A real TorchServe, with and without the front: a minute (installs Debian's Java)
+	@command -v java >/dev/null || { apt-get update --quiet=2 && \
+	    DEBIAN_FRONTEND=noninteractive apt-get install --quiet=2 --yes openjdk-17-jre-headless >/dev/null; }
+	pytest tests/serving/test_torchserve.py
+
+.PHONY: vllm
+vllm: .venv-vllm/installed ## Make .venv-vllm, for `--leg vllm`: downloads 0.7 GB, takes 2.5 GB of disk
+
+.PHONY: test-vllm
+test-vllm: setup vllm ## A real vLLM, with and without the front: some minutes; the first time `make vllm` before it
+	pytest tests/serving/test_vllm.py
 
 .PHONY: test-faults
 test-faults: setup ## Kills, full disks, damaged files, senseless parameters by the hundred: an hour

@@ -13,6 +13,8 @@ from gradflow.params.loading import load
 from gradflow.tracking.result import Scaler
 from serving import bundle, drift, forms
 from serving.bundle import Description, Run
+from serving.legs.torchserve import archive
+from serving.legs.vllm import folder as model_folder
 from serving.params import Params
 
 _TRIAL_ROWS = 5
@@ -38,7 +40,9 @@ def main(network: Path, train: Path, folder: Path) -> None:
     few = points[:_TRIAL_ROWS]
     write_json(folder / bundle.TRIAL, {"points": few.tolist(), "probabilities": served.probabilities(few).tolist()})
 
-    # What further legs take with them: each writes its own folder here.
+    for name, write in (("torchserve", archive.write), ("vllm", model_folder.write)):
+        (folder / name).mkdir(exist_ok=True)
+        write(folder, folder / name)
 
     bundle.seal(folder)
     size = sum(path.stat().st_size for path in folder.rglob("*"))

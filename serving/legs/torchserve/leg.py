@@ -2,14 +2,11 @@
 
 import json
 import shutil
-import socket
 from pathlib import Path
 
 _VENV = Path(__file__).parents[3] / ".venv-torchserve"
 READY = "/predictions/gradflow"  # without a body; /ping says that it is healthy before its worker is there
 START_SECONDS = 60.0
-
-_keys: dict[str, Path] = {}  # token of a start: the file where TorchServe writes the key that it made for itself
 
 
 def missing() -> str:
@@ -28,21 +25,19 @@ def command(bundle: Path, port: int, token: str, scratch: Path) -> tuple[list[st
     Args:
         bundle: With the model archive.
         port: Of 127.0.0.1.
-        token: Not sent. TorchServe takes none, it makes its own and writes it to a file in scratch.
-        scratch: An empty folder of this start. No one else may look into it; sockets are there too.
+        token: Not used, see :func:`accepted`.
+        scratch: An empty folder of this start, in which it runs. Sockets are there too, so no one else may look into it.
 
     Returns:
         The command, and variables of its environment.
     """
     [home] = (_VENV / "lib").glob("python3*/site-packages")
-    _keys[token] = scratch / "key_file.json"
     (scratch / "tmp").mkdir()
     config = scratch / "config.properties"
     config.write_text("".join(f"{key}={value}\n" for key, value in _properties(port, scratch).items()), encoding="utf-8")
     jvm = ["-Xmx512m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1"]
     settings = {
         "model_server_home": home,
-        "user.dir": scratch,
         "java.io.tmpdir": scratch / "tmp",
         "log4j2.configurationFile": Path(__file__).with_name("log4j2.xml"),
     }
@@ -51,21 +46,24 @@ def command(bundle: Path, port: int, token: str, scratch: Path) -> tuple[list[st
     argv += ["--python", str(_VENV / "bin" / "python"), "-f", str(config), "-s", str(bundle / "torchserve")]
     variables = {
         "TS_CONFIG_FILE": str(config),  # it would win over the command
-        "LOG_LOCATION": str(scratch / "logs"),
-        "METRICS_LOCATION": str(scratch / "logs"),
         "PYTHONPATH": "",  # the archive brings its own gradflow
         "OMP_NUM_THREADS": "1",
     }
     return argv, variables
 
 
-def headers(token: str) -> dict[str, str]:
-    """What authorises requests of the start with this token; nothing until TorchServe has written its key."""
+def accepted(token: str, scratch: Path) -> str:
+    """The key that TorchServe has made for itself, and writes to a file where it runs."""
     try:
-        key = json.loads(_keys[token].read_text(encoding="utf-8"))["inference"]["key"]
-    except (OSError, ValueError):
-        return {}
-    return {"Authorization": f"Bearer {key}"}
+        key: str = json.loads((scratch / "key_file.json").read_text(encoding="utf-8"))["inference"]["key"]
+    except (OSError, ValueError):  # not yet
+        return token
+    return key
+
+
+def headers(token: str) -> dict[str, str]:
+    """What authorises a request."""
+    return {"Authorization": f"Bearer {token}"}
 
 
 def request(points: list[list[float]]) -> tuple[str, object]:

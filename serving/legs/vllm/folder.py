@@ -5,7 +5,6 @@ from pathlib import Path
 
 from safetensors import safe_open
 
-from gradflow.data import dataset
 from gradflow.files.writing import write_text
 from serving import bundle as bundles
 from serving.forms import FILES
