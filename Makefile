@@ -60,6 +60,18 @@ remote: $(if $(filter s3:%,$(URL)),cluster,setup) ## Keep results in a DVC remot
 ui: setup ## Show what was tracked, in MLflow's pages (PORT=5000)
 	@python -m gradflow.tracking.ui --port $(PORT)
 
+.PHONY: serve
+serve: PORT = 8000
+serve: LEG = litserve
+serve: setup ## Answer requests with the trained network (PORT=8000, LEG=litserve): docs/serving.md
+	cd serving && dvc repro --quiet
+	@python -m serving.serve --leg $(LEG) --port $(PORT)
+
+.PHONY: serve-bench
+serve-bench: setup ## Measure how long answers take: benchmarks/serving.json
+	cd serving && dvc repro --quiet
+	python -m benchmarks.serving
+
 .PHONY: schedule
 schedule: PORT = 4200
 schedule: setup ## Run the flows of prefect.yaml when their time comes, with Prefect's pages (PORT=4200)
@@ -74,15 +86,15 @@ lint: setup ## Format and lint, types, layers
 
 .PHONY: test
 test: lint ## Every check and test, but for the longer ones of the next two lines
-	pytest -n auto --ignore tests/commands --ignore tests/flows --ignore tests/tracking --ignore tests/report --ignore tests/cluster
+	pytest -n auto --ignore tests/commands --ignore tests/flows --ignore tests/tracking --ignore tests/report --ignore tests/serving --ignore tests/cluster
 
 .PHONY: test-commands
 test-commands: setup ## The README's commands and DVC's experiments as people type them: some minutes
 	pytest -n auto tests/commands
 
 .PHONY: test-servers
-test-servers: setup ## Tracking, flows and the page, with real servers and a browser: some minutes more
-	pytest -n auto tests/tracking tests/flows tests/report
+test-servers: setup ## Tracking, flows, serving and pages, with real servers and a browser: some minutes more
+	pytest -n auto tests/tracking tests/flows tests/report tests/serving
 
 .PHONY: cluster
 cluster: .venv-cluster/installed ## Make .venv-cluster, for sweeps on several machines: docs/cluster.md

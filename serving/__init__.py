@@ -1,4 +1,4 @@
-"""A trained network behind HTTP: a bundle of all that travels with it, the server, and a watch over what it is asked."""
+"""A trained network behind HTTP: the bundle of all that travels with it, servers, and a watch over what is asked."""
 
 import sys
 

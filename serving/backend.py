@@ -17,7 +17,7 @@ from serving.legs.finding import Leg
 _ROOT = Path(__file__).resolve().parents[1]
 _LEASH = _ROOT / "pipelines" / "leash.py"
 _ANSWER_SECONDS = 10.0
-_READY_SECONDS = 3.0
+_READY_SECONDS = 2.0
 _PAUSE_SECONDS = 0.2
 _LOG_LINES = 1  # of its log, in an error
 

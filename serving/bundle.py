@@ -1,26 +1,20 @@
 """A bundle: one folder with all that travels with a served network, and the checksums of its files.
 
 It holds the weights of one seed, the scaler, which run they are from, and what the watch over inputs compares with.
-Nothing in it is a pickle, and the same results make the same bytes. PyTorch is imported when a network is loaded.
+Nothing in it is a pickle, and the same results make the same bytes. :mod:`serving.forms` loads the network of one.
 """
 
 import hashlib
 from pathlib import Path
-from typing import TYPE_CHECKING
 
-import numpy as np
-
-from gradflow.data.dataset import Points
 from gradflow.files import documents
 from gradflow.files.documents import Document
 from gradflow.files.writing import write_text
 from gradflow.guards.errors import RunError
 from serving.params import Form, Limits, Monitor
 
-if TYPE_CHECKING:
-    from torch import fx
-
-RUN = "run.json"
+RUN = "run.json"  # this and the next one go from stage to stage, not into a bundle
+CHECKPOINT = "checkpoint.safetensors"
 DESCRIPTION = "bundle.json"
 REFERENCE = "reference.json"
 SCALER = "scaler.json"
@@ -55,6 +49,13 @@ class Run(Document):
     features: list[str]
 
 
+class Scaler(Document):
+    """How points were standardised: the mean and the scale of both features, which the pipeline wrote and checked."""
+
+    mean: list[float]
+    scale: list[float]
+
+
 class Description(Document):
     """bundle.json: the run, the form that is served, and what a server keeps to."""
 
@@ -71,42 +72,12 @@ class Trial(Document):
     probabilities: list[list[float]]
 
 
-class Network:
-    """A network of a bundle, ready to answer."""
-
-    def __init__(self, module: "fx.GraphModule") -> None:
-        """``module``: From points to logits."""
-        self._module = module
-
-    def probabilities(self, points: Points) -> Points:
-        """Probabilities of both classes (rows, 2) in float64, for points (rows, 2) in the raw data's units."""
-        import torch
-
-        with torch.inference_mode():
-            logits = self._module(torch.from_numpy(np.ascontiguousarray(points, dtype=np.float64)))
-            return np.asarray(torch.softmax(logits.double(), dim=1).numpy())
-
-
-def load(folder: Path, form: Form | None = None) -> Network:
-    """The network of a bundle.
-
-    Args:
-        folder: The bundle.
-        form: None: the one that its description names.
+def described(folder: Path) -> Description:
+    """What a bundle says of itself.
 
     Raises:
-        RunError: A file is missing, damaged or something else.
+        RunError: Its description is missing, damaged or something else.
     """
-    check(folder)
-    from gradflow.tracking.result import Scaler
-    from serving import forms
-
-    scaler = Scaler(**documents.read(folder / SCALER, Scaler))
-    return Network(forms.made(folder, scaler, form or described(folder).form))
-
-
-def described(folder: Path) -> Description:
-    """What a bundle says of itself; for errors see :func:`load`."""
     return Description(**documents.read(folder / DESCRIPTION, Description))
 
 
@@ -136,7 +107,8 @@ def check(folder: Path) -> str:
     for name in sorted(sums.keys() | found.keys()):
         if sums.get(name) != found.get(name):
             raise RunError(
-                f"{folder / name}: is not what its bundle was made with; delete {folder} and run `dvc repro` in serving/"
+                f"{folder / name}: is not what its bundle was made with; "
+                f"delete {folder} and run `dvc repro` in serving/"
             )
     return hashlib.sha256(text.encode()).hexdigest()
 

@@ -10,7 +10,7 @@ from gradflow.guards.errors import InputError, shown
 from gradflow.tables import artefacts as tables
 from gradflow.tables import logs
 from gradflow.tables.columns import by_variant, within
-from gradflow.tracking import result
+from gradflow.tracking import environment, result
 from gradflow.tracking.result import Artefacts, Result, Scaler, Seed, Variant
 from serving.bundle import Run
 from serving.params import Params
@@ -60,6 +60,46 @@ def here(params: Params, artefacts: Artefacts) -> Choice:
         features=source["features"],
     )
     return Choice(run, found.scaler, variant.checkpoint, artefacts.reports / "figures" / _FIGURE)
+
+
+def registered(params: Params, artefacts: Artefacts, folder: Path) -> Choice:
+    """The network that the registry names, which must be of the data that lie here: inputs are compared with these.
+
+    Args:
+        params: With a champion.
+        artefacts: Whose data and scaler it must share.
+        folder: For its files.
+
+    Raises:
+        InputError: There is no such model, or it is of another variant or of other data.
+        RunError: The registry cannot be used.
+    """
+    environment.prepare()
+    from gradflow.tracking import champion, store  # they import MLflow
+
+    assert params.champion
+    where = "params.yaml: champion"
+    found = result.read(artefacts)
+    best = champion.fetch(params.champion, where, store.find(), folder)
+    if best.variant != params.variant:
+        raise InputError(where, f"must be a model of the variant {params.variant}, got one of {best.variant}")
+    if best.data != found.data_hash:
+        raise InputError(
+            where, f"must be a model of the data that lie here, {found.data_hash[:8]}, got {best.data[:8]}"
+        )
+    source = documents.read(artefacts.data / "raw" / "source.json", dataset.Source)
+    run = Run(
+        variant=best.variant,
+        seed=best.seed.seed,
+        fingerprint=best.fingerprint,
+        data=best.data,
+        val_loss=best.seed.val_loss,
+        val_accuracy=best.seed.val_accuracy,
+        numbers=best.numbers,
+        classes=list(source["classes"]),
+        features=source["features"],
+    )
+    return Choice(run, found.scaler, best.checkpoint, best.figure)
 
 
 def _seed(params: Params, artefacts: Artefacts, found: Result, variant: Variant) -> Seed:

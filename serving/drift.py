@@ -1,8 +1,8 @@
 """Whether inputs still look like those of the training: the population stability index of each feature.
 
-PSI is ``sum over bins of (now - then) * ln(now / then)``, where now and then are a bin's shares of the rows (Siddiqi, Credit Risk
-Scorecards, 2006). Below 0.1 it counts as no change, from 0.25 as a large one. The bins have equal shares of the training rows.
-It sees each feature for itself, and so no change that leaves both as they are.
+PSI is ``sum over bins of (now - then) * ln(now / then)``, where now and then are a bin's shares of the rows (Siddiqi,
+Credit Risk Scorecards, 2006). Below 0.1 it counts as no change, from 0.25 as a large one. The bins have equal shares of
+the training rows. It sees each feature for itself, and so no change that leaves both as they are.
 """
 
 from typing import Annotated

@@ -1,20 +1,25 @@
 """The forms in which one network is served: as trained, with weights in FP16, and computed in FP16.
 
-torch.fx writes the network behind its scaler as one graph, in which the type of the numbers is changed. The graph itself is
-not kept: what ``torch.export`` saves of it holds a pickle (its example of an input), the machine's folders and its own file's
-name, hence other bytes in another checkout, and takes 2 s to load. So the weights are kept as a checkpoint of this
-project, and the graph is made again from its code, which takes a twentieth of a second.
+torch.fx writes the network behind its scaler as one graph, in which the type of the numbers is changed. The graph
+itself is not kept: what ``torch.export`` saves of it holds a pickle (its example of an input), folders of the machine
+and its own file's name, hence other bytes in another checkout, and takes 2 s to load. So the weights are kept as a
+checkpoint of this project, and the graph is made again from its code, which takes a twentieth of a second.
 """
 
 from pathlib import Path
 
+import numpy as np
 import torch
+from numpy.typing import ArrayLike
 from torch import Tensor, fx, nn
 
 from gradflow import checkpoints
+from gradflow.data.dataset import Points
+from gradflow.files import documents
 from gradflow.kit.building import build
 from gradflow.kit.layers import Kit
-from gradflow.tracking.result import Scaler
+from serving import bundle
+from serving.bundle import Scaler
 from serving.params import Form
 
 FILES: dict[Form, str] = {
@@ -64,24 +69,43 @@ def keep(checkpoint: Path, seed: int, whole: Path, half: Path) -> None:
     checkpoints.save(half, network.half(), alone)
 
 
-def made(folder: Path, scaler: Scaler, form: Form) -> fx.GraphModule:
-    """The network behind its scaler in one of its forms.
-
-    A checkpoint in float16 is read into a network in float32, whose numbers are then those of float16.
+class Network:
+    """A network behind its scaler, in one of its forms.
 
     Args:
-        folder: With the files of :data:`FILES`.
+        folder: With the files of :data:`FILES`; a bundle, for instance.
         scaler: Of the training rows.
         form: Which one.
-
-    Returns:
-        From points (rows, 2) in float64 and the raw data's units to logits (rows, 2) in float32.
 
     Raises:
         RunError: The file is missing or damaged.
     """
-    graph = fx.symbolic_trace(OnPoints(checkpoints.load(folder / FILES[form]), scaler).eval())
-    return _in_float16(graph) if form == "float16" else graph
+
+    def __init__(self, folder: Path, scaler: Scaler, form: Form) -> None:
+        # What is kept in float16 is read into a network in float32, whose numbers are then those of float16.
+        graph = fx.symbolic_trace(OnPoints(checkpoints.load(folder / FILES[form]), scaler).eval())
+        self.graph = _in_float16(graph) if form == "float16" else graph
+
+    def probabilities(self, points: ArrayLike) -> Points:
+        """Probabilities of both classes (rows, 2) in float64, for points (rows, 2) in the raw data's units."""
+        with torch.inference_mode():
+            logits = self.graph(torch.from_numpy(np.ascontiguousarray(points, dtype=np.float64)))
+            return np.asarray(torch.softmax(logits.double(), dim=1).numpy())
+
+
+def load(folder: Path, form: Form | None = None) -> Network:
+    """The network of a bundle, whose checksums are compared first.
+
+    Args:
+        folder: The bundle.
+        form: None: the one that its description names.
+
+    Raises:
+        RunError: A file is missing, damaged or something else.
+    """
+    bundle.check(folder)
+    scaler = Scaler(**documents.read(folder / bundle.SCALER, Scaler))
+    return Network(folder, scaler, form or bundle.described(folder).form)
 
 
 def _in_float16(module: fx.GraphModule) -> fx.GraphModule:

@@ -29,7 +29,13 @@ _DRAIN_SECONDS = 10
 
 @click.command()
 @click.option("--leg", default="litserve", show_default=True, help="Which model server computes.")
-@click.option("--port", type=click.IntRange(1, 65535), default=8000, show_default=True, help="Where to listen.")
+@click.option(
+    "--port",
+    type=click.IntRange(0, 65535),
+    default=8000,
+    show_default=True,
+    help="Where to listen; 0: any that is free.",
+)
 @click.option("--bundle", "source", type=click.Path(path_type=Path), default=_HERE / "bundle", help="What to serve.")
 @click.option(
     "--run", "folder", type=click.Path(path_type=Path), default=_HERE / "run", help="Where the server keeps its state."
@@ -52,10 +58,16 @@ def main(leg: str, port: int, source: Path, folder: Path) -> None:
 def _serve(folder: Path, token: str, shown: str, listening: socket.socket) -> None:
     supervisor = Supervisor(folder)
 
+    def ended(keeping: asyncio.Task[None]) -> None:
+        server.should_exit = True
+        if not keeping.cancelled():
+            keeping.result()  # a fault of this program is told with its traceback
+
     @asynccontextmanager
     async def supervised(_: FastAPI) -> AsyncIterator[None]:
         (folder / current.CURRENT).unlink(missing_ok=True)  # of a server that was killed
         keeping = asyncio.create_task(supervisor.run())
+        keeping.add_done_callback(ended)
         greeting = asyncio.create_task(_greet(supervisor, listening, shown, server))
         yield
         greeting.cancel()

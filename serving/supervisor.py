@@ -1,7 +1,7 @@
 """Keeps the wanted backend answering: starts it beside the one that answers, tries it, and lets it take over.
 
-One that dies or falls silent is started again. One that does not start, or answers the trial of its bundle wrongly, is refused,
-and what answered before goes on.
+One that dies or falls silent is started again. One that does not start, or answers the trial of its bundle wrongly, is
+refused, and what answered before goes on.
 """
 
 import asyncio
@@ -20,7 +20,8 @@ from serving.legs import finding
 
 _PAUSE_SECONDS = 0.25
 _WATCH_SECONDS = 1.0
-_SILENCES = 3  # in a row, until it counts as dead
+_SILENCES = 2  # in a row, until it counts as dead
+_DRAIN_SECONDS = 3.0
 _LONGEST_BACKOFF_SECONDS = 10.0
 _TOLERANCE = 1e-3  # of a trial: a leg may compute on another kind of machine than the one that packed
 
@@ -40,7 +41,8 @@ class Supervisor:
         self._folder = folder
         self._backend: Backend | None = None
         self._state: Wanted | None = None  # of the backend
-        self.trouble = "starting"
+        self._ending: set[asyncio.Task[None]] = set()
+        self.trouble = "the model server is being started"
         self.first = asyncio.Event()
 
     async def run(self) -> None:
@@ -48,8 +50,7 @@ class Supervisor:
         silences, backoff, watched = 0, 1.0, time.monotonic()
         try:
             while True:
-                wanted = current.read(self._folder / current.WANTED, Wanted) or self._state
-                if wanted and wanted != self._state:
+                if (wanted := self._wanted()) and wanted != self._state:
                     await self._take(wanted)
                     if not self._state:  # nothing to go on with
                         return
@@ -66,8 +67,14 @@ class Supervisor:
                 await asyncio.sleep(_PAUSE_SECONDS)
         finally:
             (self._folder / current.CURRENT).unlink(missing_ok=True)
-            if self._backend:
-                await self._backend.end()
+            await asyncio.gather(*self._ending, *([self._backend.end()] if self._backend else []))
+
+    def _wanted(self) -> Wanted | None:
+        """What should answer; what does, where the file cannot be read."""
+        try:
+            return current.read(self._folder / current.WANTED, Wanted) or self._state
+        except RunError:
+            return self._state
 
     async def _take(self, wanted: Wanted) -> None:
         """Let a new backend take over, or refuse it."""
@@ -85,9 +92,7 @@ class Supervisor:
         self.first.set()
 
     async def _again(self, state: Wanted) -> None:
-        """Replace a backend that is dead by another of its kind."""
-        assert self._backend
-        await self._backend.end()
+        """Replace a backend that is dead, or seems so, by another of its kind, which need not wait for its end."""
         try:
             await self._swap(state, await self._started(state))
         except RunError as error:
@@ -114,8 +119,15 @@ class Supervisor:
         )
         self.trouble = ""
         if before:
-            await asyncio.sleep(_PAUSE_SECONDS)  # for what it has been asked already
-            await before.end()
+            self._ending.add(ending := asyncio.create_task(_retired(before)))
+            ending.add_done_callback(self._ending.discard)
+
+
+async def _retired(backend: Backend) -> None:
+    """End a backend that nobody asks any more, after what it has been asked already."""
+    if not backend.ended():
+        await asyncio.sleep(_DRAIN_SECONDS)
+    await backend.end()
 
 
 async def _try(backend: Backend, trial: Trial) -> None:

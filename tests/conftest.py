@@ -341,7 +341,7 @@ def _project_files() -> list[str]:
         check=True,
     ).stdout
     names = (name for name in listed.split("\0") if name)
-    result = re.compile(r"(studies/\w+/)?reports/|(.*/)?dvc\.lock$")
+    result = re.compile(r"((studies/\w+|serving)/)?reports/|(.*/)?dvc\.lock$")
     return [name for name in names if not result.match(name) and (CHECKOUT / name).is_file()]
 
 

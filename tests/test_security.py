@@ -24,7 +24,11 @@ from gradflow.params import reading
 from gradflow.training import unfinished
 
 ROOT = Path(__file__).parents[1]
-OWN = [path for folder in ("gradflow", "stages", "studies", "pipelines") for path in (ROOT / folder).rglob("*.py")]
+OWN = [
+    path
+    for folder in ("gradflow", "stages", "studies", "serving", "pipelines")
+    for path in (ROOT / folder).rglob("*.py")
+]
 
 
 def test_each_promise_names_its_tests_and_each_test_here_is_named():

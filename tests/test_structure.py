@@ -9,7 +9,7 @@ import pytest
 from gradflow.params import catalogue
 
 ROOT = Path(__file__).parents[1]
-PACKAGES = ("gradflow", "stages", "studies", "pipelines")
+PACKAGES = ("gradflow", "stages", "studies", "serving", "pipelines")
 MODULES = {
     ".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__"): path
     for package in PACKAGES

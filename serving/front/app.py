@@ -1,4 +1,4 @@
-"""The front's addresses: /predict for those who have the token, /health, /metrics and /monitor for those on this machine."""
+"""The front's addresses: /predict for who has the token; /health, /metrics and /monitor for all on this machine."""
 
 import logging
 import time
@@ -15,7 +15,7 @@ from gradflow.guards.errors import RunError
 from serving.backend import BackendError
 from serving.front import asking, page
 from serving.front.answering import Desk
-from serving.front.asking import Points, Refused
+from serving.front.asking import Points, RefusedError
 from serving.front.numbers import Numbers
 
 _PATHS = ("/predict", "/health", "/metrics", "/monitor")
@@ -43,8 +43,8 @@ def made(folder: Path, token: str, trouble: Callable[[], str], models: str | Non
         numbers.requests.labels(path, str(response.status_code)).inc()
         return response
 
-    @app.exception_handler(Refused)
-    async def refuse(_: Request, refused: Refused) -> Response:
+    @app.exception_handler(RefusedError)
+    async def refuse(_: Request, refused: RefusedError) -> Response:
         headers = {"WWW-Authenticate": "Bearer"} if refused.code == 401 else None
         return JSONResponse({"error": refused.why}, refused.code, headers)
 

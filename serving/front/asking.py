@@ -12,7 +12,7 @@ from serving.params import Limits
 _READ_SECONDS = 15.0
 
 
-class Refused(Exception):
+class RefusedError(Exception):
     """A request that gets no answer.
 
     Args:
@@ -40,20 +40,20 @@ def authorise(request: Request, token: str) -> None:
     """Refuse who does not know the token, in a time that says nothing about it.
 
     Raises:
-        Refused: 401.
+        RefusedError: 401.
     """
     scheme, _, given = request.headers.get("authorization", "").partition(" ")
     if scheme.lower() != "bearer" or not secrets.compare_digest(given.strip().encode(), token.encode()):
-        raise Refused(401, "send the header Authorization: Bearer TOKEN")
+        raise RefusedError(401, "send the header Authorization: Bearer TOKEN")
 
 
 async def body(request: Request, largest: int) -> bytes:
     """The body of a request.
 
     Raises:
-        Refused: 413, it has more bytes; 408, it does not come.
+        RefusedError: 413, it has more bytes; 408, it does not come.
     """
-    too_large = Refused(413, f"the body must have at most {largest:,} bytes")
+    too_large = RefusedError(413, f"the body must have at most {largest:,} bytes")
     declared = request.headers.get("content-length", "")
     if declared.isascii() and declared.isdigit() and int(declared[:20]) > largest:
         raise too_large
@@ -65,7 +65,7 @@ async def body(request: Request, largest: int) -> bytes:
                 if len(content) > largest:
                     raise too_large
     except TimeoutError:
-        raise Refused(408, f"the body must be there within {_READ_SECONDS:g} s") from None
+        raise RefusedError(408, f"the body must be there within {_READ_SECONDS:g} s") from None
     return bytes(content)
 
 
@@ -73,7 +73,7 @@ def points(content: bytes, limits: Limits) -> list[list[float]]:
     """The points (rows, 2) of a body.
 
     Raises:
-        Refused: 400, it is no JSON; 422, it breaks a rule.
+        RefusedError: 400, it is no JSON; 422, it breaks a rule.
     """
     try:
         found = Points.model_validate_json(content).points
@@ -81,14 +81,14 @@ def points(content: bytes, limits: Limits) -> list[list[float]]:
         first = errors.errors(include_url=False, include_input=False, include_context=False)[0]
         where = ".".join(str(part) for part in first["loc"])
         if first["type"] == "json_invalid":
-            raise Refused(400, 'the body must be JSON, {"points": [[x1, x2], ...]}') from None
-        raise Refused(422, f"{where[:100]}: {first['msg'].lower()}") from None
+            raise RefusedError(400, 'the body must be JSON, {"points": [[x1, x2], ...]}') from None
+        raise RefusedError(422, f"{where[:100]}: {first['msg'].lower()}") from None
     if len(found) > limits.rows:
-        raise Refused(422, f"points: must be at most {limits.rows:,} rows, got {len(found):,}")
+        raise RefusedError(422, f"points: must be at most {limits.rows:,} rows, got {len(found):,}")
     for row, point in enumerate(found):
         for feature, value in enumerate(point):
             if abs(value) > limits.magnitude:
-                raise Refused(
+                raise RefusedError(
                     422, f"points.{row}.{feature}: must be between -{limits.magnitude:g} and {limits.magnitude:g}"
                 )
     return found

@@ -50,8 +50,9 @@ def rendered(served: Served, degraded: str, models: str | None) -> str:
 def _features(served: Served) -> list[dict[str, Any]]:
     """Each feature with its bins as bars: their edges in words and both heights, as shares of the highest."""
     found = []
+    measured = served.window.features()
     for index, (name, edges) in enumerate(zip(served.described.run.features, served.reference.edges, strict=True)):
-        feature = (served.window.features() or [None, None])[index]
+        feature = measured[index] if measured else None
         then = served.reference.shares[index]
         now = feature.now if feature else None
         most = max(*then, *(now or [0.0]))

@@ -1,1 +1,1 @@
-"""Legs: the model servers behind the front, one folder each, found by their names. ``finding.Leg`` says what each has."""
+"""Legs: the model servers behind the front, one folder each, found by name. ``finding.Leg`` says what each has."""

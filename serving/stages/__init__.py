@@ -1,4 +1,4 @@
-"""From the results of the pipeline to a bundle; one module for each stage, started as ``python -m serving.stages.NAME``."""
+"""From the pipeline's results to a bundle: one module for each stage, started as ``python -m serving.stages.NAME``."""
 
 from gradflow.guards import start
 

@@ -14,20 +14,23 @@ from gradflow.files import documents
 from gradflow.files.writing import write_json
 from gradflow.guards.errors import RunError
 from gradflow.params.loading import load
-from gradflow.tracking.result import Scaler
-from serving import bundle
+from serving import bundle, forms
+from serving.bundle import Scaler
 from serving.params import Form, Params
 
 _MARGIN = 0.5  # of the random points, around the validation rows, as a share of their range
 
 
 @click.command()
-@click.argument("checkpoint", type=click.Path(path_type=Path))
+@click.argument("network", type=click.Path(path_type=Path))
 @click.argument("validation", type=click.Path(path_type=Path))
 @click.argument("folder", metavar="BUNDLE", type=click.Path(path_type=Path))
 @click.argument("agreement", type=click.Path(path_type=Path))
-def main(checkpoint: Path, validation: Path, folder: Path, agreement: Path) -> None:
-    """Compare each form in BUNDLE with the CHECKPOINT on the VALIDATION rows, and on random points; write AGREEMENT."""
+def main(network: Path, validation: Path, folder: Path, agreement: Path) -> None:
+    """Compare forms in BUNDLE with the checkpoint in NETWORK, on VALIDATION rows and random points; write AGREEMENT.
+
+    The form that is served must keep to the parameters; the others are there to be chosen by their numbers.
+    """
     params = load(Params)
     asked, run = params.agreement, bundle.described(folder).run
     scaler = Scaler(**documents.read(folder / bundle.SCALER, Scaler))
@@ -37,30 +40,30 @@ def main(checkpoint: Path, validation: Path, folder: Path, agreement: Path) -> N
     drawn = np.random.default_rng(asked.seed).uniform((left, lower), (right, upper), (asked.rows, 2))
     points = {"validation": rows, "random": drawn}
 
-    network = checkpoints.load(checkpoint, run.seed)
+    whole = checkpoints.load(network / bundle.CHECKPOINT, run.seed)
 
     def trained(raw: Points) -> Points:
         with torch.inference_mode():
-            logits = network(torch.from_numpy((raw - mean) / scale).float())
+            logits = whole(torch.from_numpy((raw - mean) / scale).float())
             return np.asarray(torch.softmax(logits.double(), dim=1).numpy())
 
     right_ones = {name: trained(raw) for name, raw in points.items()}
     numbers = {
         form: {
-            name: _compared(bundle.load(folder, form).probabilities(raw), right_ones[name])
+            name: _compared(forms.load(folder, form).probabilities(raw), right_ones[name])
             for name, raw in points.items()
         }
         for form in get_args(Form)
     }
     write_json(agreement, numbers)
-    for form, by_points in numbers.items():
-        for name, found in by_points.items():
-            apart, equal = found["largest_difference"], found["equal_labels"]
-            if apart > getattr(asked, form) or equal < asked.labels:
-                raise RunError(
-                    f"{form} on {name} points: probabilities differ by up to {apart:.2g}, {equal:.4%} of the labels are "
-                    f"equal; params.yaml: agreement allows {getattr(asked, form):g} and {asked.labels:.4%}"
-                )
+    served = bundle.described(folder).form
+    for name, found in numbers[served].items():
+        apart, equal = found["largest_difference"], found["equal_labels"]
+        if apart > getattr(asked, served) or equal < asked.labels:
+            raise RunError(
+                f"{served} on {name} points: probabilities differ by up to {apart:.2g}, {equal:.4%} of the labels are "
+                f"equal; params.yaml: agreement allows {getattr(asked, served):g} and {asked.labels:.4%}"
+            )
 
 
 def _compared(found: Points, right: Points) -> dict[str, float]:

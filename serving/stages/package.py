@@ -10,9 +10,8 @@ from gradflow.data import dataset
 from gradflow.files import documents
 from gradflow.files.writing import write_json
 from gradflow.params.loading import load
-from gradflow.tracking.result import Scaler
 from serving import bundle, drift, forms
-from serving.bundle import Description, Run
+from serving.bundle import Description, Run, Scaler
 from serving.legs.torchserve import archive
 from serving.legs.vllm import folder as model_folder
 from serving.params import Params
@@ -27,7 +26,7 @@ _TRIAL_ROWS = 5
 def main(network: Path, train: Path, folder: Path) -> None:
     """From the folder NETWORK and the TRAIN split, which is standardised, to the folder BUNDLE."""
     params = load(Params)
-    shutil.copytree(network, folder, dirs_exist_ok=True, ignore=shutil.ignore_patterns(bundle.RUN))
+    shutil.copytree(network, folder, dirs_exist_ok=True, ignore=shutil.ignore_patterns(bundle.RUN, bundle.CHECKPOINT))
     run = Run(**documents.read(network / bundle.RUN, Run))
     described = Description(run=run, form=params.form, limits=params.limits, monitor=params.monitor)
     write_json(folder / bundle.DESCRIPTION, described.model_dump())
@@ -36,7 +35,7 @@ def main(network: Path, train: Path, folder: Path) -> None:
     rows, labels = dataset.read(train)
     points = rows * np.array(scaler.scale) + np.array(scaler.mean)
     write_json(folder / bundle.REFERENCE, drift.reference(points, labels, params.monitor.bins).model_dump())
-    served = bundle.Network(forms.made(folder, scaler, params.form))
+    served = forms.Network(folder, scaler, params.form)
     few = points[:_TRIAL_ROWS]
     write_json(folder / bundle.TRIAL, {"points": few.tolist(), "probabilities": served.probabilities(few).tolist()})
 

@@ -2,6 +2,7 @@
 
 import shutil
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import click
 
@@ -9,7 +10,8 @@ from gradflow.files.writing import write_json
 from gradflow.params.loading import load
 from gradflow.tracking.result import Artefacts
 from serving import choice, forms
-from serving.bundle import FIGURE, RUN, SCALER
+from serving.bundle import CHECKPOINT, FIGURE, RUN, SCALER
+from serving.choice import Choice
 from serving.params import Params
 
 
@@ -20,14 +22,20 @@ def main(root: Path, network: Path) -> None:
     """Read the results of the pipeline in ROOT; write the folder NETWORK."""
     params = load(Params)
     at = Artefacts(*(root / name for name in ("params.yaml", "dvc.lock", "data", "models", "logs", "reports")))
-    chosen = choice.here(params, at)
     network.mkdir(exist_ok=True)
+    with TemporaryDirectory() as folder:
+        chosen = choice.registered(params, at, Path(folder)) if params.champion else choice.here(params, at)
+        _write(chosen, network)
+    run = chosen.run
+    click.echo(f"{run.variant}, seed {run.seed}: validation loss {run.val_loss:.4g}, run {run.fingerprint[:12]}")
+
+
+def _write(chosen: Choice, network: Path) -> None:
+    shutil.copyfile(chosen.checkpoint, network / CHECKPOINT)
     forms.keep(chosen.checkpoint, chosen.run.seed, network / forms.FILES["float32"], network / forms.FILES["float16"])
     write_json(network / RUN, chosen.run.model_dump())
     write_json(network / SCALER, chosen.scaler.model_dump())
     shutil.copyfile(chosen.figure, network / FIGURE)
-    run = chosen.run
-    click.echo(f"{run.variant}, seed {run.seed}: validation loss {run.val_loss:.4g}, run {run.fingerprint[:12]}")
 
 
 if __name__ == "__main__":

@@ -1,47 +1,47 @@
 """The process that LitServe runs in: one worker that computes, one process that speaks HTTP."""
 
-import os
 from pathlib import Path
-from typing import Any
-
-os.environ["LIT_SERVE_DISABLE_TELEMETRY"] = "1"
+from typing import TYPE_CHECKING, Any
 
 import click
 import litserve
-import numpy as np
 
+from gradflow.data.dataset import Points
 from gradflow.guards import environment
-from serving import bundle
-from serving.bundle import Network
 
-_ROWS_AT_ONCE = 32  # requests whose points are computed together while others wait
+if TYPE_CHECKING:
+    from serving.forms import Network
 
 
-class Points(litserve.LitAPI):
+class Service(litserve.LitAPI):  # type: ignore[misc]  # LitServe tells no types
     """Takes points, returns probabilities.
 
     Args:
         folder: The bundle.
     """
 
+    _network: "Network"
+
     def __init__(self, folder: Path) -> None:
-        super().__init__(max_batch_size=1)
+        super().__init__()
         self._folder = folder
 
     def setup(self, device: str) -> None:
-        """Load the network in the worker."""
-        import torch
+        """Load the network, in the worker."""
+        import torch  # which the process that speaks HTTP does not need
 
+        from serving import forms
+
+        del device  # the network is too small for another one
         torch.set_num_threads(environment.threads() or 1)
-        self._network: Network = bundle.load(self._folder)
+        self._network = forms.load(self._folder)
 
-    def decode_request(self, request: dict[str, Any]) -> np.ndarray:
-        return np.array(request["points"], dtype=np.float64)
+    def predict(self, request: dict[str, Any]) -> Points:
+        """Probabilities (rows, 2) of the points of a request."""
+        return self._network.probabilities(request["points"])
 
-    def predict(self, points: np.ndarray) -> np.ndarray:
-        return self._network.probabilities(points)
-
-    def encode_response(self, probabilities: np.ndarray) -> dict[str, Any]:
+    def encode_response(self, probabilities: Points) -> dict[str, Any]:
+        """As JSON can say it."""
         return {"probabilities": probabilities.tolist()}
 
 
@@ -51,7 +51,11 @@ class Points(litserve.LitAPI):
 def main(folder: Path, port: int) -> None:
     """Serve BUNDLE on PORT of this machine."""
     server = litserve.LitServer(
-        Points(folder), accelerator="cpu", devices=1, restart_workers=True, disable_openapi_url=True
+        Service(folder),
+        accelerator="cpu",
+        devices=1,
+        restart_workers=True,
+        disable_openapi_url=True,
     )
     server.run(host="127.0.0.1", port=port, log_level="warning", generate_client_file=False, num_api_servers=1)
 
