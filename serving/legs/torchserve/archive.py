@@ -14,8 +14,11 @@ NAME = "gradflow"
 FILE = f"{NAME}.mar"
 _ROOT = Path(__file__).parents[3]
 # All that `gradflow.kit.building.build` imports, whatever it builds: blocks know nothing but the kit and theory.
-_CODE = ("__init__.py", "kit", "networks", "blocks", "theory.py", "params/__init__.py", "params/catalogue.py",
-         "guards/__init__.py", "guards/errors.py")  # fmt: skip
+_CODE = (
+    "__init__.py", "blocks/*.py", "guards/__init__.py", "guards/errors.py", "kit/__init__.py", "kit/block.py",
+    "kit/building.py", "kit/layers.py", "kit/network.py", "kit/widths.py", "networks/__init__.py", "networks/mlp.py",
+    "params/__init__.py", "params/catalogue.py", "theory.py",
+)  # fmt: skip
 _MANIFEST = {
     "createdOn": "01/01/1980 00:00:00",
     "runtime": "python",
@@ -37,15 +40,14 @@ def write(bundle: Path, folder: Path) -> None:
         "handler.py": Path(__file__).with_name("handler.py").read_bytes(),
         "network.safetensors": (bundle / FILES[bundles.described(bundle).form]).read_bytes(),
         **{name: (bundle / name).read_bytes() for name in (bundles.DESCRIPTION, bundles.SCALER)},
-        **{path.relative_to(_ROOT).as_posix(): path.read_bytes() for path in _code()},
+        **{
+            path.relative_to(_ROOT).as_posix(): path.read_bytes()
+            for name in _CODE
+            for path in (_ROOT / "gradflow").glob(name)
+        },
     }
     with ZipFile(folder / FILE, "w") as archive:
         for name, content in sorted(files.items()):
             entry = ZipInfo(name, _LONG_AGO)
             entry.external_attr = 0o644 << 16
             archive.writestr(entry, content)  # not compressed: that would depend on the release of zlib
-
-
-def _code() -> list[Path]:
-    found = [_ROOT / "gradflow" / name for name in _CODE]
-    return [path for one in found for path in (one.glob("*.py") if one.is_dir() else [one])]

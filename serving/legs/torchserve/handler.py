@@ -8,10 +8,11 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from gradflow.kit.building import build
 from safetensors import safe_open
 from torch import Tensor
 from ts.utils.util import PredictionException
+
+from gradflow.kit.building import build
 
 
 class Handler:

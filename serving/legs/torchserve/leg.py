@@ -19,14 +19,14 @@ def missing() -> str:
 def command(bundle: Path, port: int, token: str, scratch: Path) -> tuple[list[str], dict[str, str]]:
     """What starts TorchServe.
 
-    Java is started itself, since the ``torchserve`` command allows one server for each machine: it keeps its process id in
-    a file in the folder for temporary files.
+    Java is started itself: the ``torchserve`` command allows one server on a machine, whose process id it keeps in a
+    file in the folder for temporary files.
 
     Args:
         bundle: With the model archive.
         port: Of 127.0.0.1.
         token: Not used, see :func:`accepted`.
-        scratch: An empty folder of this start, in which it runs. Sockets are there too, so no one else may look into it.
+        scratch: An empty folder of this start, in which it runs, and where no one else may look: sockets are there.
 
     Returns:
         The command, and variables of its environment.
@@ -34,7 +34,9 @@ def command(bundle: Path, port: int, token: str, scratch: Path) -> tuple[list[st
     [home] = (_VENV / "lib").glob("python3*/site-packages")
     (scratch / "tmp").mkdir()
     config = scratch / "config.properties"
-    config.write_text("".join(f"{key}={value}\n" for key, value in _properties(port, scratch).items()), encoding="utf-8")
+    config.write_text(
+        "".join(f"{key}={value}\n" for key, value in _properties(port, scratch).items()), encoding="utf-8"
+    )
     jvm = ["-Xmx512m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1"]
     settings = {
         "model_server_home": home,

@@ -23,5 +23,7 @@ def write(bundle: Path, folder: Path) -> None:
         network = json.loads(file.metadata()["config"])["config"]
     scaler = json.loads((bundle / bundles.SCALER).read_text(encoding="utf-8"))
     config = {"model_type": "gradflow", "architectures": ["GradflowNetwork"], "network": network, "scaler": scaler}
-    write_text(folder / "config.json", json.dumps(config | {"half": form == "float16"}, indent=2, sort_keys=True) + "\n")
+    write_text(
+        folder / "config.json", json.dumps(config | {"half": form == "float16"}, indent=2, sort_keys=True) + "\n"
+    )
     (folder / "model.safetensors").write_bytes(weights)

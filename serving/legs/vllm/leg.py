@@ -46,7 +46,7 @@ def command(bundle: Path, port: int, token: str, scratch: Path) -> tuple[list[st
     argv += [text for name, value in options.items() for text in (f"--{name}", str(value))]
     argv += ["--enable-prompt-embeds", "--skip-tokenizer-init", "--enforce-eager", "--no-enable-prefix-caching"]
     variables = {
-        # Entry points of the plugin, gradflow and serving: what runs is the code of this checkout, not an installed copy.
+        # The plugin's entry points, gradflow and serving: code of this checkout, and no copy that was installed once.
         "PYTHONPATH": f"{Path(__file__).with_name('plugin')}:{_ROOT}",
         "GRADFLOW_LEG_TOKEN": token,  # the command can be read by all users of the machine
         "VLLM_PLUGINS": "gradflow",

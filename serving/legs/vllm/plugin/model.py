@@ -1,4 +1,4 @@
-"""The network as a model of vLLM: tokens are rows, their embeddings are standardised points, what is pooled are logits."""
+"""The network as a model of vLLM: tokens are rows, embeddings are standardised points, what is pooled are logits."""
 
 from collections.abc import Iterable
 from typing import Any
@@ -35,7 +35,9 @@ class GradflowNetwork(nn.Module, IsAttentionFree):
         config: Any = vllm_config.model_config.hf_config
         self.network = build(config.network)
         self.precision = torch.float16 if config.half else torch.float32
-        self.pooler = DispatchPooler({"token_classify": pooler_for_token_classify(vllm_config.model_config.pooler_config)})
+        self.pooler = DispatchPooler(
+            {"token_classify": pooler_for_token_classify(vllm_config.model_config.pooler_config)}
+        )
 
     def embed_input_ids(self, input_ids: Tensor) -> Tensor:
         """Embeddings (tokens, 2) of tokens, which no prompt has."""

@@ -42,7 +42,7 @@ class Processor(IOProcessor[Tensor, list[list[float]]]):
     def pre_process(self, prompt: Tensor, request_id: str | None = None, **kwargs: Any) -> Sequence[PromptType]:
         """Prompts whose embeddings are the standardised points, each as long as vLLM lets it be."""
         standardised = ((prompt - self.mean) / self.scale).float()
-        return [{"prompt_embeds": rows} for rows in standardised.split(self.rows)]
+        return [{"prompt_embeds": rows} for rows in torch.split(standardised, self.rows)]
 
     def post_process(
         self, model_output: Sequence[PoolingRequestOutput[Any]], request_id: str | None = None, **kwargs: Any
