@@ -47,6 +47,7 @@ def test_all_ports_are_of_this_machine(served):
 def test_it_answers_behind_the_front(start, packed, trained, rows, tmp_path):
     project = packed.copy(tmp_path / "a project")
     (project.root / ".venv-vllm").symlink_to(leg._VENV)
+    points = rows["val"][:5]
     with start("--leg", "vllm", project=project) as server, server.client() as client:
-        answer = client.post("/predict", json={"points": rows["val"][:5].tolist()})
-        assert answer.status_code == 200
+        answer = client.post("/predict", json={"points": points.tolist()}).raise_for_status().json()
+    np.testing.assert_allclose(answer["probabilities"], trained(points), rtol=0, atol=1e-6)
