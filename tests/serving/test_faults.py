@@ -35,17 +35,18 @@ def listener(server):
     )
 
 
-@pytest.mark.parametrize("victim", [worker, whole, listener])
-def test_after_a_kill_the_server_answers_again_within_20_seconds(start, eventually, victim):
+# A worker is started again by LitServe; else all of it is, which on a busy machine takes as long as its first start.
+@pytest.mark.parametrize(("victim", "seconds"), [(worker, 20), (whole, 60), (listener, 60)])
+def test_after_a_kill_the_server_answers_again(start, eventually, victim, seconds):
     with start() as server, server.client() as client:
         assert answers(client)
         killed = victim(server)
         killed.kill()
         began = time.monotonic()
         time.sleep(1.5)  # so that an answer that was on its way does not count
-        eventually(lambda: answers(client), seconds=20 - 1.5)
+        eventually(lambda: answers(client), seconds=seconds - 1.5)
         print(f"{victim.__name__}: {time.monotonic() - began:.1f} s")
-        eventually(lambda: client.get("/health").status_code == 200, seconds=20)
+        eventually(lambda: client.get("/health").status_code == 200, seconds=60)
 
 
 def test_while_nothing_answers_clients_are_told_to_come_back(start, eventually):

