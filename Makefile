@@ -94,7 +94,7 @@ test-commands: setup ## The README's commands and DVC's experiments as people ty
 
 .PHONY: test-servers
 test-servers: setup ## Tracking, flows, serving and pages, with real servers and a browser: some minutes more
-	pytest -n auto tests/tracking tests/flows tests/report tests/serving
+	pytest -n auto tests/tracking tests/flows tests/report tests/serving --ignore tests/serving/test_torchserve.py --ignore tests/serving/test_vllm.py
 
 .PHONY: cluster
 cluster: .venv-cluster/installed ## Make .venv-cluster, for sweeps on several machines: docs/cluster.md

@@ -6,7 +6,7 @@ from pathlib import Path
 
 _VENV = Path(__file__).parents[3] / ".venv-torchserve"
 READY = "/predictions/gradflow"  # without a body; /ping says that it is healthy before its worker is there
-START_SECONDS = 60.0
+START_SECONDS = 120.0
 
 
 def missing() -> str:

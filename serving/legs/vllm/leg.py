@@ -6,7 +6,7 @@ from pathlib import Path
 _ROOT = Path(__file__).parents[3]
 _VENV = _ROOT / ".venv-vllm"
 READY = "/health"
-START_SECONDS = 180.0
+START_SECONDS = 300.0  # it imports for half a minute, where others compute too for minutes
 
 
 def missing() -> str:
@@ -45,6 +45,7 @@ def command(bundle: Path, port: int, token: str, scratch: Path) -> tuple[list[st
     argv = [str(_VENV / "bin" / "python"), "-m", "vllm.entrypoints.openai.api_server"]
     argv += [text for name, value in options.items() for text in (f"--{name}", str(value))]
     argv += ["--enable-prompt-embeds", "--skip-tokenizer-init", "--enforce-eager", "--no-enable-prefix-caching"]
+    argv += ["--disable-log-stats"]  # a line every ten seconds
     variables = {
         # The plugin's entry points, gradflow and serving: code of this checkout, and no copy that was installed once.
         "PYTHONPATH": f"{Path(__file__).with_name('plugin')}:{_ROOT}",
@@ -53,6 +54,7 @@ def command(bundle: Path, port: int, token: str, scratch: Path) -> tuple[list[st
         "VLLM_HOST_IP": "127.0.0.1",
         "VLLM_ENABLE_V1_MULTIPROCESSING": "0",
         "VLLM_NO_USAGE_STATS": "1",
+        "TMPDIR": str(scratch),  # for its sockets, which it would leave behind
         "VLLM_CACHE_ROOT": str(scratch / "cache"),
         "VLLM_CONFIG_ROOT": str(scratch / "config"),
         "HF_HOME": str(scratch / "huggingface"),
