@@ -48,6 +48,7 @@ def command(bundle: Path, port: int, token: str, scratch: Path) -> tuple[list[st
     argv += ["--python", str(_VENV / "bin" / "python"), "-f", str(config), "-s", str(bundle / "torchserve")]
     variables = {
         "TS_CONFIG_FILE": str(config),  # it would win over the command
+        "LC_ALL": "C.UTF-8",  # Java would not find folders with letters beyond ASCII
         "PYTHONPATH": "",  # the archive brings its own gradflow
         "OMP_NUM_THREADS": "1",
     }
