@@ -115,7 +115,7 @@ test-torchserve: setup torchserve ## A real TorchServe, with and without the fro
 	pytest tests/serving/test_torchserve.py
 
 .PHONY: vllm
-vllm: .venv-vllm/installed ## Make .venv-vllm, for `--leg vllm`: downloads 0.7 GB, takes 2.5 GB of disk
+vllm: .venv-vllm/installed ## Make .venv-vllm, for `--leg vllm`: downloads 0.6 GB, takes 2.5 GB of disk
 
 .PHONY: test-vllm
 test-vllm: setup vllm ## A real vLLM, with and without the front: some minutes; the first time `make vllm` before it
