@@ -104,7 +104,7 @@ def registered(params: Params, artefacts: Artefacts, folder: Path) -> Choice:
 
 def _seed(params: Params, artefacts: Artefacts, found: Result, variant: Variant) -> Seed:
     """The seed that the parameters name, with its last losses."""
-    if params.seed == "best":
+    if params.seed is None:
         if variant.best is None:
             raise InputError("params.yaml: variant", f"must have a seed that did not diverge, got {variant.name}")
         return variant.best
@@ -115,5 +115,5 @@ def _seed(params: Params, artefacts: Artefacts, found: Result, variant: Variant)
     row = history[history["seed"] == params.seed]
     if row.empty:
         usable = ", ".join(str(seed) for seed in history["seed"]) or "none"
-        raise InputError("params.yaml: seed", f"must be best or one that did not diverge ({usable}), got {params.seed}")
+        raise InputError("params.yaml: seed", f"must be null or one that did not diverge ({usable}), got {params.seed}")
     return Seed(params.seed, float(row["val_loss"].iloc[0]), float(row["val_accuracy"].iloc[0]))

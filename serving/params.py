@@ -43,7 +43,7 @@ class Params(Parameters):
     """The params.yaml of serving."""
 
     variant: Annotated[str, Field(min_length=1, max_length=200)]
-    seed: Literal["best"] | Annotated[int, Field(ge=0)]
+    seed: Seed | None
     champion: Annotated[str, Field(pattern=r"^models:/[^/@]+(@[^/@]+|/\d+)$")] | None
     form: Form
     limits: Limits

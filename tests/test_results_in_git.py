@@ -25,7 +25,7 @@ def in_git(fresh, tmp_path_factory):
     return clone
 
 
-@pytest.mark.parametrize("project", [".", "studies"])
+@pytest.mark.parametrize("project", [".", "studies", "serving"])
 def test_results_in_git_are_those_of_the_code_and_the_parameters_in_git(in_git, project):
     """To DVC nothing has changed since they were made; it misses what only its cache holds."""
     folder = replace(in_git, root=in_git.root / project)
