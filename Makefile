@@ -1,4 +1,4 @@
-# `make` lists the targets. Everything runs in .venv, which is made from requirements.lock; only `make bench` and clusters have their own.
+# `make` lists the targets. Everything runs in .venv, which is made from requirements.lock; only `make bench`, clusters and two model servers have their own.
 .DEFAULT_GOAL := help
 PYTHON ?= python3
 PORT ?= 5000
@@ -17,11 +17,19 @@ setup: .venv/installed ## Make .venv from requirements.lock
 .venv/installed: requirements.lock $(shell at=$$(cat .venv/installed 2>/dev/null); [ -z "$$at" ] || [ "$$at" = "$$(cd .venv && pwd -P)" ] || echo moved)
 .venv-bench/installed: benchmarks/requirements.lock
 .venv-cluster/installed: requirements.cluster.lock
-.venv/installed .venv-bench/installed .venv-cluster/installed: %/installed:
+.venv-torchserve/installed: serving/requirements.torchserve.lock
+.venv-vllm/installed: serving/requirements.vllm.lock
+# The lock file has all that is needed; vLLM itself asks for more, see UNWANTED.
+.venv-vllm/installed: HOW := --no-deps
+# It is built for PyTorch's build for CPUs, which PyPI does not have.
+.venv-vllm/installed: FIRST = pip="$*/bin/python -m pip install --quiet --disable-pip-version-check --no-deps $$(grep ^torch== $<)"; \
+	$$pip 2>/dev/null || $$pip --index-url https://download.pytorch.org/whl/cpu
+.venv/installed .venv-bench/installed .venv-cluster/installed .venv-torchserve/installed .venv-vllm/installed: %/installed:
 	@command -v "$(PYTHON)" >/dev/null || { echo "gradflow: needs Python 3.11 or newer, found no $(PYTHON); name one: make PYTHON=/path/to/python3" >&2; exit 1; }
 	@"$(PYTHON)" -c 'import sys; v = sys.version_info; sys.exit(None if v >= (3, 11) else f"gradflow: needs Python 3.11 or newer, $(PYTHON) is {v[0]}.{v[1]}; name another: make PYTHON=/path/to/python3")'
 	"$(PYTHON)" -m venv --clear $*
-	"$*/bin/python" -m pip install --quiet --disable-pip-version-check -r $<
+	$(FIRST)
+	"$*/bin/python" -m pip install --quiet --disable-pip-version-check $(HOW) -r $<
 	cd "$*" && pwd -P >installed
 
 .PHONY: moved
@@ -86,7 +94,7 @@ test-commands: setup ## The README's commands and DVC's experiments as people ty
 
 .PHONY: test-servers
 test-servers: setup ## Tracking, flows, serving and pages, with real servers and a browser: some minutes more
-	pytest -n auto tests/tracking tests/flows tests/report tests/serving
+	pytest -n auto tests/tracking tests/flows tests/report tests/serving --ignore tests/serving/test_torchserve.py --ignore tests/serving/test_vllm.py
 
 .PHONY: cluster
 cluster: .venv-cluster/installed ## Make .venv-cluster, for sweeps on several machines: docs/cluster.md
@@ -96,6 +104,22 @@ test-cluster: cluster ## Sweeps on Ray, results in an object store, servers on P
 	@command -v pg_ctlcluster >/dev/null || { apt-get update --quiet=2 && \
 	    DEBIAN_FRONTEND=noninteractive apt-get install --quiet=2 --yes postgresql >/dev/null; }
 	PATH="$(CURDIR)/.venv-cluster/bin:$$PATH" pytest tests/cluster
+
+.PHONY: torchserve
+torchserve: .venv-torchserve/installed ## Make .venv-torchserve, for `--leg torchserve`: 1 GB, and Java 11 or newer
+
+.PHONY: test-torchserve
+test-torchserve: setup torchserve ## A real TorchServe, with and without the front: a minute (installs Debian's Java)
+	@command -v java >/dev/null || { apt-get update --quiet=2 && \
+	    DEBIAN_FRONTEND=noninteractive apt-get install --quiet=2 --yes openjdk-17-jre-headless >/dev/null; }
+	pytest tests/serving/test_torchserve.py
+
+.PHONY: vllm
+vllm: .venv-vllm/installed ## Make .venv-vllm, for `--leg vllm`: downloads 0.6 GB, takes 2.5 GB of disk
+
+.PHONY: test-vllm
+test-vllm: setup vllm ## A real vLLM, with and without the front: some minutes; the first time `make vllm` before it
+	pytest tests/serving/test_vllm.py
 
 .PHONY: test-faults
 test-faults: setup ## Kills, full disks, damaged files, senseless parameters by the hundred: an hour
@@ -113,8 +137,11 @@ blocks: setup ## Make the table of blocks in docs/ anew, from their files
 bench: .venv-bench/installed ## Measure this beside what others would write (an hour): benchmarks/README.md
 	.venv-bench/bin/python -m benchmarks.run $(BENCH)
 
+# Of what vLLM depends on, this it does not need for points: gigabytes for images, sound, video and a compiler.
+UNWANTED := torchaudio torchcodec torchvision triton
+
 .PHONY: lock
-lock: setup ## Renew the three lock files from pyproject.toml
+lock: setup ## Renew the five lock files from pyproject.toml
 	python -m piptools compile --quiet --extra dev --strip-extras --allow-unsafe \
 	    --no-emit-find-links --no-emit-index-url --output-file requirements.lock pyproject.toml
 	python -m piptools compile --quiet --extra bench --constraint requirements.lock --strip-extras --allow-unsafe \
@@ -122,3 +149,10 @@ lock: setup ## Renew the three lock files from pyproject.toml
 	python -m piptools compile --quiet --extra dev --extra cluster --constraint requirements.lock --strip-extras --allow-unsafe \
 	    --no-emit-find-links --no-emit-index-url --output-file requirements.cluster.lock pyproject.toml
 	sed -i 's/^\(torch==[0-9.]*\)+cpu/\1/' requirements.lock requirements.cluster.lock benchmarks/requirements.lock  # any build of that version will do
+	$(call group,torchserve) | python -m piptools compile --quiet --strip-extras --allow-unsafe \
+	    --no-emit-find-links --no-emit-index-url --output-file serving/requirements.torchserve.lock -
+	$(call group,vllm) | python -m piptools compile --quiet --strip-extras $(patsubst %,--unsafe-package %,$(UNWANTED)) \
+	    --no-emit-find-links --no-emit-index-url --output-file serving/requirements.vllm.lock -
+	sed -i 's/^\(torch==[0-9.]*\)+cpu/\1/' serving/requirements.torchserve.lock
+
+group = python -c 'import sys, tomllib; print(*tomllib.load(sys.stdin.buffer)["dependency-groups"]["$(1)"], sep="\n")' <pyproject.toml

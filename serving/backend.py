@@ -45,6 +45,10 @@ class Asked:
             trust_env=False,  # a proxy has no part in this
         )
 
+    def takes(self, token: str) -> None:
+        """Send another token from now on."""
+        self._client.headers.update(self._leg.headers(token))
+
     async def probabilities(self, points: list[list[float]]) -> list[list[float]]:
         """Probabilities (rows, 2) of points (rows, 2).
 
@@ -118,6 +122,8 @@ class Backend:
                     if self.ended():
                         raise BackendError(f"the model server ended{self._last_line()}")
                     await asyncio.sleep(_PAUSE_SECONDS)
+                    self.token = self._leg.accepted(self.token, scratch)
+                    self.asked.takes(self.token)
         except TimeoutError:
             await self.end()
             why = f"the model server is not ready after {self._leg.START_SECONDS:g} s{self._last_line()}"

@@ -161,6 +161,8 @@ def wanted(pipeline, stage):
         used |= {"gradflow/training/step.c"}
     if "gradflow/report/page.py" in used:
         used |= files_of("gradflow/report/template")
+    if "serving/legs/torchserve/archive.py" in used:  # packs it
+        used |= {"serving/legs/torchserve/handler.py"}
     if runs == "stages.track":  # logs a result once: other code of networks does not make it log one again
         used -= imports("gradflow/checkpoints.py") - imports("gradflow/tracking/result.py")
         used = {path for path in used if not path.startswith(("gradflow/blocks/", "gradflow/networks/"))}

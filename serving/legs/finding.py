@@ -34,6 +34,10 @@ class Leg(Protocol):
         """
 
     @staticmethod
+    def accepted(token: str, scratch: Path) -> str:
+        """The token that it accepts: the given one, or another that it has made itself, as soon as it has."""
+
+    @staticmethod
     def headers(token: str) -> dict[str, str]:
         """What to send with each request."""
 

@@ -13,12 +13,12 @@ from gradflow.files.writing import write_json
 from gradflow.params.loading import load
 from serving import bundle, drift, forms
 from serving.bundle import Description, Run, Scaler, Trial
+from serving.legs.torchserve import archive
+from serving.legs.vllm import folder as model_folder
 from serving.params import Params
 
 _TRIAL_ROWS = 64
-_OTHER_MACHINES = (
-    1e-3  # least tolerance of a trial: a leg may compute on another kind of machine than the one that packed
-)
+_OTHER_MACHINES = 1e-3  # least tolerance of a trial: a leg may compute elsewhere than where it was packed
 
 
 @click.command()
@@ -46,7 +46,9 @@ def main(network: Path, train: Path, folder: Path) -> None:
     )
     write_json(folder / bundle.TRIAL, trial.model_dump())
 
-    # What further legs take with them: each writes its own folder here.
+    for name, write in (("torchserve", archive.write), ("vllm", model_folder.write)):
+        (folder / name).mkdir(exist_ok=True)
+        write(folder, folder / name)
 
     bundle.seal(folder)
     size = sum(path.stat().st_size for path in folder.rglob("*"))

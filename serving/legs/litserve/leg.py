@@ -22,6 +22,12 @@ def command(bundle: Path, port: int, token: str, scratch: Path) -> tuple[list[st
     )
 
 
+def accepted(token: str, scratch: Path) -> str:
+    """The given one."""
+    del scratch
+    return token
+
+
 def headers(token: str) -> dict[str, str]:
     """LitServe's own."""
     return {"X-API-Key": token}

@@ -1,0 +1,1 @@
+"""vLLM: the network as a pooling model without attention, whose prompts are points."""
