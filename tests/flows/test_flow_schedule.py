@@ -71,8 +71,8 @@ def test_a_schedule_fires_can_be_seen_and_cancelled_and_stays_as_it_was_after_a_
     eventually(lambda: f"{site}/api" in schedule.log.read_text(), seconds=150)
     assert reachable(port) == {"127.0.0.1"}
     with connect(port) as api:
-        deployments = eventually(lambda: served(api) if len(served(api)) == 2 else None)
-        assert set(deployments) == {"nightly-reproduce", "weekly-depth-sweep"}
+        deployments = eventually(lambda: served(api) if len(served(api)) == 3 else None)
+        assert set(deployments) == {"nightly-reproduce", "weekly-depth-sweep", "deploy-champion"}
         assert all(one.global_concurrency_limit.limit == 1 for one in deployments.values())
         nightly = deployments["nightly-reproduce"].id
 
@@ -205,7 +205,7 @@ def test_the_deployments_of_this_project_can_be_served():
     from pipelines.schedule import deployments
 
     found = {one.name: one for one in deployments(CHECKOUT / "prefect.yaml")}
-    assert set(found) == {"nightly-reproduce", "weekly-depth-sweep"}
+    assert set(found) == {"nightly-reproduce", "weekly-depth-sweep", "deploy-champion"}
     assert found["weekly-depth-sweep"].parameters == {"grid": ["depth=10,20,40"]}
     for one in found.values():
         assert one.schedules[0].schedule.timezone == "Europe/London"
