@@ -52,8 +52,8 @@ def test_six_points_on_two_machines_give_what_one_machine_gives(project, machine
     project.run("git", "clone", "--quiet", tmp_path / "own.git", tmp_path / "from nothing")
     newcomer = replace(project, root=tmp_path / "from nothing")
     newcomer.run("python", "-m", "pipelines.collect", grid)
+    newcomer.run("dvc", "exp", "pull", "origin", next(iter(expected)))
     newcomer.run("dvc", "exp", "apply", next(iter(expected)))
-    newcomer.run("dvc", "pull", "dvc.yaml")
     undisturbed = here.copy(tmp_path / "undisturbed")
     undisturbed.run("dvc", "exp", "apply", next(iter(expected)))
     for name in ("models/plain.safetensors", "logs/residual.parquet", "reports/probe.csv"):
