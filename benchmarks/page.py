@@ -96,10 +96,10 @@ def promises(frames: Frames) -> Iterator[Promise]:
 def _of_clusters(frames: Frames) -> Iterator[Promise]:
     if "remote" in frames:
         cpu = frames["remote"].groupby(["round", "point"])["cpu"].sum()
-        late = cpu.index.get_level_values("point") >= 8
-        later, earlier = (half.groupby("round").median() for half in (cpu[late], cpu[~late]))
+        point = cpu.index.get_level_values("point")
+        first, last = (some.groupby("round").median() for some in (cpu[point < 16], cpu[point >= 48]))
         yield Promise("a point on a cluster, beside the experiment itself: CPU s", 8, cpu.groupby("round").median())
-        yield Promise("the same: points 9 to 16 / points 1 to 8", 1.2, later / earlier)
+        yield Promise("the same: points 49 to 64 / points 1 to 16", 1.2, last / first)
     if "table" in frames:
         yield Promise("table of 300 experiments: s", 5, frames["table"]["seconds"])
 

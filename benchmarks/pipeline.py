@@ -88,7 +88,7 @@ def tracking(done: Path, turn: int) -> list[Row]:
 
 
 def remote(done: Path, turn: int) -> list[Row]:
-    """CPU seconds of what a machine of a cluster does for a point beside the experiment, for 16 points in a row."""
+    """CPU seconds of what a machine of a cluster does for a point beside the experiment, for 64 points in a row."""
     points = json.loads(timed([*MODULE, "benchmarks.remote", done], done, **private(done.parent))[1])
     return [
         {"point": number, "step": step, "cpu": cpu}

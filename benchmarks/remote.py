@@ -23,7 +23,7 @@ def _cpu() -> float:
 
 @click.command()
 @click.argument("done", type=click.Path(path_type=Path, file_okay=False))
-@click.option("--points", type=click.IntRange(1), default=16, show_default=True)
+@click.option("--points", type=click.IntRange(1), default=64, show_default=True)
 def main(done: Path, points: int) -> None:
     """Run points that redraw the figures of the clone DONE; print the CPU seconds of each step of each point."""
     seconds: list[dict[str, float]] = []
@@ -58,7 +58,7 @@ def main(done: Path, points: int) -> None:
             seconds.append(defaultdict(float))
             job = remote.Job(
                 name=f"point-{number}",
-                overrides=(f"plot.dpi={40 + number}",),
+                overrides=(f"plot.dpi={50 + number}",),
                 repository=str(bare),
                 commit=commit,
                 edits=b"",

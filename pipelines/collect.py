@@ -59,8 +59,8 @@ def collect(
 def main(grid: tuple[str, ...], folder: Path, output: Path | None) -> None:
     """Bring home the points of a grid that have run on other machines, and make the table of those there are.
 
-    Experiments come from the git remote. What they have in DVC's cache stays in its remote until you ask for it:
-    `dvc exp apply NAME`, then `dvc pull`.
+    Experiments come from the git remote. What they have in DVC's cache stays in its remote until you ask for it with
+    `dvc exp pull origin NAME`; then `dvc exp apply NAME` works.
     """
     with by_hand(if_cancelled="cancelled"):
         collect(list(grid), folder, output)

@@ -76,11 +76,12 @@ def run(job: Job) -> Ended:
     clone = home / "points" / f"{job.name}.{secrets.token_hex(4)}"
     try:
         _clone(job, clone, home / "cache")
-        _dvc(job, clone, "pull", "--allow-missing", "dvc.yaml", must=False)  # what is not there will be made
+        code, said = _dvc(job, clone, "pull", "--allow-missing", "dvc.yaml", must=False)  # what is not there is made
+        unfetched = [f"dvc pull failed, so all is made anew: {said[-1] if said else code}"] if code else []
         options = [f"--set-param={override}" for override in job.overrides]
         code, lines = _dvc(job, clone, "exp", "run", "--name", job.name, *options, must=False)
         if code:
-            return _kept(clone, code, lines)
+            return _kept(clone, code, [*unfetched, *lines])
         _again(lambda: _dvc(job, clone, "push", "dvc.yaml"))
         # In this order: an experiment in git whose data are nowhere would count as done.
         _again(lambda: _dvc(job, clone, "exp", "push", "--no-cache", "--force", "origin", job.name))
@@ -89,7 +90,7 @@ def run(job: Job) -> Ended:
         *before, last = str(error).splitlines() or [type(error).__name__]
         return _kept(clone, 1, [*before, f"ERROR: {last}"])  # as DVC marks the line that explains a failure
     shutil.rmtree(clone, ignore_errors=True)
-    return Ended(0, tuple(lines))
+    return Ended(0, (*unfetched, *lines))
 
 
 def _kept(clone: Path, code: int, lines: Sequence[str]) -> Ended:

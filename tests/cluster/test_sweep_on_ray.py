@@ -1,7 +1,9 @@
 """A sweep on the machines of a cluster: what it gives, what it refuses, and what a lost machine costs."""
 
 import csv
+import re
 import signal
+from dataclasses import replace
 
 import psutil
 import pytest
@@ -46,6 +48,16 @@ def test_six_points_on_two_machines_give_what_one_machine_gives(project, machine
     colleague.run("python", "-m", "pipelines.collect", grid)
     numbers = [{k: v for k, v in row.items() if k != "outcome"} for row in table(colleague).values()]
     assert numbers == [{k: v for k, v in row.items() if k != "outcome"} for row in list(expected.values())[:5]]
+
+    project.run("git", "clone", "--quiet", tmp_path / "own.git", tmp_path / "from nothing")
+    newcomer = replace(project, root=tmp_path / "from nothing")
+    newcomer.run("python", "-m", "pipelines.collect", grid)
+    newcomer.run("dvc", "exp", "pull", "origin", next(iter(expected)))
+    newcomer.run("dvc", "exp", "apply", next(iter(expected)))
+    undisturbed = here.copy(tmp_path / "undisturbed")
+    undisturbed.run("dvc", "exp", "apply", next(iter(expected)))
+    for name in ("models/plain.safetensors", "logs/residual.parquet", "reports/probe.csv"):
+        assert (newcomer.root / name).read_bytes() == (undisturbed.root / name).read_bytes()
 
 
 def test_an_edit_travels_and_is_in_each_experiment(project, machines):
@@ -98,11 +110,20 @@ def test_what_the_machines_could_not_work_with_is_refused_before_anything_runs(p
 def test_a_cluster_that_is_not_there_or_knows_another_token_is_one_line(project, machines, tmp_path):
     other = tmp_path / "another token"
     other.write_text("0" * 64)
-    for address, token in (("127.0.0.1:1", machines.env["RAY_AUTH_TOKEN_PATH"]), (machines.address, str(other))):
+    known = machines.env["RAY_AUTH_TOKEN_PATH"]
+    for address, token in (("127.0.0.1:1", known), (machines.address, str(other)), (machines.address, "/nowhere")):
         env = machines.env | {"RAY_AUTH_TOKEN_PATH": token}
         done = project.run(*SWEEP, "--ray", address, "depth=2", code=1, **env)
         assert said(done) and said(done)[-1].startswith(f"gradflow: {address}: no Ray cluster can be used there")
         assert "Traceback" not in done.stderr
+
+
+def test_a_machine_with_other_packages_is_refused_in_one_line(project, machines):
+    lock = project.root / "requirements.cluster.lock"
+    lock.write_text(re.sub(r"^dvc==.*$", "dvc==3.0.0", lock.read_text(), flags=re.MULTILINE))
+    done = project.run(*SWEEP, "--ray", machines.address, "depth=2", code=2, **machines.env)
+    (line,) = said(done)
+    assert line.startswith("gradflow: requirements.cluster.lock: dvc must be 3.0.0 on ") and "Traceback" not in done.stderr
 
 
 def trainings(home):
