@@ -43,29 +43,29 @@ def test_the_champion_that_has_moved_takes_over_and_one_that_cannot_be_trusted_d
     assert set(versions) == {1, 2}
     prints = {number: each.tags["fingerprint"] for number, each in versions.items()}
     assert prints[1] != prints[2]
+    registry.set_registered_model_alias(MODEL, ALIAS, "1")
     assert "no server runs" in tracked.run(*DEPLOY).stderr
 
-    registry.set_registered_model_alias(MODEL, ALIAS, "1")
-    tracked.run("dvc", "--cd", "serving", "repro")
     with start(project=tracked) as server, server.client() as client:
         deploy = (*DEPLOY, "--run", server.run)
         assert answered(client) == prints[1]
         assert "unchanged" in tracked.run(*deploy).stderr
 
         registry.set_registered_model_alias(MODEL, ALIAS, "2")
-        tracked.run(*deploy)
-        assert answered(client) == prints[2]
         before = server.current()["bundle"]
-
-        registry.set_registered_model_alias(MODEL, ALIAS, "1")
-        (weights,) = (path for path in _artifacts(tracked) if versions[1].run_id in str(path))
-        content = bytearray(weights.read_bytes())
-        content[-1] ^= 1  # one bit of one weight
-        weights.write_bytes(content)
+        (weights,) = (path for path in _artifacts(tracked) if versions[2].run_id in str(path))
+        content = weights.read_bytes()
+        weights.write_bytes(content[:-1] + bytes([content[-1] ^ 1]))  # one bit of one weight
         refused = tracked.run(*deploy, code=1)
         said = [line for line in refused.stderr.splitlines() if line.startswith("gradflow: ")]
         assert len(said) == 1 and "digest" in said[0] and "Traceback" not in refused.stderr
-        assert (answered(client), server.current()["bundle"]) == (prints[2], before)
+        assert (answered(client), server.current()["bundle"]) == (prints[1], before)
+
+        weights.write_bytes(content)
+        tracked.run(*deploy)
+        assert answered(client) == prints[2]
+        tracked.run("python", "-m", "serving.deploy", "--run", server.run, "--to", before[:8])
+        assert answered(client) == prints[1]
 
 
 def _artifacts(project):
