@@ -26,7 +26,7 @@ class Split:
 
 
 def split(moons: Moons) -> Split:
-    """Draw rows and split them: the same ones as the recipe's pipeline has for the same numbers and ``split.seed: 0``."""
+    """Draw rows and split them: those of the recipe's pipeline for the same numbers and ``split.seed: 0``."""
     points, labels = make_moons(n_samples=moons.samples, noise=moons.noise, random_state=moons.seed)
     train, validation, train_labels, validation_labels = train_test_split(
         points, labels, test_size=moons.validation, random_state=0, stratify=labels

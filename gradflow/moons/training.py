@@ -27,6 +27,7 @@ from gradflow.training.optimisers import Descent
 from gradflow.training.rows import Labelled, Rows
 from gradflow.training.step import Step
 
+_CPU = torch.device("cpu")
 Stepping = Callable[[Network, Rows, Descent], Step]
 
 
@@ -90,7 +91,9 @@ def train(
         logs.write_facts(written.with_suffix(".json"), record, about)
 
 
-def read(path: Path, about: Mapping[str, Any], descending: Descending, seeds: int) -> tuple[mlp.Network, dict[int, int]]:
+def read(
+    path: Path, about: Mapping[str, Any], descending: Descending, seeds: int
+) -> tuple[mlp.Network, dict[int, int]]:
     """The trained networks of all seeds, and which of them diverged, with the epoch.
 
     Raises:
@@ -108,7 +111,7 @@ def read(path: Path, about: Mapping[str, Any], descending: Descending, seeds: in
     return network, {entry["seed"]: entry["epoch"] for entry in facts["diverged"]}
 
 
-def labelled(path: Path, where: torch.device | None = None) -> Labelled:
+def labelled(path: Path, where: torch.device = _CPU) -> Labelled:
     """Rows as networks read them, see :func:`gradflow.data.dataset.read`."""
     points, labels = dataset.read(path)
     return torch.from_numpy(points).float().to(where), torch.from_numpy(labels).to(where)

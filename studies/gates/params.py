@@ -23,6 +23,7 @@ from gradflow.params.starts import Start
 
 Coordinate = Annotated[float, Field(ge=-1000, le=1000)]
 Size = Annotated[float, Field(gt=0, le=1000)]
+Angle = Annotated[float, Field(ge=-180, le=180)]
 Sizes = Annotated[list[Size], Field(min_length=1, max_length=20)]
 
 
@@ -35,15 +36,24 @@ class Gap(Section):
 
 
 class Shifts(Section):
-    """How far validation rows are shifted, in several ways."""
+    """How far validation rows are shifted, in several ways; see :mod:`studies.gates.shifted`."""
 
-    rotation: Sizes
+    rotation: Annotated[list[Angle], Field(min_length=1, max_length=20)]
     translation: Sizes
     noise: Sizes
     scale: Sizes
     box: Sizes
     box_points: Count
     seed: Seed
+
+    def names(self) -> list[str]:
+        """Each shift in one word, from no shift on: ``validation``, ``rotation_45``, ..., ``gap``, ``box_6``."""
+        sized = [
+            f"{kind}_{size:g}".replace("-", "minus_").replace(".", "_")
+            for kind in ("rotation", "translation", "noise", "scale", "box")
+            for size in getattr(self, kind)
+        ]
+        return ["validation", *sized, "gap"]
 
 
 class Measure(Section):
@@ -52,8 +62,16 @@ class Measure(Section):
     rows: Count
 
 
+class Plot(Section):
+    """What the figures show: which networks side by side, on which shifts their norms, and which gates over the plane."""
+
+    variants: Annotated[list[VariantName], Field(min_length=1, max_length=7)]
+    norms: Annotated[list[str], Field(min_length=1, max_length=6)]
+    gates: Annotated[list[VariantName], Field(min_length=1, max_length=6)]
+
+
 class Trained(Start):
-    """A network, how it starts, and on which rows it is trained: all of the train split, or those outside of the gap."""
+    """A network, how it starts, and on which rows it is trained: all of the split, or those outside of the gap."""
 
     rows: Literal["all", "outside"]
 
@@ -76,6 +94,7 @@ class Params(Parameters):
     variants: Annotated[dict[VariantName, AnyTrained], Field(min_length=1)]
     shifts: Shifts
     measure: Measure
+    plot: Plot
 
     def check(self) -> None:
         """See :meth:`Parameters.check`."""
@@ -87,6 +106,17 @@ class Params(Parameters):
         if self.measure.rows > self.moons.train_rows:
             rule = f"must be <= {self.moons.train_rows}, the rows of the train split"
             raise InputError("params.yaml: measure.rows", f"{rule}, got {self.measure.rows}")
+        for key, known in (("variants", self.variants), ("norms", self.shifts.names()), ("gates", self.variants)):
+            unknown = [name for name in getattr(self.plot, key) if name not in known]
+            if unknown:
+                raise InputError(f"params.yaml: plot.{key}", f"must be of {', '.join(known)}, got {unknown[0]!r}")
+        for name in self.plot.gates:
+            if self.variants[name].block != "highway" and self.variants[name].settings().get("gate") != "input":
+                raise InputError("params.yaml: plot.gates", f"must name gates that read the stream, got {name!r}")
+        if self.plot.variants[0] != next(iter(self.variants)):
+            first = next(iter(self.variants))
+            rule = f"must begin with {first}, the first variant, beside which the others are shown"
+            raise InputError("params.yaml: plot.variants", f"{rule}, got {self.plot.variants[0]!r}")
         for key in ("rotation", "translation", "noise", "scale", "box"):
             sizes = getattr(self.shifts, key)
             if sizes != sorted(set(sizes)):
