@@ -7,7 +7,7 @@ k branches. From v_0 = dLoss/dx_depth and v_k = 0 for k > 0, each block towards 
     v_k <- C_l^T A_l^T v_k + J_l^T A_l^T v_{k-1}
 
 so v_0 + v_1 + ... + v_depth is dLoss/dx_0, exactly. Where parts are as likely to point anywhere and each branch
-passes on a power p / (1 - p) of what is carried, the share of ||v_k||^2 is binomial, C(depth, k) p^k (1 - p)^(depth - k).
+passes on a power p / (1 - p) of what is carried, the shares of ||v_k||^2 are binomial, of depth trials with chance p.
 """
 
 from collections.abc import Callable, Sequence

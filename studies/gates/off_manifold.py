@@ -82,7 +82,7 @@ def answers(network: Network, rows: pd.DataFrame) -> pd.DataFrame:
         probability, chosen = network(training.stacked(points, network)).softmax(2).max(2)
         gate = opening(network, points)
         agreement = {
-            name: (chosen == torch.from_numpy(own[name].to_numpy())).double().mean(1)
+            name: (chosen == torch.from_numpy(own[name].to_numpy(copy=True))).double().mean(1)
             for name in ("label", "nearest_row", "nearest_arc")
         }
         known = bool(own["label"].notna().all())

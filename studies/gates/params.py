@@ -63,7 +63,7 @@ class Measure(Section):
 
 
 class Plot(Section):
-    """What the figures show: which networks side by side, on which shifts their norms, and which gates over the plane."""
+    """What figures show: networks side by side, shifts on which their norms are shown, and gates over the plane."""
 
     variants: Annotated[list[VariantName], Field(min_length=1, max_length=7)]
     norms: Annotated[list[str], Field(min_length=1, max_length=6)]

@@ -28,7 +28,6 @@ def table(config: Params) -> pd.DataFrame:
         references), distance (to the nearest train row) and radius (from the mean of the train rows).
     """
     split, shifts = rows.split(config.moons), config.shifts
-    points, labels = split.validation
     arc, arc_labels = make_moons(n_samples=_ARC, noise=None)
     arcs = NearestNeighbors(n_neighbors=1).fit(arc)
     trained = NearestNeighbors(n_neighbors=1).fit(split.train[0])

@@ -21,9 +21,9 @@ def gradients(moments: Mapping[str, Network], about: Mapping[str, Any], rows: La
     """Measure gradients of the mean loss on the first rows, before training (``start``) and after it (``end``).
 
     Returns:
-        Columns seed; stream_ratio_M for each moment M, ||dLoss/dx_0|| / ||dLoss/dx_depth||; weight_ratio_M, ||dLoss/dW||
-        of the first block over that of the last one; weight_span_M, the largest over the smallest of them; and
-        stream_ratio_predicted before training, nan where theory has no line.
+        Columns seed; for each moment M stream_ratio_M, ||dLoss/dx_0|| / ||dLoss/dx_depth||, weight_ratio_M, the norm of
+        dLoss/dW of the first block (all its maps) over that of the last one, and weight_span_M, the largest over the
+        smallest of them; and stream_ratio_predicted before training, nan where theory has no line.
     """
     points, labels = (tensor[:count] for tensor in rows)
     found: dict[str, Any] = {}
@@ -54,9 +54,9 @@ def _finite(values: Tensor) -> Tensor:
 def predicted(about: Mapping[str, Any]) -> float:
     """||dLoss/dx_0|| / ||dLoss/dx_depth|| of a gated network before training: f^depth; nan for other blocks.
 
-    A block ``(1 - g) x + g relu(W x + b)`` passes on f = sqrt((1 - g)^2 + g^2 chi) of the gradient, as far as what comes
-    through the branch is unrelated to what comes past it; g = sigmoid(bias). Gates that read the stream are taken as if
-    they did not.
+    A block ``(1 - g) x + g relu(W x + b)`` passes on f = sqrt((1 - g)^2 + g^2 chi) of the gradient, as far as what
+    comes through the branch is unrelated to what comes past it; g = sigmoid(bias). Gates that read the stream are taken
+    as if they did not.
     """
     if about["block"] not in ("gated", "highway"):
         return math.nan

@@ -1,5 +1,6 @@
 """plot: from the tables of the lesions study to its figures, as PNG and SVG."""
 
+from collections.abc import Iterable
 from pathlib import Path
 
 import click
@@ -28,12 +29,13 @@ def main(reports: Path, figures: Path) -> None:
         name: read_table(reports / f"{name}.csv", by_variant(columns, names[name]))
         for name, columns in summary.tables(config).items()
     }
-    figure = lesions.draw(found["lesions"], experiment(config, found["seeds"], names["lesions"]))
-    style.save(figure, figures / "lesions", _DPI)
-    style.save(paths.draw(found["paths"], experiment(config, found["seeds"], names["paths"])), figures / "paths", _DPI)
+    trained, every = (experiment(config, found["seeds"], names[table]) for table in ("lesions", "paths"))
+    widths = {name: start.width for name, start in config.starts.items()}
+    style.save(lesions.draw(found["lesions"], trained), figures / "lesions", _DPI)
+    style.save(paths.draw(found["paths"], widths, every), figures / "paths", _DPI)
 
 
-def experiment(config: Params, seeds: pd.DataFrame, names: list[str]) -> Experiment:
+def experiment(config: Params, seeds: pd.DataFrame, names: Iterable[str]) -> Experiment:
     """What the figures share.
 
     Args:

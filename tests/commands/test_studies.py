@@ -170,3 +170,16 @@ def test_the_overflow_study_runs_in_its_folder(study):
     assert list(numbers) == variants
     found = scaled[(scaled["variant"] == "peri") & (scaled["precision"] == "float16")]
     assert numbers["peri"]["overflow_factor_float16"]["mean"] == pytest.approx((10 ** found["overflow"]).mean())
+
+
+def test_the_lesions_study_runs_in_its_folder_and_another_lesion_trains_nothing(study):
+    folder = study("lesions")
+    variants = [f"{stage}@{name}" for stage in ("train", "measure") for name in ("plain_he", "stochastic")]
+    assert folder.repro() == {"check", "rows", "tables", "plot", "start@he", *variants}
+    assert folder.repro() == set()
+    numbers = metrics(folder)
+    assert list(numbers) == ["plain_he", "stochastic", "he"]
+    assert numbers["stochastic"]["path_error"] < 1e-10
+
+    folder.change({"lesions.swaps": [1, 3]})
+    assert folder.repro() == {"check", "measure@plain_he", "measure@stochastic", "tables", "plot"}

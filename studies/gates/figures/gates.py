@@ -41,7 +41,9 @@ def draw(
     side = math.isqrt(int(plane["row"].max() + 1) ** 2) if len(plane) else 1
     at = np.linspace(-half, half, side)
     for panels, variant in zip(grid, variants, strict=True):
-        for axes, (moment, words) in zip(panels, (("start", "before training"), ("end", "after training")), strict=True):
+        for axes, (moment, words) in zip(
+            panels, (("start", "before training"), ("end", "after training")), strict=True
+        ):
             axes.set_title(f"{variant}, {words}", loc="left", color=style.colour(experiment, variant))
             axes.grid(visible=False)
             axes.set_aspect("equal")

@@ -52,7 +52,7 @@ def draw(shifts: pd.DataFrame, experiment: Experiment) -> Figure:
     handles.append(Line2D([], [], color="black", linewidth=1.1, label="label of the nearest train row"))
     notes = (
         "Marker: median over seeds; bar: smallest to largest." if experiment.seeds > 1 else "One seed."
-    ) + " Accuracy: share of rows with the label of the moon that they were drawn from, which a shift of all rows keeps."
+    ) + " Accuracy: share of rows with the label of the moon they were drawn from, which a shift of all rows keeps."
     return style.finish(figure, experiment, "Accuracy on shifted rows", handles, notes)
 
 

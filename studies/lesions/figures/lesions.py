@@ -5,6 +5,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
+from matplotlib.ticker import MaxNLocator
 
 from gradflow.drawing import curves, style
 from gradflow.drawing.experiment import Experiment
@@ -34,6 +35,8 @@ def draw(lesions: pd.DataFrame, experiment: Experiment) -> Figure:
         grid[kind].set_xlabel(x)
         _draw(grid[kind], lesions[lesions["kind"] == kind], experiment)
     curves.layer_axis(grid["single"], experiment.depth, ends=False)
+    for kind in ("dropped", "swapped"):
+        grid[kind].xaxis.set_major_locator(MaxNLocator(nbins=10, integer=True))
     if lesions["draw"].max() > 0:
         each = "seeds and draws" if experiment.seeds > 1 else "draws"
         reading = f"Line: median over {each}; band: smallest to largest, one block dropped: over seeds."
