@@ -110,9 +110,6 @@ class Params(Parameters):
             unknown = [name for name in getattr(self.plot, key) if name not in known]
             if unknown:
                 raise InputError(f"params.yaml: plot.{key}", f"must be of {', '.join(known)}, got {unknown[0]!r}")
-        for name in self.plot.gates:
-            if self.variants[name].block != "highway" and self.variants[name].settings().get("gate") != "input":
-                raise InputError("params.yaml: plot.gates", f"must name gates that read the stream, got {name!r}")
         if self.plot.variants[0] != next(iter(self.variants)):
             first = next(iter(self.variants))
             rule = f"must begin with {first}, the first variant, beside which the others are shown"

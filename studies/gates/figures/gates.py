@@ -49,7 +49,8 @@ def draw(
             axes.set_aspect("equal")
             own = plane[(plane["variant"] == variant) & (plane["moment"] == moment)]
             if own.empty:
-                curves.say(axes, "each seed diverged")
+                lost = len(experiment.diverged[variant]) == experiment.seeds
+                curves.say(axes, "each seed diverged" if lost else "no gate reads the stream")
                 continue
             gate = own.groupby(["row", "column"])["gate"].mean().to_numpy().reshape(side, side)
             axes.pcolormesh(at, at, gate, cmap=_MAP, norm=scale, shading="nearest", rasterized=True)
