@@ -1,5 +1,7 @@
 """shifts: accuracy on shifted validation rows, and what each network gains there beside the first one."""
 
+import re
+
 import matplotlib
 import pandas as pd
 from matplotlib.artist import Artist
@@ -23,7 +25,7 @@ def draw(shifts: pd.DataFrame, experiment: Experiment) -> Figure:
     known = shifts.dropna(subset="accuracy")
     names = list(dict.fromkeys(known["shift"]))
     variants = list(experiment.diverged)
-    figure = Figure(figsize=(style.WIDTH, 0.8 + 0.075 * len(names) * (2 + len(variants))), layout="constrained")
+    figure = Figure(figsize=(style.WIDTH, 0.8 + 0.06 * len(names) * (2 + len(variants))), layout="constrained")
     accuracy, gain = figure.subplots(1, 2, sharey=True, width_ratios=(3, 2))
     accuracy.set_title("accuracy", loc="left")
     gain.set_title(f"accuracy minus that of {variants[0]}", loc="left")
@@ -47,13 +49,18 @@ def draw(shifts: pd.DataFrame, experiment: Experiment) -> Figure:
     gain.axvline(0, color=style.GREY, linewidth=0.9, zorder=1)
     accuracy.set_ylim(len(names) - 0.5, -0.5)
     accuracy.set_xlim(-0.02, 1.02)
-    accuracy.yaxis.set_ticks(range(len(names)), [name.replace("_", " ") for name in names])
+    accuracy.yaxis.set_ticks(range(len(names)), [in_words(name) for name in names])
     handles: list[Artist] = [*curves.handles(experiment)]
     handles.append(Line2D([], [], color="black", linewidth=1.1, label="label of the nearest train row"))
     notes = (
         "Marker: median over seeds; bar: smallest to largest." if experiment.seeds > 1 else "One seed."
     ) + " Accuracy: share of rows with the label of the moon they were drawn from, which a shift of all rows keeps."
     return style.finish(figure, experiment, "Accuracy on shifted rows", handles, notes)
+
+
+def in_words(shift: str) -> str:
+    """``rotation -45`` for ``rotation_minus_45``, ``noise 0.5`` for ``noise_0_5``."""
+    return re.sub(r"(?<=\d)_(?=\d)", ".", shift).replace("minus_", "-").replace("_", " ")
 
 
 def _points(axes: Axes, own: pd.DataFrame, column: str, names: list[str], shift: float, colour: str) -> None:
