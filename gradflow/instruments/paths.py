@@ -60,10 +60,12 @@ def _back(block: Block, x: Tensor, parts: Tensor) -> tuple[Tensor, Tensor]:
 def energies(parts: Tensor) -> Tensor:
     """||v_k||^2 over the sum of these over k: (depth + 1, seeds)."""
     powers = vector_norm(parts, dim=(2, 3)).square()
-    return powers / powers.sum(0)
+    energy: Tensor = powers / powers.sum(0)
+    return energy
 
 
 def shares(parts: Tensor) -> Tensor:
     """<v_k, g> / ||g||^2 with g = v_0 + v_1 + ..., which sum to 1; negative: against the whole. (depth + 1, seeds)."""
     whole = parts.sum(0)
-    return (parts * whole).sum((2, 3)) / whole.square().sum((1, 2))
+    share: Tensor = (parts * whole).sum((2, 3)) / whole.square().sum((1, 2))
+    return share

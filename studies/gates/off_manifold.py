@@ -1,10 +1,11 @@
 """What trained networks make of shifted rows: answers, norms of the stream, and how far their gates open."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 
 import numpy as np
 import pandas as pd
 import torch
+from numpy.typing import NDArray
 from scipy.stats import spearmanr
 from torch import Tensor, nn, sigmoid
 from torch.linalg import vector_norm
@@ -14,6 +15,7 @@ from gradflow.networks.mlp import Network
 from gradflow.tables.columns import FROM_0, NUMBER, SIZE, Column, Columns
 from studies.gates.params import Params
 
+Numbers = NDArray[np.float64]
 SIDE = 60  # points along each edge of the plane
 
 
@@ -124,12 +126,14 @@ def ranks(moments: Mapping[str, Network], far: pd.DataFrame) -> pd.DataFrame:
         gates = opening(network, _points(far)) if reads_the_stream(network) else None
         pairs = [(np.nan, np.nan)] * len(next(network.parameters()))
         if gates is not None:
-            pairs = [correlations(gate, far["distance"], far["radius"]) for gate in gates.numpy()]
+            pairs = [
+                correlations(gate, *(far[name].to_numpy() for name in ("distance", "radius"))) for gate in gates.numpy()
+            ]
         found[f"distance_{moment}"], found[f"beyond_radius_{moment}"] = zip(*pairs, strict=True)
     return pd.DataFrame(found)
 
 
-def correlations(gate: Sequence[float], distance: Sequence[float], radius: Sequence[float]) -> tuple[float, float]:
+def correlations(gate: Numbers, distance: Numbers, radius: Numbers) -> tuple[float, float]:
     """Spearman's correlation of gate and distance, and that with the radius partialled out.
 
     (r_gd - r_gr r_dr) / sqrt((1 - r_gr^2) (1 - r_dr^2)) with the rank correlations r.

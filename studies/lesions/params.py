@@ -52,9 +52,11 @@ class Sized(Start):
 
 
 if TYPE_CHECKING:
-    AnyTrained, AnySized = Trained, Sized
+    AnyTrained = Trained
+    AnySized = Sized
 else:
-    AnyTrained, AnySized = any_block(Trained), any_block(Sized)
+    AnyTrained = any_block(Trained)
+    AnySized = any_block(Sized)
 
 
 class Params(Parameters):

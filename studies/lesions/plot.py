@@ -51,8 +51,9 @@ def experiment(config: Params, seeds: pd.DataFrame, names: Iterable[str]) -> Exp
         seeds=config.seeds,
         epochs=train.epochs,
         diverged={
-            name: {int(row.seed): int(row.diverged) for row in lost[lost["variant"] == name].itertuples()}
+            name: {int(seed): int(epoch) for seed, epoch in own[["seed", "diverged"]].to_numpy()}
             for name in names
+            for own in [lost[lost["variant"] == name]]
         },
         caption=(
             f"Networks of {config.depth} blocks of width {config.width} on {moons.samples} rows of two moons, noise"

@@ -79,10 +79,10 @@ def of_paths(paths: pd.DataFrame) -> dict[str, Any]:
     found: dict[str, Any] = {}
     for moment, rows in paths.groupby("moment", sort=False):
         energy, share = (rows.pivot(index="seed", columns="length", values=name) for name in ("energy", "share"))
-        lengths = energy.columns
+        lengths = energy.columns.to_numpy(dtype=int)
         found[f"mean_length_{moment}"] = over_seeds((energy * lengths).sum(axis=1))
         found[f"most_length_{moment}"] = over_seeds((energy.cumsum(axis=1) < _MOST).sum(axis=1))
-        found[f"short_share_{moment}"] = over_seeds(share.loc[:, 1:SHORT].sum(axis=1))
+        found[f"short_share_{moment}"] = over_seeds(share.loc[:, (lengths >= 1) & (lengths <= SHORT)].sum(axis=1))
         found[f"long_share_{moment}"] = over_seeds(share.loc[:, lengths > LONG].sum(axis=1).abs())
     start = paths[(paths["moment"] == "start") & (paths["seed"] == paths["seed"].min())]
     expected = float((start["binomial"] * start["length"]).sum(min_count=1))

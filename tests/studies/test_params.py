@@ -12,6 +12,10 @@ from gradflow.params import catalogue
 from stages import check
 from studies.identity.params import Params
 
+GATED = (
+    "residual, residual_by_depth, scalar_0, scalar_1, scalar_2, scalar_3, unit_0, unit_2, input_0, input_2, highway_2, "
+    "highway_2_gap, input_2_gap"
+)
 BAD = [
     ("identity", "train.lr", -1, "must be > 0, got -1"),
     ("identity", "train.optimizer", "sgd", "must be 'adam', got 'sgd'"),
@@ -55,7 +59,7 @@ BAD = [
         "gates",
         "plot.gates",
         ["scalar"],
-        "must be of residual, residual_by_depth, scalar_0, scalar_1, scalar_2, scalar_3, unit_0, unit_2, input_0, input_2, highway_2, highway_2_gap, input_2_gap, got 'scalar'",
+        f"must be of {GATED}, got 'scalar'",
     ),
     (
         "gates",

@@ -11,7 +11,7 @@ from matplotlib.lines import Line2D
 from gradflow.drawing import curves, style
 from gradflow.drawing.experiment import Experiment
 
-_BINOMIAL = ":"
+_BINOMIAL = (0, (1, 1))
 
 
 @matplotlib.rc_context(style.RC)
