@@ -286,6 +286,37 @@ def small_studies():
                 for name, depth, exponent in (("zero_2", 2, 0.0), ("half_2", 2, 0.5), ("half_4", 4, 0.5))
             },
         },
+        "lesions": {
+            "depth": 3,
+            "width": 8,
+            "seeds": 2,
+            "moons.samples": 60,
+            "train.epochs": 2,
+            "train.batch_size": 16,
+            "variants": {
+                "plain_he": {"block": "plain", "init": "he", "survival": 1.0},
+                "stochastic": {"block": "residual", "init": "default", "survival": 0.5},
+            },
+            "starts": {"he": {"block": "residual", "init": "he", "width": 16}},
+            "lesions": {"draws": 2, "swaps": [1, 2], "seed": 0},
+            "paths.rows": 8,
+        },
+        "gates": {
+            "depth": 3,
+            "width": 8,
+            "seeds": 2,
+            "moons.samples": 60,
+            "train.epochs": 2,
+            "train.batch_size": 16,
+            "variants": {
+                "residual": {"block": "residual", "init": "default", "rows": "all"},
+                "input_2": {"block": "gated", "gate": "input", "init": "default", "rows": "all"},
+                "input_2_gap": {"block": "gated", "gate": "input", "init": "default", "rows": "outside"},
+            },
+            "shifts.box_points": 20,
+            "measure.rows": 8,
+            "plot": {"variants": ["residual", "input_2"], "norms": ["validation"], "gates": ["input_2", "input_2_gap"]},
+        },
         "overflow": {
             "depths": [1, 3],
             "width": 8,

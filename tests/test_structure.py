@@ -18,7 +18,7 @@ MODULES = {
 TREES = {name: ast.parse(path.read_text(encoding="utf-8")) for name, path in MODULES.items()}
 
 # Modules that speak of networks by name: as they were published; laws for the blocks that a study compares.
-BY_NAME = ("studies.identity.published", "studies.overflow.signals")
+BY_NAME = ("studies.identity.published", "studies.gates.signals", "studies.overflow.signals")
 
 
 def statements(tree):

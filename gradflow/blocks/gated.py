@@ -44,6 +44,10 @@ class Gated(Block):
         """``g * relu(W x + b)``."""
         return self._opening(x) * relu(self.linear(x))
 
+    def forward(self, x: Tensor) -> Tensor:
+        """The sum of both, with the gate computed once: ``x + g * (relu(W x + b) - x)``."""
+        return x.lerp(relu(self.linear(x)), self._opening(x))
+
     def start(self) -> None:
         """Open a gate that reads the stream as far as ``bias`` says."""
         if self.gate:

@@ -170,3 +170,33 @@ def test_the_overflow_study_runs_in_its_folder(study):
     assert list(numbers) == variants
     found = scaled[(scaled["variant"] == "peri") & (scaled["precision"] == "float16")]
     assert numbers["peri"]["overflow_factor_float16"]["mean"] == pytest.approx((10 ** found["overflow"]).mean())
+
+
+def test_the_lesions_study_runs_in_its_folder_and_another_lesion_trains_nothing(study):
+    folder = study("lesions")
+    variants = [f"{stage}@{name}" for stage in ("train", "measure") for name in ("plain_he", "stochastic")]
+    assert folder.repro() == {"check", "rows", "tables", "plot", "start@he", *variants}
+    assert folder.repro() == set()
+    numbers = metrics(folder)
+    assert list(numbers) == ["plain_he", "stochastic", "he"]
+    assert numbers["stochastic"]["path_error"] < 1e-10
+
+    folder.change({"lesions.swaps": [1, 3]})
+    assert folder.repro() == {"check", "measure@plain_he", "measure@stochastic", "tables", "plot"}
+
+
+def test_the_gates_study_runs_in_its_folder_and_another_shift_or_gap_trains_no_more_than_it_must(study):
+    folder = study("gates")
+    variants = [f"{stage}@{name}" for stage in ("train", "measure") for name in ("residual", "input_2", "input_2_gap")]
+    assert folder.repro() == {"check", "rows", "shifts", "tables", "plot", *variants}
+    assert folder.repro() == set()
+    numbers = metrics(folder)
+    assert list(numbers) == ["nearest_row", "residual", "input_2", "input_2_gap"]
+    assert numbers["input_2_gap"]["gate_in_gap_change"]["seeds"] == 2
+
+    measured = {name for name in variants if name.startswith("measure")}
+    folder.change({"shifts.scale": [2.0, 3.0]})
+    assert folder.repro() == {"check", "shifts", "tables", "plot"} | measured
+    folder.change({"gap.radius": 0.8})
+    ran = folder.repro()
+    assert "train@input_2_gap" in ran and not {"train@residual", "train@input_2"} & ran

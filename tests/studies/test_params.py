@@ -12,6 +12,10 @@ from gradflow.params import catalogue
 from stages import check
 from studies.identity.params import Params
 
+GATED = (
+    "residual, residual_by_depth, scalar_0, scalar_1, scalar_2, scalar_3, unit_0, unit_2, input_0, input_2, highway_2, "
+    "highway_2_gap, input_2_gap"
+)
 BAD = [
     ("identity", "train.lr", -1, "must be > 0, got -1"),
     ("identity", "train.optimizer", "sgd", "must be 'adam', got 'sgd'"),
@@ -44,6 +48,25 @@ BAD = [
     ("scaling", "variants.half_4.depth", 2, "must not be that of variants.half_2, which is the same otherwise, got 2"),
     ("scaling", "variants.half_4.transfer", 1, "must be true or false, got 1"),
     ("scaling", "variants.half_4.lr", 1, "unknown key. Known: block, depth, transfer, norm, scale, exponent"),
+    ("lesions", "lesions.swaps", [2, 1], "must rise from each number to the next, got [2, 1]"),
+    ("lesions", "paths.rows", 1401, "must be <= 1400, the rows of the train split, got 1401"),
+    ("lesions", "variants.residual.survival", 0.0, "must be > 0, got 0.0"),
+    ("lesions", "moons.validation", 0.001, "must leave at least 4 of the 2000 rows on each side, got 0.001"),
+    ("gates", "measure.rows", 1401, "must be <= 1400, the rows of the train split, got 1401"),
+    ("gates", "shifts.scale", [3.0, 2.0], "must rise from each number to the next, got [3.0, 2.0]"),
+    ("gates", "variants.residual.rows", "none", "must be 'all' or 'outside', got 'none'"),
+    (
+        "gates",
+        "plot.gates",
+        ["scalar"],
+        f"must be of {GATED}, got 'scalar'",
+    ),
+    (
+        "gates",
+        "plot.variants",
+        ["scalar_2"],
+        "must begin with residual, the first variant, beside which the others are shown, got 'scalar_2'",
+    ),
     ("overflow", "depths", [4, 2], "must rise from each number to the next, got [4, 2]"),
     ("overflow", "overflow.step", 50.0, "must be <= 10, got 50.0"),
     ("overflow", "overflow.precisions", ["float16", "float16"], "must not name one twice, got float16, float16"),

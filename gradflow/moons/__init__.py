@@ -1,0 +1,1 @@
+"""Two moons for studies with stages of their own: the rows, and networks trained on them."""

@@ -1,0 +1,43 @@
+"""Sections of studies with stages of their own that train on two moons."""
+
+from typing import Annotated
+
+from pydantic import Field
+
+from gradflow.guards.errors import InputError
+from gradflow.params.sections import Count, Section, Seed
+
+
+class Moons(Section):
+    """Rows of scikit-learn's ``make_moons``, and the share of them that is never trained on."""
+
+    samples: Annotated[int, Field(ge=20, le=100_000)]
+    noise: Annotated[float, Field(ge=0, le=1000)]
+    seed: Seed
+    validation: Annotated[float, Field(gt=0, lt=1)]
+
+    @property
+    def train_rows(self) -> int:
+        """How many rows are trained on."""
+        return self.samples - -(-self.samples * round(self.validation * 1e9) // 10**9)  # as scikit-learn rounds
+
+    def check(self) -> None:
+        """Check that both sides of the split hold rows of both classes.
+
+        Raises:
+            InputError: They do not.
+        """
+        if not 4 <= self.train_rows <= self.samples - 4:
+            rule = f"must leave at least 4 of the {self.samples} rows on each side"
+            raise InputError("params.yaml: moons.validation", f"{rule}, got {self.validation}")
+
+
+class Descending(Section):
+    """How networks are trained: SGD in shuffled batches."""
+
+    epochs: Count
+    batch_size: Count
+    lr: Annotated[float, Field(gt=0, le=10_000)]
+    momentum: Annotated[float, Field(ge=0, lt=1)]
+    clip_norm: Annotated[float, Field(gt=0)] | None
+    seed: Seed
