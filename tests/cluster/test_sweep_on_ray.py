@@ -123,7 +123,9 @@ def test_a_machine_with_other_packages_is_refused_in_one_line(project, machines)
     lock.write_text(re.sub(r"^dvc==.*$", "dvc==3.0.0", lock.read_text(), flags=re.MULTILINE))
     done = project.run(*SWEEP, "--ray", machines.address, "depth=2", code=2, **machines.env)
     (line,) = said(done)
-    assert line.startswith("gradflow: requirements.cluster.lock: dvc must be 3.0.0 on ") and "Traceback" not in done.stderr
+    assert (
+        line.startswith("gradflow: requirements.cluster.lock: dvc must be 3.0.0 on ") and "Traceback" not in done.stderr
+    )
 
 
 def trainings(home):
