@@ -382,3 +382,14 @@ def results_only(folder):
     code, line = run(folder)
     assert {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()} == before
     return code, line.partition(" (claim")[0]
+
+
+def test_the_verdicts_depend_on_the_parameters_numbers_and_figures_of_every_study_that_claims_name():
+    folder = ROOT / "studies" / "ledger"
+    stages = yaml.safe_load((folder / "dvc.yaml").read_text(encoding="utf-8"))["stages"]
+    deps = {(folder / path).resolve().relative_to(ROOT.resolve()).as_posix() for path in stages["claims"]["deps"]}
+    for study in STUDIES:
+        at = "" if study == "root" else f"studies/{study}/"
+        assert {f"{at}params.yaml", f"{at}reports/metrics.json", f"{at}reports/figures"} <= deps, study
+    drawn = re.findall(r'--figure ".*?" (\S+)/figures/', stages["page"]["cmd"])
+    assert {f"{path}/figures" for path in drawn} <= set(stages["page"]["deps"]) and drawn
