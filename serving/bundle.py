@@ -23,6 +23,12 @@ TRIAL = "trial.json"
 SUMS = "SHA256SUMS"  # as `sha256sum --check` reads it
 
 
+class Named(Document):
+    """champion.json: the version of a registered model that is to be served, ``models:/NAME/VERSION``; null: none."""
+
+    model: str | None
+
+
 class Run(Document):
     """Which network of which run it is.
 

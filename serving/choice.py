@@ -6,7 +6,6 @@ from typing import NamedTuple
 
 from gradflow.data import dataset
 from gradflow.files import documents
-from gradflow.files.documents import Document
 from gradflow.guards.errors import InputError, shown
 from gradflow.tables import artefacts as tables
 from gradflow.tables import logs
@@ -17,12 +16,6 @@ from serving.bundle import Run
 from serving.params import Params
 
 _FIGURE = "gradient_flow.png"
-
-
-class Named(Document):
-    """champion.json: the version of a registered model that is to be served, ``models:/NAME/VERSION``; null: none."""
-
-    model: str | None
 
 
 class Choice(NamedTuple):

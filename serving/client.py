@@ -8,6 +8,7 @@ from typing import Any
 
 import click
 import httpx
+import numpy as np
 import pandas as pd
 
 from gradflow.guards.errors import InputError, RunError, shown
@@ -25,7 +26,7 @@ _PATIENCE_SECONDS = 30.0
     "--run", type=click.Path(path_type=Path), default=_HERE / "run", help="The server's state, in which its token is."
 )
 def main(file: Path, url: str, run: Path) -> None:
-    """Answer the rows of FILE, CSV or Parquet: its first two columns of numbers, but for one called label."""
+    """Answer the rows of FILE, CSV or Parquet: two columns of numbers, and perhaps one called label."""
     points = _points(file)
     token = os.environ.get("GRADFLOW_TOKEN") or _token(run / current.TOKEN)
     with httpx.Client(
@@ -51,8 +52,8 @@ def _points(file: Path) -> pd.DataFrame:
     if features.shape[1] != 2:
         raise InputError(str(file), f"must have two columns besides label, got {shown(list(features.columns))}")
     for name, column in features.items():
-        if not pd.api.types.is_numeric_dtype(column) or column.isna().any():
-            raise InputError(f"{file}: {name}", "must hold numbers without gaps")
+        if not pd.api.types.is_numeric_dtype(column) or not np.isfinite(column.to_numpy(dtype=float)).all():
+            raise InputError(f"{file}: {name}", "must hold finite numbers without gaps")
     return features
 
 

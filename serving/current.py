@@ -9,11 +9,12 @@ import shutil
 from pathlib import Path
 from typing import TypeVar
 
+from filelock import FileLock, Timeout
 from pydantic import ValidationError
 
 from gradflow.files.documents import Document
 from gradflow.files.writing import write_text
-from gradflow.guards.errors import RunError
+from gradflow.guards.errors import InputError, RunError
 from serving import bundle
 
 CURRENT = "current.json"
@@ -45,11 +46,28 @@ class Refused(Wanted):
     why: str
 
 
+def has_server(folder: Path) -> bool:
+    """Whether a server keeps its state there: one that was killed leaves files, but no lock."""
+    if not (folder / LOCK).exists():
+        return False
+    try:
+        with FileLock(folder / LOCK, timeout=0):
+            return False
+    except Timeout:
+        return True
+
+
 Kind = TypeVar("Kind", bound=Wanted)
 
 
 def made(folder: Path) -> Path:
-    """The folder, which only its owner can read."""
+    """The folder, which only its owner can read.
+
+    Raises:
+        InputError: It is somebody's folder for something else.
+    """
+    if folder.exists() and not (folder / LOCK).exists() and any(folder.iterdir()):
+        raise InputError("--run", f"must be a new folder or that of an earlier server, got {folder}")
     folder.mkdir(parents=True, exist_ok=True)
     folder.chmod(0o700)
     return folder

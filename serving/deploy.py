@@ -27,7 +27,7 @@ _PAUSE_SECONDS = 0.2
 @click.option("--run", "folder", type=click.Path(path_type=Path), default=_HERE / "run", help="The server's state.")
 def main(leg: str | None, source: Path, digest: str | None, folder: Path, *, if_running: bool) -> None:
     """Let the bundle take over."""
-    before = current.read(folder / current.CURRENT, Current)
+    before = current.read(folder / current.CURRENT, Current) if current.has_server(folder) else None
     if before is None and if_running:
         click.echo("no server runs; `make serve` starts one, with the bundle as it is now")
         return
@@ -69,7 +69,7 @@ def _wait(folder: Path, wanted: Wanted) -> None:
             return
         if refused := current.read(folder / current.REFUSED, Refused):
             raise RunError(f"{refused.leg} from bundle {refused.bundle[:12]} was refused, {refused.why}")
-        if now is None:
+        if not current.has_server(folder):
             raise RunError(f"{folder}: the server ended meanwhile")
         time.sleep(_PAUSE_SECONDS)
     raise RunError(f"{folder}: the server has not taken it over within {_PATIENCE_SECONDS:g} s")

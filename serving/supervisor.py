@@ -56,6 +56,8 @@ class Supervisor:
                 elif self._backend and self._state and time.monotonic() - watched > _WATCH_SECONDS:
                     watched = time.monotonic()
                     silences = 0 if await self._backend.asked.ready() else silences + 1
+                    if not silences and not self._backend.ended():
+                        self.trouble = ""
                     if self._backend.ended() or silences >= _SILENCES:
                         self.trouble = "the model server is being started again"
                         silences = 0
@@ -79,12 +81,12 @@ class Supervisor:
         """Let a new backend take over, or refuse it."""
         try:
             started = await self._started(wanted)
-        except RunError as error:
-            current.write(self._folder / current.REFUSED, Refused(**wanted.model_dump(), why=error.message))
+        except (RunError, OSError) as error:  # no memory, no disk: what answers must not end for that
+            current.write(self._folder / current.REFUSED, Refused(**wanted.model_dump(), why=str(error)))
             if self._state:
                 current.write(self._folder / current.WANTED, self._state)
             else:
-                self.trouble = error.message
+                self.trouble = str(error)
         else:
             (self._folder / current.REFUSED).unlink(missing_ok=True)
             await self._swap(wanted, started)
@@ -94,8 +96,8 @@ class Supervisor:
         """Replace a backend that is dead, or seems so, by another of its kind, which need not wait for its end."""
         try:
             await self._swap(state, await self._started(state))
-        except RunError as error:
-            self.trouble = error.message
+        except (RunError, OSError) as error:
+            self.trouble = str(error)
 
     async def _started(self, wanted: Wanted) -> Backend:
         folder = current.place(self._folder, wanted.bundle)

@@ -3,6 +3,8 @@
 import json
 import shutil
 import subprocess
+import zipfile
+from contextlib import nullcontext
 from dataclasses import replace
 
 import numpy as np
@@ -42,7 +44,8 @@ def contents(folder):
 def test_the_same_results_make_the_same_bytes(bundled, tmp_path):
     serving = replace(bundled, root=bundled.root / "serving", env=bundled.env | {"PYTHONPATH": ".."})
     network, made = tmp_path / "network", tmp_path / "bundle"
-    serving.run("python", "-m", "serving.stages.quantize", "..", network)
+    serving.run("python", "-m", "serving.stages.champion", tmp_path / "champion.json")
+    serving.run("python", "-m", "serving.stages.quantize", tmp_path / "champion.json", "..", network)
     serving.run("python", "-m", "serving.stages.package", network, "../data/scaled/train.parquet", made)
 
     assert contents(network) == contents(serving.root / "network")
@@ -50,9 +53,12 @@ def test_the_same_results_make_the_same_bytes(bundled, tmp_path):
 
 
 def test_it_holds_weights_numbers_and_a_picture_and_its_checksums_are_those_of_sha256sum(folder):
-    assert {path.suffix for path in folder.rglob("*")} == {".json", ".safetensors", ".png", ""}
-    for content in contents(folder).values():
-        assert not content.startswith((b"\x80", b"PK"))
+    assert {path.suffix for path in folder.rglob("*")} == {".json", ".mar", ".safetensors", ".png", ""}
+    for path, content in contents(folder).items():
+        assert content.startswith(b"PK") == (path.suffix == ".mar"), path
+        with zipfile.ZipFile(folder / path) if path.suffix == ".mar" else nullcontext() as archive:
+            for part in [archive.read(name) for name in archive.namelist()] if archive else [content]:
+                assert not part.startswith(b"\x80")  # as pickles do
     subprocess.run(["sha256sum", "--check", "--strict", "--quiet", bundle.SUMS], cwd=folder, check=True)
 
 
@@ -124,7 +130,12 @@ def test_what_cannot_be_served_is_said_in_one_line(bundled, tmp_path, values, sa
     serving.root.mkdir()
     shutil.copy(bundled.root / "serving/params.yaml", serving.root)
     serving.change(values)
-    refused = serving.run("python", "-m", "serving.stages.quantize", bundled.root, "network", code=2)
+    refused = serving.run("python", "-m", "serving.stages.champion", "champion.json", code=None)
+    if not refused.returncode:
+        refused = serving.run(
+            "python", "-m", "serving.stages.quantize", "champion.json", bundled.root, "network", code=2
+        )
+    assert refused.returncode == 2 and not (serving.root / "network/run.json").exists()
     assert refused.stderr.startswith(says) and refused.stderr.count("\n") == 1
 
 
@@ -133,7 +144,8 @@ def test_the_champion_is_the_network_that_is_registered(bundled, tmp_path):
     serving.root.mkdir()
     shutil.copy(bundled.root / "serving/params.yaml", serving.root)
     serving.change({"champion": "models:/gradflow-residual@champion"})
-    serving.run("python", "-m", "serving.stages.quantize", bundled.root, "network")
+    serving.run("python", "-m", "serving.stages.champion", "champion.json")
+    serving.run("python", "-m", "serving.stages.quantize", "champion.json", bundled.root, "network")
 
     here, there = (contents(each) for each in (serving.root / "network", bundled.root / "serving/network"))
     differing = {path.name for path in here.keys() | there.keys() if here.get(path) != there.get(path)}

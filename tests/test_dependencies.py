@@ -157,7 +157,7 @@ def listed(pipeline, stage):
 
 def on_code(pipeline, stage):
     """The dependencies of a stage that are code, seen from the root."""
-    paths = (os.path.normpath(Path(pipeline) / path) for path in definition(pipeline, stage)["deps"])
+    paths = (os.path.normpath(Path(pipeline) / path) for path in definition(pipeline, stage).get("deps", []))
     return {path for path in paths if path.endswith((".py", ".c")) or is_code(ROOT / path)}
 
 
@@ -166,7 +166,9 @@ def is_code(folder):
 
 
 def wanted(pipeline, stage):
-    """What a stage must depend on."""
+    """What a stage must depend on; nothing, if it runs each time."""
+    if definition(pipeline, stage).get("always_changed"):
+        return set()
     runs = module(pipeline, stage)
     used = {path for path in imports(path_of(runs)) if not re.fullmatch(NONE, path)} | found_by_name(pipeline, stage)
     if "gradflow/training/compiled.py" in used:

@@ -34,6 +34,7 @@ def test_results_in_git_are_those_of_the_code_and_the_parameters_in_git(in_git, 
         for stage, entries in json.loads(folder.run("dvc", "status", "--json").stdout).items()
         for entry in entries
         for what in said(entry, folder)
+        if what != "always changed"  # a stage that looks outside of DVC's sight
     }
 
     assert not changed, f"run `make studies` and commit what it makes: {sorted(changed)}"

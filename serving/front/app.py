@@ -10,16 +10,16 @@ from fastapi import FastAPI, Request, Response
 from fastapi.responses import HTMLResponse, JSONResponse
 from prometheus_client import CONTENT_TYPE_LATEST
 from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect
 
 from gradflow.guards.errors import RunError
 from serving.backend import BackendError
 from serving.front import asking, page
 from serving.front.answering import Desk
-from serving.front.asking import Points, RefusedError
+from serving.front.asking import RefusedError
 from serving.front.numbers import Numbers
 
 _PATHS = ("/predict", "/health", "/metrics", "/monitor")
-_BODY = {"requestBody": {"required": True, "content": {"application/json": {"schema": Points.model_json_schema()}}}}
 _SOON = {"Retry-After": "1"}
 
 
@@ -33,15 +33,23 @@ def made(folder: Path, token: str, trouble: Callable[[], str], models: str | Non
         models: The page of the registered models, if MLflow is a server.
         settings: Further ones of FastAPI.
     """
-    app = FastAPI(title="gradflow", docs_url=None, redoc_url=None, **settings)
+    app = FastAPI(title="gradflow", docs_url=None, redoc_url=None, openapi_url=None, **settings)
     desk, numbers = Desk(folder), Numbers()
 
     @app.middleware("http")
     async def count(request: Request, go_on: Callable[[Request], Awaitable[Response]]) -> Response:
-        response = await go_on(request)
-        path = request.url.path if request.url.path in _PATHS else "other"
-        numbers.requests.labels(path, str(response.status_code)).inc()
-        return response
+        code = 500
+        try:
+            response = await go_on(request)
+            code = response.status_code
+            return response
+        finally:
+            path = request.url.path if request.url.path in _PATHS else "other"
+            numbers.requests.labels(path, str(code)).inc()
+
+    @app.exception_handler(ClientDisconnect)
+    async def left(_: Request, __: ClientDisconnect) -> Response:
+        return JSONResponse({"error": "the body ended early"}, 400)  # which nobody reads; it is counted
 
     @app.exception_handler(RefusedError)
     async def refuse(_: Request, refused: RefusedError) -> Response:
@@ -58,7 +66,7 @@ def made(folder: Path, token: str, trouble: Callable[[], str], models: str | Non
         why = error.message if isinstance(error, BackendError) else "the bundle cannot be read"
         return JSONResponse({"error": why}, 503, _SOON)
 
-    @app.post("/predict", openapi_extra=_BODY)
+    @app.post("/predict")
     async def predict(request: Request) -> Response:
         """Labels and probabilities of points."""
         began = time.perf_counter()

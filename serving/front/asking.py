@@ -5,7 +5,7 @@ import secrets
 from typing import Annotated
 
 from fastapi import Request
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, FailFast, Field, ValidationError
 
 from serving.params import Limits
 
@@ -31,7 +31,8 @@ class Points(BaseModel):
     model_config = ConfigDict(extra="forbid", strict=True, allow_inf_nan=False)
 
     points: Annotated[
-        list[Annotated[list[float], Field(min_length=2, max_length=2)]],
+        list[Annotated[list[float], Field(min_length=2, max_length=2), FailFast()]],
+        FailFast(),  # a list of all that is wrong would take hundreds of times the memory of the body
         Field(min_length=1, description="Rows of two features, in the units of the raw data"),
     ]
 
@@ -82,7 +83,9 @@ def points(content: bytes, limits: Limits) -> list[list[float]]:
         where = ".".join(str(part) for part in first["loc"])
         if first["type"] == "json_invalid":
             raise RefusedError(400, 'the body must be JSON, {"points": [[x1, x2], ...]}') from None
-        raise RefusedError(422, f"{where[:100]}: {first['msg'].lower()}") from None
+        if first["type"] == "extra_forbidden":  # whose name is the client's own
+            raise RefusedError(422, "the body must have the key points alone") from None
+        raise RefusedError(422, f"{where}: {first['msg'].lower()}") from None
     if len(found) > limits.rows:
         raise RefusedError(422, f"points: must be at most {limits.rows:,} rows, got {len(found):,}")
     for row, point in enumerate(found):

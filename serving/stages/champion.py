@@ -10,7 +10,7 @@ import click
 from gradflow.files.writing import write_json
 from gradflow.params.loading import load
 from gradflow.tracking import environment
-from serving.choice import Named
+from serving.bundle import Named
 from serving.params import Params
 
 

@@ -11,8 +11,8 @@ from gradflow.files.writing import write_json
 from gradflow.params.loading import load
 from gradflow.tracking.result import Artefacts
 from serving import choice, forms
-from serving.bundle import CHECKPOINT, FIGURE, RUN, SCALER
-from serving.choice import Choice, Named
+from serving.bundle import CHECKPOINT, FIGURE, RUN, SCALER, Named
+from serving.choice import Choice
 from serving.params import Params
 
 

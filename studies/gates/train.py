@@ -11,11 +11,11 @@ from studies.gates.params import Params
 
 @click.command()
 @click.argument("variant")
-@click.argument("train", type=click.Path(path_type=Path))
+@click.argument("rows", type=click.Path(path_type=Path))
 @click.argument("validation", type=click.Path(path_type=Path))
 @click.argument("models", type=click.Path(path_type=Path))
-def main(variant: str, train: Path, validation: Path, models: Path) -> None:
-    """Train VARIANT on the TRAIN rows, validate it on others, and write its weights to MODELS.
+def main(variant: str, rows: Path, validation: Path, models: Path) -> None:
+    """Train VARIANT on its rows in the folder ROWS, validate it on others, and write its weights to MODELS.
 
     VARIANT may also be what DVC calls the stage: train@VARIANT.
     """
@@ -23,6 +23,7 @@ def main(variant: str, train: Path, validation: Path, models: Path) -> None:
     variant = of_stage(variant, config.variants)
     chosen = config.variants[variant]
     about = training.described(chosen, config.depth, config.width)
+    train = rows / f"{chosen.rows}.parquet"
     training.train(about, config.train, config.seeds, (train, validation), models / f"{variant}.safetensors")
 
 

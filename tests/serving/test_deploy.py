@@ -90,6 +90,6 @@ def test_the_client_answers_the_rows_of_a_file(start, packed, rows, tmp_path, tr
         refused = packed.run(*ask, table, "--url", server.address, "--run", server.run, code=2)
     assert said[0] == "a,b,label,probability_0,probability_1" and len(said) == 1201
     assert [float(line.split(",")[4]) for line in said[1:]] == pytest.approx(trained(points)[:, 1].tolist(), abs=1e-5)
-    assert refused.stderr == f"gradflow: {table}: b: must hold numbers without gaps\n"
+    assert refused.stderr == f"gradflow: {table}: b: must hold finite numbers without gaps\n"
     gone = packed.run(*ask, tmp_path / "none.csv", "--run", server.run, code=2)
     assert gone.stderr == f"gradflow: {tmp_path / 'none.csv'}: no such file\n"
