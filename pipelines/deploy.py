@@ -71,7 +71,7 @@ def main(run: Path) -> None:
     The server starts it beside what answers and asks it the points of the bundle's trial. If the answers are not
     those of the checkpoint, what answered before goes on.
     """
-    with by_hand(if_cancelled="cancelled; what answered before goes on"):
+    with by_hand(if_cancelled="cancelled; a deployment that has begun goes on in the server"):
         deploy(run=run)
 
 
