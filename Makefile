@@ -106,7 +106,7 @@ test-cluster: cluster ## Sweeps on Ray, results in an object store, servers on P
 	PATH="$(CURDIR)/.venv-cluster/bin:$$PATH" pytest tests/cluster
 
 .PHONY: torchserve
-torchserve: .venv-torchserve/installed ## Make .venv-torchserve, for `--leg torchserve`: 1 GB, and Java 11 or newer
+torchserve: .venv-torchserve/installed ## Make .venv-torchserve, for `--leg torchserve`: 1.1 GB, and Java 11 or newer
 
 .PHONY: test-torchserve
 test-torchserve: setup torchserve ## A real TorchServe, with and without the front: a minute (installs Debian's Java)

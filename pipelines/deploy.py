@@ -38,7 +38,7 @@ def take_over(folder: Path, run: Path) -> str:
     command = [sys.executable, "-m", "serving.deploy", "--if-running", "--bundle", str(folder.resolve() / "bundle")]
     command += ["--run", str(run.resolve())]
     env = os.environ | {"PYTHONPATH": str(root)}
-    done = subprocess.run(command, cwd=root, env=env, capture_output=True, text=True, check=False)  # noqa: S603
+    done = subprocess.run(command, cwd=root, env=env, capture_output=True, text=True, check=False)  # noqa: S603  # no shell
     said = (done.stderr if done.returncode else done.stdout).strip().splitlines() or [f"exit code {done.returncode}"]
     if done.returncode:
         raise RunError(said[-1].removeprefix(_PREFIX))

@@ -19,7 +19,6 @@ _LEASH = _ROOT / "pipelines" / "leash.py"
 _ANSWER_SECONDS = 10.0
 _READY_SECONDS = 2.0
 _PAUSE_SECONDS = 0.2
-_LOG_LINES = 1  # of its log, in an error
 
 
 class BackendError(RunError):
@@ -125,8 +124,8 @@ class Backend:
                     self.token = self._leg.accepted(self.token, scratch)
                     self.asked.takes(self.token)
         except TimeoutError:
-            await self.end()
             why = f"the model server is not ready after {self._leg.START_SECONDS:g} s{self._last_line()}"
+            await self.end()
             raise BackendError(why) from None
         except BaseException:
             await self.end()
@@ -144,14 +143,13 @@ class Backend:
             assert self._process.stdin
             self._process.stdin.close()
             await self._process.wait()
-        self._last = self._last_line()
         self._scratch.cleanup()
 
     def _last_line(self) -> str:
         try:
             lines = (Path(self._scratch.name) / "log").read_text(encoding="utf-8", errors="replace").split("\n")
         except OSError:
-            return getattr(self, "_last", "")
+            return ""
         said = [line.strip() for line in lines if line.strip()]
         return f": {said[-1][:300]}" if said else ""
 
