@@ -2,7 +2,7 @@
 
 from torch import Tensor, relu
 
-from gradflow.kit.block import Block, Place
+from gradflow.kit.block import Block, Place, scaled
 from gradflow.kit.layers import Kit
 
 
@@ -29,5 +29,4 @@ class Bottleneck(Block):
 
     def branch(self, x: Tensor) -> Tensor:
         """``scale * W3 relu(W2 relu(W1 x))``."""
-        added: Tensor = self.scale * self.out(relu(self.inner(relu(self.linear(x)))))
-        return added
+        return scaled(self.scale, self.out(relu(self.inner(relu(self.linear(x))))))

@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 from torch import Tensor, relu
 
-from gradflow.kit.block import Block, Place
+from gradflow.kit.block import Block, Place, scaled
 from gradflow.kit.layers import Kit
 from gradflow.theory import Branch
 
@@ -29,8 +29,7 @@ class LinearTerminated(Block):
 
     def branch(self, x: Tensor) -> Tensor:
         """``c * (W2 relu(W1 x + b1) + b2)``."""
-        added: Tensor = self.scale * self.out(relu(self.linear(x)))
-        return added
+        return scaled(self.scale, self.out(relu(self.linear(x))))
 
     def theory(self, drawn: Callable[..., Branch]) -> Branch:
         """A ReLU branch with a second linear map behind it."""

@@ -4,7 +4,7 @@ from typing import Literal
 
 from torch import Tensor, relu
 
-from gradflow.kit.block import Block, Place
+from gradflow.kit.block import Block, Place, scaled
 from gradflow.kit.layers import Kit
 
 
@@ -33,5 +33,4 @@ class PeriNorm(Block):
 
     def branch(self, x: Tensor) -> Tensor:
         """``scale * norm2(W2 relu(W1 norm(x) + b1) + b2)``."""
-        added: Tensor = self.scale * self.norm2(self.out(relu(self.linear(self.norm(x)))))
-        return added
+        return scaled(self.scale, self.norm2(self.out(relu(self.linear(self.norm(x))))))

@@ -4,7 +4,7 @@ from typing import Literal
 
 from torch import Tensor, relu
 
-from gradflow.kit.block import Block, Place
+from gradflow.kit.block import Block, Place, scaled
 from gradflow.kit.layers import Kit
 
 
@@ -31,8 +31,7 @@ class PostNorm(Block):
 
     def branch(self, x: Tensor) -> Tensor:
         """``scale * (W2 relu(W1 x + b1) + b2)``."""
-        added: Tensor = self.scale * self.out(relu(self.linear(x)))
-        return added
+        return scaled(self.scale, self.out(relu(self.linear(x))))
 
     def after(self, x: Tensor) -> Tensor:
         """The sum, normalised."""
