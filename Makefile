@@ -45,6 +45,7 @@ reproduce: setup ## Run the pipeline: figures, checkpoints, tables, metrics
 studies: setup ## Run the pipeline and all studies, or one: make studies STUDY=depth
 	@python -m pipelines.mend
 	dvc repro
+	$(if $(STUDY),,cd serving && dvc repro)
 	cd studies && dvc repro $(if $(STUDY),$(STUDY)/dvc.yaml,--all-pipelines)
 
 .PHONY: remote

@@ -14,7 +14,7 @@ from ruamel.yaml import YAML
 from gradflow.files.writing import write_text
 from gradflow.guards import checkout
 from gradflow.guards.errors import InputError, shown
-from gradflow.ledger.claims import ROOT
+from gradflow.ledger.claims import ROOT, SERVING
 
 _UP = "../.."  # from the folder of a study to the root
 _HEADER = """\
@@ -57,8 +57,8 @@ def main(name: str) -> None:
     if not re.fullmatch(r"[a-z][a-z0-9_]{0,39}", name):
         rule = "must be a lower-case letter followed by up to 39 such letters, digits or _"
         raise InputError("NAME", f"{rule}, got {shown(name)}")
-    if name == ROOT:
-        raise InputError("NAME", f"must not be {ROOT}, which is what the ledger calls the recipe itself")
+    if name in (ROOT, SERVING):
+        raise InputError("NAME", f"must not be {name}, which is what the ledger calls another project of this checkout")
     root = checkout.root()
     if not ((root / checkout.STUDIES).is_dir() and (root / "dvc.yaml").is_file()):
         raise InputError(str(root), "must lie in a checkout of this project, found no dvc.yaml and studies")

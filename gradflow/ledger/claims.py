@@ -11,7 +11,7 @@ from gradflow.params import loading, sections
 Text = Annotated[str, Field(min_length=1)]
 Word = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_-]*$")]
 Metric = Annotated[str, Field(pattern=r"^\S+( / \S+)?$")]
-ROOT = "root"  # what claims call the recipe of the root
+ROOT, SERVING = "root", "serving"  # what claims call the recipe of the root, and what is served of it
 LARGEST = 500_000  # bytes of a file of claims, of which a hundred take 60,000
 TESTS = ("within", "at_most", "at_least", "exactly", "near")
 
@@ -27,7 +27,7 @@ class Measure(sections.Section):
     """Which numbers of a study a claim is about.
 
     Attributes:
-        study: :data:`ROOT`, or the name of a folder in studies/.
+        study: :data:`ROOT`, :data:`SERVING`, or the name of a folder in studies/.
         metrics: Paths into the study's metrics.json, each under the words by which the verdict names it; a single
             path needs none. A path is keys joined by dots; in a list (by layer) a number counts from 1, ``last`` is
             the last one, ``9-20`` a range, and without any of them all entries are meant. ``path / path`` is a ratio

@@ -9,7 +9,7 @@ from typing import Any
 from gradflow.analysis.spread import Metrics
 from gradflow.files import documents
 from gradflow.guards.errors import RunError
-from gradflow.ledger.claims import ROOT, Claim
+from gradflow.ledger.claims import ROOT, SERVING, Claim
 
 
 @dataclass(frozen=True)
@@ -40,8 +40,8 @@ class Measured:
 
 
 def folder_of(study: str, root: Path) -> Path:
-    """Where the params.yaml of a study lies, and its ``reports/``; that of :data:`claims.ROOT` is the root."""
-    return root if study == ROOT else root / "studies" / study
+    """Where the params.yaml of a study lies, and its ``reports/``: the recipe and serving/ are projects of their own."""
+    return root / {ROOT: "", SERVING: SERVING}.get(study, f"studies/{study}")
 
 
 def metrics(file: Path) -> Any:

@@ -50,15 +50,16 @@ def main(network: Path, validation: Path, folder: Path, agreement: Path) -> None
     right_ones = {name: trained(raw) for name, raw in points.items()}
     numbers = {
         form: {
-            name: _compared(forms.load(folder, form).probabilities(raw), right_ones[name])
+            f"{name}_{key}": number
             for name, raw in points.items()
+            for key, number in _compared(forms.load(folder, form).probabilities(raw), right_ones[name]).items()
         }
         for form in get_args(Form)
     }
     write_json(agreement, numbers)
     served = bundle.described(folder).form
-    for name, found in numbers[served].items():
-        apart, equal = found["largest_difference"], found["equal_labels"]
+    for name in points:
+        apart, equal = (numbers[served][f"{name}_{key}"] for key in ("largest_difference", "equal_labels"))
         if apart > asked.allowed(served) or equal < asked.labels:
             raise RunError(
                 f"{served} on {name} points: probabilities differ by up to {apart:.2g}, {equal:.4%} of the labels are "

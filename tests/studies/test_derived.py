@@ -65,7 +65,8 @@ SPELT = "must be a lower-case letter followed by up to 39 such letters, digits o
         *((name, SPELT.format(name)) for name in ("", "Deeper", "1st", "a b", "a-b", "../x", "a/b", "$(id)", "é")),
         ("identity", OWN.format("identity")),
         ("ledger", OWN.format("ledger")),
-        ("root", "must not be root, which is what the ledger calls the recipe itself"),
+        ("root", "must not be root, which is what the ledger calls another project of this checkout"),
+        ("serving", "must not be serving, which is what the ledger calls another project of this checkout"),
     ],
 )
 def test_a_name_that_cannot_be_one_is_refused_in_one_line(clone, name, rule):
