@@ -18,6 +18,7 @@ _ROOT = Path(__file__).resolve().parents[1]
 _LEASH = _ROOT / "pipelines" / "leash.py"
 _ANSWER_SECONDS = 10.0
 _READY_SECONDS = 2.0
+_PATIENCE_SECONDS = 5.0
 _PAUSE_SECONDS = 0.2
 
 
@@ -39,7 +40,6 @@ class Asked:
         self._client = httpx.AsyncClient(
             base_url=f"http://127.0.0.1:{port}",
             headers=leg.headers(token),
-            timeout=_ANSWER_SECONDS,
             limits=httpx.Limits(max_connections=64, keepalive_expiry=4.0),  # servers close idle ones after 5 s
             trust_env=False,  # a proxy has no part in this
         )
@@ -48,15 +48,15 @@ class Asked:
         """Send another token from now on."""
         self._client.headers.update(self._leg.headers(token))
 
-    async def probabilities(self, points: list[list[float]]) -> list[list[float]]:
+    async def probabilities(self, points: list[list[float]], seconds: float = _ANSWER_SECONDS) -> list[list[float]]:
         """Probabilities (rows, 2) of points (rows, 2).
 
         Raises:
-            BackendError: It did not answer, or not with that.
+            BackendError: It did not answer within that many seconds, or not with that.
         """
         path, body = self._leg.request(points)
         try:
-            answer = await self._client.post(path, json=body)
+            answer = await self._client.post(path, json=body, timeout=seconds)
             if answer.status_code != httpx.codes.OK:
                 raise BackendError(f"the model server answered {answer.status_code}")
             return self._leg.probabilities(answer.json())
@@ -71,6 +71,14 @@ class Asked:
             return (await self._client.get(self._leg.READY, timeout=_READY_SECONDS)).status_code == httpx.codes.OK
         except httpx.HTTPError:
             return False
+
+    async def answers(self) -> bool:
+        """Whether it answers a request: one whose worker hangs still says that it is ready."""
+        try:
+            await self.probabilities([[0.0, 0.0]], _PATIENCE_SECONDS)
+        except BackendError:
+            return False
+        return True
 
     async def close(self) -> None:
         """Let go of its connections."""

@@ -55,7 +55,7 @@ class Supervisor:
                         return
                 elif self._backend and self._state and time.monotonic() - watched > _WATCH_SECONDS:
                     watched = time.monotonic()
-                    silences = 0 if await self._backend.asked.ready() else silences + 1
+                    silences = 0 if await self._backend.asked.answers() else silences + 1
                     if not silences and not self._backend.ended():
                         self.trouble = ""
                     if self._backend.ended() or silences >= _SILENCES:

@@ -49,6 +49,16 @@ def test_after_a_kill_the_server_answers_again(start, eventually, victim, second
         eventually(lambda: client.get("/health").status_code == 200, seconds=60)
 
 
+def test_a_server_whose_worker_hangs_is_replaced(start, eventually):
+    """Its worker neither works nor ends, while its front still says that all is well."""
+    with start() as server, server.client() as client:
+        stopped = worker(server)
+        stopped.suspend()
+        assert not answers(client)
+        eventually(lambda: answers(client), seconds=90)
+        eventually(lambda: not stopped.is_running(), seconds=30)
+
+
 def test_while_nothing_answers_clients_are_told_to_come_back(start, eventually):
     with start() as server, server.client() as client:
         (leash,) = psutil.Process(server.process.pid).children()
