@@ -15,6 +15,8 @@ from pathlib import Path
 import pytest
 import yaml
 
+from serving.legs.torchserve import archive
+
 ROOT = Path(__file__).parents[1]
 FILES = [ROOT / "dvc.yaml", *sorted(ROOT.glob("studies/*/dvc.yaml")), ROOT / "serving" / "dvc.yaml"]
 PIPELINES = [path.parent.relative_to(ROOT).as_posix() for path in FILES]
@@ -175,8 +177,10 @@ def wanted(pipeline, stage):
         used |= {"gradflow/training/step.c"}
     if "gradflow/report/page.py" in used:
         used |= files_of("gradflow/report/template")
-    if "serving/legs/torchserve/archive.py" in used:  # packs it
-        used |= {"serving/legs/torchserve/handler.py"}
+    if "serving/legs/torchserve/archive.py" in used:  # packs them
+        packed = [*(ROOT / "serving/legs/torchserve").glob("handler.py")]
+        packed += [path for name in archive.CODE for path in (ROOT / "gradflow").glob(name)]
+        used |= {path.relative_to(ROOT).as_posix() for path in packed if path.name != "__init__.py"}
     if runs == "stages.track":  # logs a result once: other code of networks does not make it log one again
         used -= imports("gradflow/checkpoints.py") - imports("gradflow/tracking/result.py")
         used = {path for path in used if not path.startswith(("gradflow/blocks/", "gradflow/networks/"))}

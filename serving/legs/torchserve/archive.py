@@ -14,7 +14,7 @@ NAME = "gradflow"
 FILE = f"{NAME}.mar"
 _ROOT = Path(__file__).parents[3]
 # All that `gradflow.kit.building.build` imports, whatever it builds: blocks know nothing but the kit and theory.
-_CODE = (
+CODE = (
     "__init__.py", "blocks/*.py", "guards/__init__.py", "guards/errors.py", "kit/__init__.py", "kit/block.py",
     "kit/building.py", "kit/layers.py", "kit/network.py", "kit/widths.py", "networks/__init__.py", "networks/mlp.py",
     "params/__init__.py", "params/catalogue.py", "theory.py",
@@ -42,7 +42,7 @@ def write(bundle: Path, folder: Path) -> None:
         **{name: (bundle / name).read_bytes() for name in (bundles.DESCRIPTION, bundles.SCALER)},
         **{
             path.relative_to(_ROOT).as_posix(): path.read_bytes()
-            for name in _CODE
+            for name in CODE
             for path in (_ROOT / "gradflow").glob(name)
         },
     }
