@@ -122,7 +122,7 @@ def _of_peers(peers: pd.DataFrame) -> Iterator[Promise]:
 def _of_blocks(blocks: pd.DataFrame) -> Iterator[Promise]:
     step = blocks.set_index(["peer", "variant", "round"])["step"].sort_index()
     for block in blocks.loc[blocks["peer"] == "jax_", "variant"].sort_values().unique():
-        text = f"step and seed of {block} blocks by autograd: gradflow / JAX, 8 seeds"
+        text = f"step and seed of {block} blocks: gradflow / JAX, 8 seeds"
         yield Promise(text, 1.6, step["gradflow_", block] / step["jax_", block])
 
 
