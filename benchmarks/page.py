@@ -95,11 +95,9 @@ def promises(frames: Frames) -> Iterator[Promise]:
 
 def _of_clusters(frames: Frames) -> Iterator[Promise]:
     if "remote" in frames:
-        cpu = frames["remote"].groupby(["round", "point"])["cpu"].sum()
-        point = cpu.index.get_level_values("point")
-        first, last = (some.groupby("round").median() for some in (cpu[point < 16], cpu[point >= 48]))
-        yield Promise("a point on a cluster, beside the experiment itself: CPU s", 8, cpu.groupby("round").median())
-        yield Promise("the same: points 49 to 64 / points 1 to 16", 1.2, last / first)
+        cpu = frames["remote"].groupby(["many", "round", "point"])["cpu"].sum().groupby(["many", "round"]).median()
+        yield Promise("a point on a cluster, beside the experiment itself: CPU s", 8, cpu[True])
+        yield Promise("the same: where 1,000 experiments are there already / none", 1.2, cpu[True] / cpu[False])
     if "table" in frames:
         yield Promise("table of 300 experiments: s", 5, frames["table"]["seconds"])
 

@@ -1,4 +1,8 @@
-"""remote: what a point of a sweep costs a machine of a cluster beside the experiment itself, point after point."""
+"""remote: what a point of a sweep costs a machine of a cluster beside the experiment itself, the first and the 1,000th.
+
+Instead of a thousand points the git remote gets as many further names of the first experiment: git and DVC have as
+much to look through.
+"""
 
 import json
 import resource
@@ -21,11 +25,25 @@ def _cpu() -> float:
     return used.ru_utime + used.ru_stime
 
 
+def _filled(bare: Path, others: int) -> None:
+    git = ["git", "-C", str(bare)]
+    listed = subprocess.check_output(
+        [*git, "for-each-ref", "--count=1", "--format=%(objectname) %(refname)", "refs/exps"], text=True
+    )
+    commit, ref = listed.split()
+    lines = [f"create {ref.rpartition('/')[0]}/other-{number} {commit}\n" for number in range(others)]
+    subprocess.run([*git, "update-ref", "--stdin"], input="".join(lines), text=True, check=True)
+
+
 @click.command()
 @click.argument("done", type=click.Path(path_type=Path, file_okay=False))
-@click.option("--points", type=click.IntRange(1), default=64, show_default=True)
-def main(done: Path, points: int) -> None:
-    """Run points that redraw the figures of the clone DONE; print the CPU seconds of each step of each point."""
+@click.option("--points", type=click.IntRange(1), default=8, show_default=True, help="Of each kind.")
+@click.option("--others", type=click.IntRange(1), default=1000, show_default=True, help="Experiments there before.")
+def main(done: Path, points: int, others: int) -> None:
+    """Run points that redraw the figures of the clone DONE; print the CPU seconds of each step of each point.
+
+    Half of them find no other experiments in the git remote, half of them many.
+    """
     seconds: list[dict[str, float]] = []
     run = remote._run
 
@@ -54,7 +72,9 @@ def main(done: Path, points: int) -> None:
         ):
             timed(command, project)
         commit = subprocess.check_output(["git", "rev-parse", "HEAD"], cwd=project, text=True).strip()
-        for number in range(points):
+        for number in range(2 * points):
+            if number == points:
+                _filled(bare, others)
             seconds.append(defaultdict(float))
             job = remote.Job(
                 name=f"point-{number}",
