@@ -26,6 +26,7 @@ from torch import Tensor
 from gradflow.files.writing import replacing
 from gradflow.guards.errors import RunError
 from gradflow.kit.block import Block
+from gradflow.kit.layers import StackedLinear
 from gradflow.kit.network import Network
 from gradflow.networks import mlp
 from gradflow.training.optimisers import Descent
@@ -93,6 +94,8 @@ def _is_known(block: torch.nn.Module) -> bool:
         return False
     linear = dict(block.named_children()).get("linear")
     if linear is None or {*block.parameters()} != {*linear.parameters()}:
+        return False
+    if type(linear) not in (torch.nn.Linear, StackedLinear):  # another may find its gradient in a way of its own
         return False
     weight = linear.get_parameter("weight")
     *seeds, width, _ = weight.shape
