@@ -228,6 +228,16 @@ def scaling_table(scaling: pd.DataFrame) -> str:
     return table(["axis", "value", "ms per step and seed", "µs per step, seed and block", "memory, MiB"], rows)
 
 
+def kept_table(kept: pd.DataFrame) -> str:
+    """One row a way: bytes counted, and taken with each setting of malloc."""
+    rows = []
+    for (way, depth), own in kept.groupby(["way", "depth"], sort=False):
+        took = dict(list(own.groupby("threshold")["took"]))
+        cells = [f"{took[name].median() / MIB:.0f} ({spread(took[name], 1 / MIB)})" for name in ("16384", "default")]
+        rows.append([way, str(depth), f"{own['counted'].median() / MIB:.0f}", *cells])
+    return table(["way", "blocks", "counted, MiB", "taken, MiB, threshold of 16 KiB", "taken, MiB, default"], rows)
+
+
 def seconds_table(frame: pd.DataFrame, by: str, columns: dict[str, str]) -> str:
     """Median and spread of seconds by stage or way."""
     rows = [
@@ -336,6 +346,8 @@ def write(results: dict[str, Any], folder: Path) -> None:
     if "stages" in frames:
         columns = {"imports": "imports, s", "seconds": "in all, s"}
         parts += ["### Stage by stage", seconds_table(frames["stages"], "stage", columns)]
+    if "kept" in frames:
+        parts += ["### Kept for the backward pass", kept_table(frames["kept"])]
     for part, title, by in (
         ("from_nothing", "From nothing", "way"),
         ("flow", "Two long trainings", "way"),

@@ -20,7 +20,19 @@ Row = dict[str, Any]
 RESULTS = CHECKOUT / "benchmarks/results.json"
 WRITTEN = ("benchmarks/results.json", "benchmarks/README.md", "benchmarks/measured.png", "benchmarks/measured.svg")
 ENGINE = ("peers", "blocks", "logging", "saving", "scaling")
-PARTS = ("peak", *ENGINE, "from_nothing", "nothing_to_do", "flow", "stages", "tracking", "remote", "table", "studies")
+PARTS = (
+    "peak",
+    *ENGINE,
+    "from_nothing",
+    "nothing_to_do",
+    "flow",
+    "stages",
+    "tracking",
+    "remote",
+    "table",
+    "studies",
+    "kept",
+)
 ON_GPU = "gpu"  # a part that has to be asked for
 LIBRARIES = ("torch", "numpy", "lightning", "jax", "dvc", "prefect")
 
@@ -79,8 +91,8 @@ class Bench:
             case _ if part in (*ENGINE, ON_GPU):
                 folder = self.base if part == ON_GPU else self.data  # where there is a GPU, there may be no DVC
                 return getattr(trainings, part)(folder, turn, quick=self.quick)
-            case "peak":
-                return trainings.peak()
+            case "peak" | "kept":
+                return trainings.peak() if part == "peak" else trainings.kept(turn, quick=self.quick)
             case "stages" | "tracking" | "remote" | "table" | "studies":
                 return getattr(pipeline, part)(self.base if part == "studies" else self.done, turn)
             case "flow":

@@ -28,6 +28,7 @@ PEERS = (
 )
 GPU_SEEDS = (1, 8, 64)
 IN_JAX = ("highway", "prenorm", "rezero")  # written in JAX too; autograd trains the first two here, C the last one
+WAYS = ("full", "bits", "sketch_32", "sketch_16", "checkpoint", "checkpoint_bits")
 AXES = {
     "depth": (20, 40, 80, 160, 320, 640),
     "width": (16, 32, 64, 128, 256),
@@ -154,6 +155,21 @@ def saving(data: Path, turn: int, *, quick: bool) -> list[Row]:
         json.loads(timed([*command, f"--seeds={seeds}"], pinned=True, **ONE_THREAD)[1]) | {"seeds": seeds}
         for seeds in in_turns((1, 8), turn)
     ]
+
+
+def kept(turn: int, *, quick: bool) -> list[Row]:
+    """What a process takes for the backward pass, by each way of keeping less, and with two settings of malloc.
+
+    By default malloc keeps what is freed; with a threshold below the size of a stream, 32 KiB, the system gets it back.
+    """
+    depth = 320 if quick else 2560
+    rows = []
+    for way, threshold in in_turns([(way, each) for way in WAYS for each in ("", "16384")], turn):
+        malloc = {"MALLOC_MMAP_THRESHOLD_": threshold} if threshold else {}
+        command = [*MODULE, "benchmarks.kept", f"--way={way}", f"--depth={depth}"]
+        found = json.loads(timed(command, **ONE_THREAD, **malloc)[1])
+        rows.append({"way": way, "threshold": threshold or "default", "depth": depth, **found})
+    return rows
 
 
 def scaling(data: Path, turn: int, *, quick: bool) -> list[Row]:

@@ -317,6 +317,28 @@ def small_studies():
             "measure.rows": 8,
             "plot": {"variants": ["residual", "input_2"], "norms": ["validation"], "gates": ["input_2", "input_2_gap"]},
         },
+        "memory": {
+            "depth": 3,
+            "width": 8,
+            "seeds": 2,
+            "moons.samples": 60,
+            "train.epochs": 2,
+            "train.batch_size": 16,
+            "variants": {
+                "residual": {"block": "residual", "init": "default"},
+                "gated": {"block": "gated", "init": "default"},
+            },
+            "sketched": {
+                "residual_4": {
+                    "block": "residual",
+                    "init": "default",
+                    **{"buckets": 4, "balanced": True, "scalars": False},
+                },
+            },
+            "errors": {"buckets": [8, 4], "draws": 4, "share": 0.5, "seed": 0},
+            "rules": {"mean": 8, "low": 2, "gate": 0.001},
+            "saved": {"variant": "residual", "depths": [2, 4], "shapes": [[16, 8]]},
+        },
         "overflow": {
             "depths": [1, 3],
             "width": 8,

@@ -66,6 +66,13 @@ def test_flops_of_an_epoch_are_those_of_its_products():
     assert epoch_flops(1, 0, 1, 3) == 2 * stem + 3 * block + 3 * head
 
 
+def test_what_a_process_takes_for_the_backward_pass_is_at_least_what_is_counted():
+    command = [sys.executable, "-m", "benchmarks.kept", "--depth=200", "--batch=128", "--width=64"]
+    found = json.loads(subprocess.check_output(command, cwd=ROOT, text=True))
+    assert found["counted"] == 200 * 2 * 4 * 128 * 64
+    assert 0.9 < found["took"] / found["counted"] < 4
+
+
 def test_a_share_of_the_peak_above_one_is_refused():
     peers = pd.DataFrame({"peer": ["gradflow_"] * 2, "seeds": 8, "round": [0, 1], "step": [1e-3, 5e-4], "flops": 5e7})
     of_peak = page._of_the_peak(peers, pd.DataFrame({"multiply_adds": [1e10, 2e11]}))

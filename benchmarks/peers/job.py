@@ -86,9 +86,9 @@ def command(
     """The command line of a peer: train each variant, write the norms as CSV and print the rest as JSON."""
 
     def main(chosen: tuple[str, ...], **options: Any) -> None:
-        imported = _most_memory()
+        imported = most_memory()
         trained = {variant: train(Job(variant, **options)) for variant in chosen}
-        memory = _most_memory() - imported
+        memory = most_memory() - imported
         _write(options["output"], {variant: found.norms for variant, found in trained.items()})
         trainings = {
             variant: {
@@ -122,7 +122,7 @@ def command(
     return click.Command(None, params=parameters, callback=main, help=train.__doc__)
 
 
-def _most_memory() -> int:
+def most_memory() -> int:
     """The most memory that this process has held, in bytes; what getrusage says may be that of whoever started it."""
     status = Path("/proc/self/status").read_text(encoding="ascii")
     (kilobytes,) = re.findall(r"^VmHWM:\s*(\d+) kB", status, re.MULTILINE)

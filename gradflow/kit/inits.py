@@ -71,7 +71,9 @@ INITS: dict[str, Callable[[Network], None]] = {
 }
 
 
-def stack(make: Callable[[Kit], Network], *, seeds: int, init: str, seed: int) -> Network:
+def stack(
+    make: Callable[[Kit], Network], *, seeds: int, init: str, seed: int, kit: Callable[[int], Kit] = Kit
+) -> Network:
     """``seeds`` networks as one.
 
     Seed s of it is, to the bit, the ordinary network that ``make(Kit())`` builds right after
@@ -82,8 +84,9 @@ def stack(make: Callable[[Kit], Network], *, seeds: int, init: str, seed: int) -
         seeds: Number of networks.
         init: A key of :data:`INITS`.
         seed: Seed of the first one.
+        kit: Makes the kit for that many networks.
     """
-    network = make(Kit(seeds))
+    network = make(kit(seeds))
     parameters = dict(network.named_parameters())
     with torch.random.fork_rng(devices=[]), torch.no_grad():
         for s in range(seeds):

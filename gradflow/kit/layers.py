@@ -1,4 +1,4 @@
-"""The layers that networks are made of. Only this module knows of the seeds axis.
+"""The layers that networks are made of. Only this module, and :mod:`gradflow.memory.sketched`, know of the seeds axis.
 
 Without seeds a kit hands out ``torch.nn``'s own layers. With seeds every layer holds as many networks side by side:
 its parameters have a leading seeds axis, and streams are ``(seeds, batch, width)``. A network built from a kit is

@@ -43,9 +43,9 @@ def described(start: Start, depth: int, width: int) -> dict[str, Any]:
     return about | {"depth": depth, "width": width, "init": start.init}
 
 
-def drawn(about: Mapping[str, Any], seeds: int, seed: int) -> mlp.Network:
-    """The networks of all seeds before training."""
-    network = stack(partial(build, about), seeds=seeds, init=about["init"], seed=seed)
+def drawn(about: Mapping[str, Any], seeds: int, seed: int, kit: Callable[[int], Kit] = Kit) -> mlp.Network:
+    """The networks of all seeds before training, made of the layers of a kit."""
+    network = stack(partial(build, about), seeds=seeds, init=about["init"], seed=seed, kit=kit)
     assert isinstance(network, mlp.Network)
     return network
 
@@ -57,6 +57,7 @@ def train(
     rows: tuple[Path, Path],
     written: Path,
     stepping: Stepping = compiled.fastest,
+    kit: Callable[[int], Kit] = Kit,
 ) -> None:
     """Train a network from its start, or from where an earlier process was killed.
 
@@ -67,6 +68,7 @@ def train(
         rows: Files of the rows to train on, and of those to validate on.
         written: The checkpoint to write; beside it a JSON file of the same name with which seeds diverged.
         stepping: Makes the step.
+        kit: Makes the kit of whose layers the network is.
     """
     where, threads = device.from_environment()
     task = Rows(
@@ -77,7 +79,7 @@ def train(
         probe_rows=1,
         probe_every=descending.epochs,
     )
-    network = drawn(about, seeds, descending.seed).to(where)
+    network = drawn(about, seeds, descending.seed, kit).to(where)
     descent = Descent("sgd", descending.lr, descending.momentum, descending.clip_norm)
     step = stepping(network, task, descent)
     about = {**about, "seeds": seeds, "train": descending.model_dump()}
@@ -92,16 +94,16 @@ def train(
 
 
 def read(
-    path: Path, about: Mapping[str, Any], descending: Descending, seeds: int
+    path: Path, about: Mapping[str, Any], descending: Descending, seeds: int, kit: Callable[[int], Kit] = Kit
 ) -> tuple[mlp.Network, dict[int, int]]:
-    """The trained networks of all seeds, and which of them diverged, with the epoch.
+    """The trained networks of all seeds, made of the layers of a kit, and which of them diverged, with the epoch.
 
     Raises:
         RunError: The files are missing or damaged, or belong to another network.
     """
     tensors, found = checkpoints.read(path)
     configuration.check(path, found, {**about, "seeds": seeds, "train": descending.model_dump()})
-    network = build(about, Kit(seeds=seeds))
+    network = build(about, kit(seeds))
     assert isinstance(network, mlp.Network)
     try:
         network.load_state_dict(tensors)

@@ -57,7 +57,7 @@ def _explained(path: Path, error: ErrorDetails, document: Mapping[Any, Any], mod
     if kind.startswith("string_") and location[-1] == "[key]" and location[-2] in (value, str(value)):
         del location[-1]
     # Within a variant the location also names the block it was checked as.
-    if location[:1] == ["variants"] and len(location) > 3:
+    if len(location) > 3 and _holds_variants(location[0], model):
         del location[2]
     if kind == "extra_forbidden":
         known = _known_keys(location[:-1], document, model)
@@ -85,14 +85,20 @@ def _nearest(key: str, known: list[str], model: type[BaseModel]) -> str | None:
 def _known_keys(section: list[int | str], document: Mapping[Any, Any], model: type[BaseModel]) -> list[str]:
     """The keys that may stand in a section."""
     match section:
-        case ["variants", name, *section]:
-            block = next(held for key, held in document["variants"].items() if name in (key, str(key)))["block"]
-            choices = _models(model.model_fields["variants"].annotation)
+        case [top, name, *section] if _holds_variants(top, model):
+            block = next(held for key, held in document[top].items() if name in (key, str(key)))["block"]
+            choices = _models(model.model_fields[str(top)].annotation)
             model = next(m for m in choices if get_args(m.model_fields["block"].annotation) == (block,))
     for key in section:  # one that is no field is a name that the user chose, in a section of such names
         field = model.model_fields.get(str(key))
         model = _models(field.annotation)[0] if field else model
     return list(model.model_fields)
+
+
+def _holds_variants(key: int | str, model: type[BaseModel]) -> bool:
+    """Whether a section holds networks by name, each checked as one of the model of its block."""
+    field = model.model_fields.get(str(key))
+    return field is not None and any("block" in each.model_fields for each in _models(field.annotation))
 
 
 def _models(annotation: Any) -> list[type[BaseModel]]:

@@ -27,6 +27,7 @@ from torch.func import functional_call
 from gradflow.files.writing import replacing
 from gradflow.guards.errors import RunError
 from gradflow.kit.block import Block
+from gradflow.kit.layers import StackedLinear
 from gradflow.kit.network import Network
 from gradflow.networks import mlp
 from gradflow.training.optimisers import Descent
@@ -102,6 +103,8 @@ def _is_known(block: torch.nn.Module) -> bool:
         name: each for name, each in block.named_parameters() if not name.startswith("linear.")
     }
     if linear is None or {*others.values()} != ({scale} if isinstance(scale, Tensor) else set()):
+        return False
+    if type(linear) not in (torch.nn.Linear, StackedLinear):  # another may find its gradient in a way of its own
         return False
     weight = linear.get_parameter("weight")
     *seeds, width, _ = weight.shape

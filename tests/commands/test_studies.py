@@ -185,6 +185,19 @@ def test_the_lesions_study_runs_in_its_folder_and_another_lesion_trains_nothing(
     assert folder.repro() == {"check", "measure@plain_he", "measure@stochastic", "tables", "plot"}
 
 
+def test_the_memory_study_runs_in_its_folder_and_other_sketches_to_measure_train_nothing(study):
+    folder = study("memory")
+    own = {"train@residual", "train@gated", "sketch@residual_4", "errors@residual", "errors@gated"}
+    assert folder.repro() == {"check", "rows", "saved", "tables", "plot"} | own
+    assert folder.repro() == set()
+    numbers = metrics(folder)
+    assert list(numbers) == ["residual", "gated", "residual_4", "saved"]
+    assert "relative_open_gates_whole_shut" in numbers["gated"] and "lost" in numbers["residual_4"]
+
+    folder.change({"errors.draws": 5})
+    assert folder.repro() == {"check", "errors@residual", "errors@gated", "tables", "plot"}
+
+
 def test_the_gates_study_runs_in_its_folder_and_another_shift_or_gap_trains_no_more_than_it_must(study):
     folder = study("gates")
     variants = [f"{stage}@{name}" for stage in ("train", "measure") for name in ("residual", "input_2", "input_2_gap")]

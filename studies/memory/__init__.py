@@ -1,0 +1,1 @@
+"""What is kept of each layer for its gradient: sketches of activations, bits and checkpoints, bytes and errors."""
