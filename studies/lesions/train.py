@@ -9,7 +9,7 @@ from gradflow.moons import training
 from gradflow.params.loading import load, of_stage
 from gradflow.training import compiled
 from studies.lesions.params import Params
-from studies.lesions.stochastic import StochasticDepth
+from gradflow.moons.stochastic import StochasticDepth
 
 
 @click.command()

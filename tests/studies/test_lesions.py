@@ -20,7 +20,7 @@ from gradflow.training.rows import Rows
 from studies.lesions import lengths, summary
 from studies.lesions.figures import lesions as lesions_figure
 from studies.lesions.figures import paths as paths_figure
-from studies.lesions.stochastic import StochasticDepth
+from gradflow.moons.stochastic import StochasticDepth
 
 DEPTH, SEEDS = 3, 2
 MOONS = Moons(samples=60, noise=0.2, seed=0, validation=0.3)
