@@ -78,6 +78,8 @@ LOADS = {
     "studies.routing.rows": {"pandas", "pyarrow", "scipy", "sklearn"},
     "studies.routing.train": {"pyarrow", "torch"},
     "studies.routing.route": {"pandas", "pyarrow", "scipy", "torch"},
+    "studies.routing.tables": {"pandas", "pyarrow"},
+    "studies.routing.plot": {"matplotlib", "pandas", "pyarrow"},
     "studies.ledger.claims": {"pandas", "pyarrow"},
     "studies.ledger.page": {"matplotlib", "pandas", "pyarrow"},
     "serving.stages.champion": {"pandas", "pyarrow"},

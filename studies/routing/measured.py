@@ -33,9 +33,9 @@ def policy(
     Returns:
         A row a seed: seed; share of blocks that ran; work, multiply-adds over those of the whole network; accuracy;
         lost, what of the accuracy of the whole network is gone; agreement, the share of rows in the class that the
-        whole network chooses; kl, KL(whole || routed) in nats, a mean over rows; correlation, Spearman's, of blocks run for
-        a row and the margin of the whole network there (nan where all rows run as many); and shuffled, the accuracy
-        when rows run the blocks that were chosen for others.
+        whole network chooses; kl, KL(whole || routed) in nats, a mean over rows; correlation, Spearman's, of blocks
+        run for a row and the margin of the whole network there (nan where all rows run as many); and shuffled, the
+        accuracy when rows run the blocks that were chosen for others.
 
         And a row a validation row: row, blocks (run for it) and right (share), means over seeds.
     """

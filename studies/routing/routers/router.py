@@ -22,9 +22,11 @@ class Router:
     """A policy.
 
     Attributes:
+        oracle: Whether it runs every block to decide.
         stops: Whether a row that has passed a block by passes all later ones by too, and is not asked again.
     """
 
+    oracle = False
     stops = False
 
     def scores(self, block: int, x: Tensor, added: Added) -> Tensor:
@@ -38,7 +40,7 @@ class Router:
         raise NotImplementedError
 
     def cost(self, network: Network) -> int:
-        """Multiply-adds of one decision."""
+        """Multiply-adds of one decision, without those of a block that an oracle runs."""
         return 0
 
 
@@ -115,7 +117,8 @@ def work(network: Network, router: Router, ran: Tensor) -> Tensor:
     asked = torch.ones_like(ran)
     if router.stops:
         asked[1:] = ran[:-1]
-    run = torch.einsum("b,bsr->s", blocks, ran.double()) / ran.shape[2]
+    read = asked if router.oracle else ran
+    run = torch.einsum("b,bsr->s", blocks, read.double()) / ran.shape[2]
     decided = router.cost(network) * asked.double().sum(0).mean(1)
     return (ends + run + decided) / (ends + blocks.sum())
 
