@@ -78,6 +78,7 @@ LOADS = {
     "studies.routing.rows": {"pandas", "pyarrow", "scipy", "sklearn"},
     "studies.routing.train": {"pyarrow", "torch"},
     "studies.routing.route": {"pandas", "pyarrow", "scipy", "torch"},
+    "studies.routing.growth": {"pandas", "pyarrow", "torch"},
     "studies.routing.tables": {"pandas", "pyarrow"},
     "studies.routing.plot": {"matplotlib", "pandas", "pyarrow"},
     "studies.ledger.claims": {"pandas", "pyarrow"},

@@ -103,7 +103,7 @@ def plane(depth: int) -> dict[str, Any]:
 
 
 def curves() -> dict[str, Any]:
-    """Accuracy and agreement by share; the script's rows have target, kind, mean, low and high; now marks the slider."""
+    """Accuracy and agreement by share; the script's rows have target, kind, mean, low, high; now is the slider."""
     rows = alt.Chart(alt.NamedData(name="rows"))
     x = alt.X(
         "target:Q",

@@ -45,6 +45,19 @@ class Routing(Section):
     seed: Seed
 
 
+class Growth(Section):
+    """Networks before training whose branches see a share of the rows; see :mod:`studies.routing.growth`."""
+
+    depths: Annotated[list[Depth], Field(min_length=1, max_length=5)]
+    width: Width
+    scale: Annotated[float, Field(gt=0, le=100)]
+    exponents: Annotated[list[Annotated[float, Field(ge=0, le=1)]], Field(min_length=1, max_length=7)]
+    shares: Annotated[list[Share], Field(min_length=1, max_length=20)]
+    rows: Count
+    seeds: Seeds
+    seed: Seed
+
+
 class Shown(Section):
     """Which networks the page shows, and how many of their validation rows."""
 
@@ -86,6 +99,7 @@ class Params(Parameters):
     variants: Annotated[dict[VariantName, AnyTrained], Field(min_length=1)]
     routing: Routing
     learning: Learning
+    growth: Growth
     shown: Shown
 
     def check(self) -> None:
@@ -104,6 +118,13 @@ class Params(Parameters):
         if self.routing.shares != sorted(set(self.routing.shares)) or self.routing.shares[-1] < 1:
             rule = f"must rise from each number to the next and end with 1.0, got {self.routing.shares}"
             raise InputError("params.yaml: routing.shares", rule)
+        growth = self.growth
+        check_numbers("growth.rows", growth.seeds * max(growth.depths) * growth.rows * growth.width * 4)
+        check_numbers("growth.width", growth.seeds * max(growth.depths) * growth.width**2 * 4)
+        for key in ("depths", "exponents", "shares"):
+            values = getattr(growth, key)
+            if values != sorted(set(values)):
+                raise InputError(f"params.yaml: growth.{key}", f"must rise from each number to the next, got {values}")
         for variant, chosen in self.variants.items():
             if chosen.losses == "every" and chosen.survival < 1:
                 rule = "must be 1.0 where losses is every"
