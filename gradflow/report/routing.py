@@ -7,6 +7,7 @@ from typing import Any
 import altair as alt
 import pandas as pd
 
+from gradflow.data import dataset
 from gradflow.report import charts
 
 _KINDS = {"accuracy": "in the right class", "agreement": "in the class of the whole network"}
@@ -45,7 +46,7 @@ def payload(routing: Routing) -> dict[str, Any]:
             for name, rows in routing.rows.groupby("variant", sort=False)
             if (routing.policies["variant"] == name).any()  # a seed is left
         ],
-        "plane": plane(depth),
+        "plane": plane(depth, routing.rows),
         "curves": curves(),
     }
 
@@ -84,10 +85,12 @@ def _short(value: float) -> float:
     return float(f"{value:.3g}")
 
 
-def plane(depth: int) -> dict[str, Any]:
+def plane(depth: int, inputs: pd.DataFrame) -> dict[str, Any]:
     """Points coloured by the blocks that are run for them; the script's rows have x1, x2, label, blocks and wrong."""
     rows = alt.Chart(alt.NamedData(name="rows"))
-    x, y = (alt.X("x1:Q", scale=alt.Scale(zero=False)), alt.Y("x2:Q", scale=alt.Scale(zero=False)))
+    left, right, lower, upper = dataset.around(inputs[["x1", "x2"]].to_numpy(dtype=float))
+    x = alt.X("x1:Q", scale=alt.Scale(domain=[left, right], nice=False))
+    y = alt.Y("x2:Q", scale=alt.Scale(domain=[lower, upper], nice=False))
     colour = alt.Color(
         "blocks:Q",
         scale=alt.Scale(domain=[0, depth], scheme="viridis"),

@@ -19,15 +19,16 @@ over L blocks norms grow by (1 + p w^2 alpha^2 chi)^(L / 2), which is
 - without rescaling sqrt(1 + p alpha^2 chi) a block: fewer rows, less growth;
 - with it sqrt(1 + alpha^2 chi / p): the rarer a branch, the *more* growth, since a square weighs rare large steps more.
   What would keep the power, w = 1/sqrt(p), does not keep the mean;
-- at most exp(p w^2 scale^2 chi / 2) at any depth for a = 1/2, nearly none for a = 1, exponential in the depth for a = 0.
+- for a = 1/2 at most exp(p w^2 scale^2 chi / 2) at any depth, for a = 1 nearly none, for a = 0 exponential.
 
 With two experts, of which each row goes through one, every row goes through one branch: the factor is that of p = 1
 whichever expert it is, and though each sees half of the rows. Weighted by the probability of the choice, as in
 mixtures of experts (arXiv 1701.06538), w is 1/2.
 
 A mean over rows hides that each row has a growth of its own: k branches, k binomial, make its squared norm
-(1 + w^2 alpha^2 chi)^k times as large. Where that is much, few rows make the mean, and a sample does not reach it. Beside the law therefore
-stands what it says for the m that were drawn: the mean over rows of the product over blocks of (1 + m w^2 alpha^2 chi).
+(1 + w^2 alpha^2 chi)^k times as large. Where that is much, few rows make the mean, and a sample does not reach it.
+Beside the law therefore stands what it says for the m that were drawn: the mean over rows of the product over blocks
+of (1 + m w^2 alpha^2 chi).
 """
 
 import math

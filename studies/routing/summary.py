@@ -74,7 +74,7 @@ def of_growth(growth: pd.DataFrame) -> dict[str, dict[str, Any]]:
 
     Returns:
         ``stream`` and ``gradient``, their growth over the blocks, over seeds; ``law`` of both; and
-        ``stream_over_drawn`` and ``gradient_over_drawn``, the growth over what the law says for the rows that were drawn, over seeds.
+        ``stream_over_drawn`` and ``gradient_over_drawn``, the growth over what the law says for the rows drawn, over seeds.
     """
     found = {}
     for (kind, share, depth, exponent), own in growth.groupby(["kind", "share", "depth", "exponent"], sort=False):

@@ -83,7 +83,7 @@ def test_moving_the_share_shows_what_is_left_and_which_inputs_are_hard(visit, pa
 
     slider.press("ArrowLeft")
     expect(root.locator(".now")).to_have_text("25 %")
-    expect(numbers).to_contain_text("Accuracy76.8 %")
+    expect(numbers).to_contain_text("Accuracy76.7 %")
     assert points.evaluate_all(colours) != half
 
 
