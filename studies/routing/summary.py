@@ -73,8 +73,8 @@ def of_growth(growth: pd.DataFrame) -> dict[str, dict[str, Any]]:
     """The numbers of networks before training for metrics.json, by setting: KIND_SHARE_depth_DEPTH_exponent_EXPONENT.
 
     Returns:
-        ``stream`` and ``gradient``, their growth over the blocks, over seeds; ``law`` of both; and
-        ``stream_over_drawn`` and ``gradient_over_drawn``, the growth over what the law says for the rows drawn, over seeds.
+        ``stream`` and ``gradient``, their growth over the blocks, over seeds; ``law`` of both; and, over seeds,
+        ``stream_over_drawn`` and ``gradient_over_drawn``, growth over what the law says for the rows drawn.
     """
     found = {}
     for (kind, share, depth, exponent), own in growth.groupby(["kind", "share", "depth", "exponent"], sort=False):
