@@ -34,7 +34,7 @@ def learned(
     Returns:
         The network to be routed, that copy if jointly, and the controller.
     """
-    moving = deepcopy(network)
+    moving = deepcopy(network).requires_grad_(jointly)
     controller = Controller(len(next(network.parameters())), len(network.blocks), width(network), reads)
     groups = [{"params": list(controller.parameters()), "lr": learning.lr}]
     if jointly:
