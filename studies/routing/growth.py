@@ -81,7 +81,7 @@ def main(written: Path) -> None:
 def _experts(growth: Growth, depth: int, exponent: float) -> list[list[Block]]:
     """Two branches for each block, as blocks of two networks of all seeds."""
     settings = {"scale": growth.scale, "exponent": exponent}
-    about = {"network": "trunk", "block": "linear_terminated", "settings": settings, "widths": None}
+    about: dict[str, Any] = {"network": "trunk", "block": "linear_terminated", "settings": settings, "widths": None}
     about |= {"depth": depth, "width": growth.width}
     make = partial(build, about)
     first, second = (

@@ -78,7 +78,7 @@ def of_growth(growth: pd.DataFrame) -> dict[str, dict[str, Any]]:
     """
     found = {}
     for (kind, share, depth, exponent), own in growth.groupby(["kind", "share", "depth", "exponent"], sort=False):
-        name = f"{kind}_{100 * share:g}_depth_{depth}_exponent_{exponent:g}".replace(" ", "_").replace(".", "_")
+        name = f"{kind}_{_percent(share)}_depth_{depth}_exponent_{exponent:g}".replace(" ", "_").replace(".", "_")
         found[name] = {
             **{column: over_seeds(own[column]) for column in ("stream", "gradient")},
             "law": float(own["law"].iloc[0]),
@@ -99,7 +99,11 @@ def of_variant(policies: pd.DataFrame) -> dict[str, Any]:
     whole = policies[policies["target"] == 1].drop_duplicates("seed")
     found: dict[str, Any] = {"accuracy": over_seeds(whole["accuracy"])}
     for (policy, target), own in policies[policies["target"] < 1].groupby(["policy", "target"], sort=False):
-        name = f"{policy}_{100 * target:g}".replace(".", "_")
+        name = f"{policy}_{_percent(target)}".replace(".", "_")
         found |= {f"{name}_{column}": over_seeds(own[column]) for column in _OF_SEED}
         found[f"{name}_shuffled"] = over_seeds(own["accuracy"] - own["shuffled"])
     return found
+
+
+def _percent(share: Any) -> str:
+    return f"{100 * share:g}"
