@@ -301,6 +301,36 @@ def small_studies():
             "lesions": {"draws": 2, "swaps": [1, 2], "seed": 0},
             "paths.rows": 8,
         },
+        "routing": {
+            "depth": 3,
+            "width": 8,
+            "seeds": 2,
+            "moons.samples": 60,
+            "spirals.samples": 60,
+            "train.epochs": 2,
+            "train.batch_size": 16,
+            "variants": {
+                name: {"block": "residual", "init": "he", "task": task, "survival": 1.0, "losses": losses}
+                | {"controllers": controllers}
+                for name, task, losses, controllers in (
+                    ("moons", "moons", "last", ["learned", "learned_from_norm", "learned_jointly"]),
+                    ("spirals_exits", "spirals", "every", []),
+                )
+            },
+            "routing": {"shares": [0.34, 1.0], "train_rows": 20, "draws": 2, "seed": 0},
+            "learning.epochs": 2,
+            "growth": {
+                "depths": [3],
+                "width": 8,
+                "scale": 1.0,
+                "exponents": [0.5],
+                "shares": [0.5, 1.0],
+                "rows": 8,
+                "seeds": 2,
+                "seed": 0,
+            },
+            "shown": {"variants": ["moons", "spirals_exits"], "rows": 10},
+        },
         "gates": {
             "depth": 3,
             "width": 8,

@@ -1,1 +1,1 @@
-"""Two moons for studies with stages of their own: the rows, and networks trained on them."""
+"""Two moons, or two spirals, for studies with stages of their own: the rows, and networks trained on them."""

@@ -1,4 +1,4 @@
-"""Two interleaved half circles, a stratified split, and zero mean and unit variance as seen on the train part."""
+"""Two moons or two spirals, a stratified split, and zero mean and unit variance as seen on the train part."""
 
 from dataclasses import dataclass
 
@@ -7,7 +7,8 @@ from sklearn.model_selection import train_test_split
 from sklearn.preprocessing import StandardScaler
 
 from gradflow.data.dataset import Labels, Points
-from gradflow.params.moons import Moons
+from gradflow.moons import spirals
+from gradflow.params.moons import Moons, Spirals
 
 
 @dataclass(frozen=True)
@@ -25,11 +26,14 @@ class Split:
     scaler: StandardScaler
 
 
-def split(moons: Moons) -> Split:
-    """Draw rows and split them: those of the recipe's pipeline for the same numbers and ``split.seed: 0``."""
-    points, labels = make_moons(n_samples=moons.samples, noise=moons.noise, random_state=moons.seed)
+def split(drawn: Moons | Spirals) -> Split:
+    """Draw rows and split them: moons are those of the recipe's pipeline for the same numbers and ``split.seed: 0``."""
+    if isinstance(drawn, Spirals):
+        points, labels = spirals.draw(drawn.samples, drawn.turns, drawn.noise, drawn.seed)
+    else:
+        points, labels = make_moons(n_samples=drawn.samples, noise=drawn.noise, random_state=drawn.seed)
     train, validation, train_labels, validation_labels = train_test_split(
-        points, labels, test_size=moons.validation, random_state=0, stratify=labels
+        points, labels, test_size=drawn.validation, random_state=0, stratify=labels
     )
     scaler = StandardScaler().fit(train)
     return Split((scaler.transform(train), train_labels), (scaler.transform(validation), validation_labels), scaler)

@@ -1,4 +1,4 @@
-"""Sections of studies with stages of their own that train on two moons."""
+"""Sections of studies with stages of their own that train on two moons or two spirals."""
 
 from typing import Annotated
 
@@ -8,8 +8,8 @@ from gradflow.guards.errors import InputError
 from gradflow.params.sections import Count, Section, Seed
 
 
-class Moons(Section):
-    """Rows of scikit-learn's ``make_moons``, and the share of them that is never trained on."""
+class Drawn(Section):
+    """Rows that are drawn, and the share of them that is never trained on."""
 
     samples: Annotated[int, Field(ge=20, le=100_000)]
     noise: Annotated[float, Field(ge=0, le=1000)]
@@ -21,15 +21,28 @@ class Moons(Section):
         """How many rows are trained on."""
         return self.samples - -(-self.samples * round(self.validation * 1e9) // 10**9)  # as scikit-learn rounds
 
-    def check(self) -> None:
+    def check(self, key: str = "moons") -> None:
         """Check that both sides of the split hold rows of both classes.
+
+        Args:
+            key: Of this section in params.yaml.
 
         Raises:
             InputError: They do not.
         """
         if not 4 <= self.train_rows <= self.samples - 4:
             rule = f"must leave at least 4 of the {self.samples} rows on each side"
-            raise InputError("params.yaml: moons.validation", f"{rule}, got {self.validation}")
+            raise InputError(f"params.yaml: {key}.validation", f"{rule}, got {self.validation}")
+
+
+class Moons(Drawn):
+    """Rows of scikit-learn's ``make_moons``."""
+
+
+class Spirals(Drawn):
+    """Rows of two spiral arms, see :mod:`gradflow.moons.spirals`."""
+
+    turns: Annotated[float, Field(gt=0, le=100)]
 
 
 class Descending(Section):

@@ -75,7 +75,7 @@ def by_layer(evolution: Evolution, experiment: Experiment, label: str) -> dict[s
     zeros = rows.transform_filter("datum.zero !== null").mark_point(
         shape="triangle-down", filled=True, size=60, **quiet
     )
-    return _finished(
+    return finished(
         band.encode(x, y=log_axis("low", label, evolution.limits), y2="high:Q", color=colour),
         line.encode(x, y, color=colour, strokeDash=dash),
         dots.encode(x, y, color=colour, tooltip=tooltip),
@@ -131,7 +131,7 @@ def heatmap(evolution: Evolution, experiment: Experiment, label: str, time: str)
         ],
     )
     now = alt.Chart(alt.NamedData(name="now")).mark_rule(color="var(--mark)", strokeWidth=1.5, aria=False).encode(x)
-    return _finished(cells, now, height=200, description=f"{label} by layer and {time}, as colour")
+    return finished(cells, now, height=200, description=f"{label} by layer and {time}, as colour")
 
 
 def over_time(
@@ -177,7 +177,7 @@ def over_time(
     )
     line = chart.mark_line(clip=True, aria=False)
     dots = chart.mark_circle(size=60, opacity=0 if last > first else 1, aria=False, clip=True)  # what a pointer finds
-    return _finished(
+    return finished(
         band.encode(x, axis["low"], y2="high:Q", color=colour),
         line.encode(x, axis["median"], color=colour, strokeDash=dash),
         dots.encode(x, axis["median"], color=colour, tooltip=tooltip),
@@ -260,7 +260,8 @@ def _thin(rows: pd.DataFrame, time: str) -> pd.DataFrame:
     return rows[rows[time].isin({*times[::step], *times[-1:]})].copy()
 
 
-def _finished(*layered: alt.Chart, height: int, description: str) -> dict[str, Any]:
+def finished(*layered: alt.Chart, height: int, description: str) -> dict[str, Any]:
+    """Layers as one chart as wide as its place, that tall, in the look of the page."""
     chart = alt.layer(*layered).properties(
         width="container",
         height=height,

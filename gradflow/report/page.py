@@ -15,7 +15,7 @@ import vl_convert
 from gradflow.drawing import style
 from gradflow.drawing.experiment import Experiment
 from gradflow.guards.errors import RunError
-from gradflow.report import charts, claims, evolution, headline
+from gradflow.report import charts, claims, evolution, headline, routing
 from gradflow.report.words import count, number
 
 _TEMPLATES = Path(__file__).with_name("template")
@@ -108,12 +108,19 @@ class _Quantity:
     column: str
 
 
-def render(run: Run, study: Identity, figures: Sequence[Drawn], ledger: Sequence[Mapping[str, Any]]) -> str:
+def render(
+    run: Run,
+    study: Identity,
+    routed: routing.Routing,
+    figures: Sequence[Drawn],
+    ledger: Sequence[Mapping[str, Any]],
+) -> str:
     """The page as HTML.
 
     Args:
         run: The root pipeline's results.
         study: Those of the distant-identity experiment.
+        routed: Those of the study of routing.
         figures: Those of further studies.
         ledger: The evaluated claims, as in reports/claims.json.
 
@@ -158,6 +165,7 @@ def render(run: Run, study: Identity, figures: Sequence[Drawn], ledger: Sequence
     page = template.render(
         run=run,
         study=study,
+        routed=routed,
         figures=figures,
         headlines=headline.headlines(run.metrics, run.experiment, run.params["analysis"]["vanished_below"]),
         gradients=gradients,
@@ -165,8 +173,16 @@ def render(run: Run, study: Identity, figures: Sequence[Drawn], ledger: Sequence
         claims=rows,
         choices=claims.choices(rows),
         counts=claims.counts(rows),
-        tables={"params.yaml": leaves(run.params), "studies/identity/params.yaml": leaves(study.params)},
-        data={"charts": drawn, "evolutions": {"gradients": gradients, "steps": steps}},
+        tables={
+            "params.yaml": leaves(run.params),
+            "studies/identity/params.yaml": leaves(study.params),
+            "studies/routing/params.yaml": leaves(routed.params),
+        },
+        data={
+            "charts": drawn,
+            "evolutions": {"gradients": gradients, "steps": steps},
+            "routing": routing.payload(routed),
+        },
         scripts=scripts,
         hashes=" ".join(f"'sha256-{_hash(script)}'" for script in scripts.values()),
         stylesheet=(_TEMPLATES / "style.css").read_text(encoding="utf-8"),

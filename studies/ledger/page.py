@@ -16,11 +16,14 @@ from gradflow.params import reading
 from gradflow.params.loading import load
 from gradflow.recipe import Recipe
 from gradflow.report import page
+from gradflow.report.routing import Routing
 from gradflow.tables.artefacts import read_table
 from gradflow.tables.columns import by_variant
 from studies.identity import published, summary
 from studies.identity.figures import setting as identity_setting
 from studies.identity.params import Params as Identity
+from studies.routing import summary as routing_summary
+from studies.routing.params import Params as RoutingParams
 
 
 @click.command()
@@ -29,6 +32,8 @@ from studies.identity.params import Params as Identity
 @click.argument("results", type=click.Path(path_type=Path))
 @click.argument("study_settings", type=click.Path(path_type=Path))
 @click.argument("study", type=click.Path(path_type=Path))
+@click.argument("routing_settings", type=click.Path(path_type=Path))
+@click.argument("routing", type=click.Path(path_type=Path))
 @click.argument("ledger", type=click.Path(path_type=Path))
 @click.argument("written", type=click.Path(path_type=Path))
 @click.option("--figure", "figures", type=(str, click.Path(path_type=Path)), multiple=True, help="Title and PNG.")
@@ -38,6 +43,8 @@ def main(
     results: Path,
     study_settings: Path,
     study: Path,
+    routing_settings: Path,
+    routing: Path,
     ledger: Path,
     written: Path,
     figures: Sequence[tuple[str, Path]],
@@ -45,16 +52,20 @@ def main(
     """Write the page WRITTEN.
 
     SETTINGS is the params.yaml of the run whose tables are in RESULTS, SOURCE (JSON) describes its data;
-    STUDY_SETTINGS and STUDY are those of the distant identity. LEDGER holds the evaluated claims (JSON).
+    STUDY_SETTINGS and STUDY are those of the distant identity, ROUTING_SETTINGS and ROUTING those of routing. LEDGER
+    holds the evaluated claims (JSON).
     The figures lie in reports/figures of their studies.
     """
     drawn = [path for _, path in figures]
-    for path in (*(study / name for name in ("history.csv", "probe.csv", "metrics.json")), ledger, *drawn):
+    of_identity = [study / name for name in ("history.csv", "probe.csv", "metrics.json")]
+    of_routing = [routing / name for name in ("policies.csv", "rows.csv")]
+    for path in (*of_identity, *of_routing, ledger, *drawn):
         if not path.exists():
             raise RunError(f"{path}: missing; run `make studies`, which makes all that the page shows")
     html = page.render(
         _run(settings, source, results),
         _identity(study_settings, study),
+        _routing(routing_settings, routing),
         [page.Drawn(title, path.resolve().parents[2].name, path.read_bytes()) for title, path in figures],
         documents.read(ledger, list[Evaluated]),
     )
@@ -86,6 +97,15 @@ def _identity(settings: Path, study: Path) -> page.Identity:
         published.definitions(metrics),
         published.widest(metrics),
     )
+
+
+def _routing(settings: Path, study: Path) -> Routing:
+    config = load(RoutingParams, settings)
+    columns = routing_summary.tables(config)
+    policies, rows = (
+        read_table(study / f"{name}.csv", by_variant(columns[name], config.variants)) for name in ("policies", "rows")
+    )
+    return Routing(reading.read(settings), routing_summary.POLICIES, policies, rows)
 
 
 if __name__ == "__main__":

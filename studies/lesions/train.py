@@ -6,10 +6,10 @@ from pathlib import Path
 import click
 
 from gradflow.moons import training
+from gradflow.moons.stochastic import StochasticDepth
 from gradflow.params.loading import load, of_stage
 from gradflow.training import compiled
 from studies.lesions.params import Params
-from studies.lesions.stochastic import StochasticDepth
 
 
 @click.command()

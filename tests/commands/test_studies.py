@@ -196,6 +196,17 @@ def test_the_memory_study_runs_in_its_folder_and_other_sketches_to_measure_train
 
     folder.change({"errors.draws": 5})
     assert folder.repro() == {"check", "errors@residual", "errors@gated", "tables", "plot"}
+def test_the_routing_study_runs_in_its_folder_and_another_share_trains_nothing(study):
+    folder = study("routing")
+    variants = [f"{stage}@{name}" for stage in ("train", "route") for name in ("moons", "spirals_exits")]
+    assert folder.repro() == {"check", "rows", "growth", "tables", "plot", *variants}
+    assert folder.repro() == set()
+    numbers = metrics(folder)
+    assert list(numbers)[:3] == ["moons", "spirals_exits", "as_it_is_50_depth_3_exponent_0_5"]
+    assert "learned_from_norm_34_lost" in numbers["moons"] and "learned_34_lost" not in numbers["spirals_exits"]
+
+    folder.change({"routing.shares": [0.5, 1.0]})
+    assert folder.repro() == {"check", "route@moons", "route@spirals_exits", "tables", "plot"}
 
 
 def test_the_gates_study_runs_in_its_folder_and_another_shift_or_gap_trains_no_more_than_it_must(study):

@@ -12,11 +12,52 @@ from filelock import FileLock
 
 from gradflow.drawing.experiment import Experiment
 from gradflow.report import page
+from gradflow.report.routing import Routing
 from studies.identity import published
 
 IDENTITY = {"depth": 3, "width": 8, "seeds": 2, "train.steps": 6, "train.batch_size": 16, "probe.steps": [2, 4]}
 
 TITLE = "Train loss <of all> variants"
+
+
+def write_routing(folder):
+    """Tables as studies/routing leaves them, of two networks, two policies and five rows."""
+    params = yaml.safe_load((folder / "params.yaml").read_text(encoding="utf-8"))
+    networks, policies = ("moons", "spirals"), ("random", "learned")
+    params |= {"seeds": 2, "variants": {name: params["variants"][name] for name in networks}}
+    params["shown"] = {"variants": list(networks), "rows": 5}
+    params["routing"]["shares"] = [0.25, 0.5, 1.0]
+    (folder / "params.yaml").write_text(yaml.safe_dump(params), encoding="utf-8")
+    asked = [
+        {"variant": network, "policy": policy, "target": target}
+        for network in networks
+        for policy in policies
+        for target in (0.25, 0.5, 1.0)
+        if (policy, target) != ("learned", 1.0)
+    ]
+    numbers = {"work": 0.6, "lost": 0.01, "kl": 0.02, "correlation": 0.5, "shuffled": 0.8}
+    of_seeds = [
+        each
+        | numbers
+        | {"seed": seed, "share": each["target"], "accuracy": 0.7 + each["target"] / 4 + seed / 100}
+        | {"agreement": 0.75 + each["target"] / 4}
+        for each in asked
+        for seed in (0, 1)
+    ]
+    of_rows = [
+        each
+        | {"row": row, "blocks": 20 * each["target"] * (row + 1) / 5, "right": 1.0 if row else 0.0}
+        | {"x1": row - 2.0, "x2": (row - 2.0) ** 2, "label": row % 2}
+        for each in asked
+        for row in range(5)
+    ]
+    columns = ["seed", "share", "work", "accuracy", "lost", "agreement", "kl", "correlation", "shuffled"]
+    order = {"policies": [*columns, "policy", "target"]}
+    order["rows"] = ["row", "blocks", "right", "policy", "target", "x1", "x2", "label"]
+    (folder / "reports").mkdir(exist_ok=True)
+    for name, rows in (("policies", of_seeds), ("rows", of_rows)):
+        table = pd.DataFrame(rows)[["variant", *order[name]]]
+        table.to_csv(folder / "reports" / f"{name}.csv", index=False)
 
 
 def entry_of_a_claim(number, **changed):
@@ -61,8 +102,9 @@ class Inputs:
         reports = self.root / "reports"
         identity = [self.root / "studies/identity" / name for name in ("params.yaml", "reports")]
         run = [self.root / "params.yaml", self.root / "data/raw/source.json", reports]
+        routing = [self.root / "studies/routing" / name for name in ("params.yaml", "reports")]
         figure = ["--figure", TITLE, self.root / "studies/identity/reports/figures/loss.png"]
-        return [*run, *identity, reports / "claims.json", page, *figure]
+        return [*run, *identity, *routing, reports / "claims.json", page, *figure]
 
 
 @pytest.fixture(scope="session")
@@ -75,6 +117,7 @@ def results(shared, finished):
             study = type(draft)(draft.root / "studies/identity", draft.env)
             study.change(IDENTITY)
             study.run("dvc", "repro")
+            write_routing(draft.root / "studies/routing")
             claims = [entry_of_a_claim(number) for number in range(7)]
             (draft.root / "reports/claims.json").write_text(json.dumps(claims), encoding="utf-8")
             draft.root.rename(project.root)
@@ -85,10 +128,11 @@ def results(shared, finished):
 def inputs(results, tmp_path):
     """The results, to be changed."""
     own = Inputs(tmp_path / "results")
-    for name in ("params.yaml", "data/raw/source.json", "studies/identity/params.yaml"):
+    settings = [f"studies/{study}/params.yaml" for study in ("identity", "routing")]
+    for name in ("params.yaml", "data/raw/source.json", *settings):
         (own.root / name).parent.mkdir(parents=True, exist_ok=True)
         shutil.copy(results.root / name, own.root / name)
-    for name in ("reports", "studies/identity/reports"):
+    for name in ("reports", "studies/identity/reports", "studies/routing/reports"):
         shutil.copytree(results.root / name, own.root / name)
     return own
 
@@ -166,6 +210,8 @@ def hostile_page(inputs, tmp_path):
 
         params = yaml.safe_load((inputs.root / "params.yaml").read_text(encoding="utf-8"))
         params["variants"] = {names.get(variant, variant): value for variant, value in params["variants"].items()}
+        routed = inputs.root / "studies/routing/reports"
+        policies, rows = (pd.read_csv(routed / f"{of}.csv").replace({"moons": name}) for of in ("policies", "rows"))
         metrics, identity = numbers(reports / "metrics.json"), numbers(of_identity / "metrics.json")
         html = page.render(
             page.Run(
@@ -183,6 +229,7 @@ def hostile_page(inputs, tmp_path):
                 published.definitions(identity),
                 published.widest(identity),
             ),
+            Routing({"depth": 20, "seeds": 2}, {"random": name}, policies, rows),
             [page.Drawn(name, name, b"")],
             [
                 entry_of_a_claim(

@@ -66,6 +66,40 @@ def test_play_goes_through_the_epochs_and_stops_at_the_last(visit, page_file):
     expect(root.get_by_role("button")).to_have_text("Play")
 
 
+def test_moving_the_share_shows_what_is_left_and_which_inputs_are_hard(visit, page_file):
+    page = visit(page_file)
+    root = page.locator("[data-routing]")
+    slider, numbers = root.get_by_role("slider"), root.locator(".numbers")
+    colours = "points => points.map(point => point.getAttribute('fill'))"
+    points = root.locator(".plane .mark-symbol").first.locator("path")
+
+    expect(root.locator(".policy option:checked")).to_have_text("learned from the stream")
+    expect(root.locator(".now")).to_have_text("50 %")
+    expect(numbers).to_contain_text("Blocks run50 %Multiply-adds60 %Accuracy83 %Agreement with the whole network87.5 %")
+    expect(points).to_have_count(5)
+    expect(root.locator(".plane .mark-symbol").nth(1).locator("path")).to_have_count(1)  # the one that is wrong
+    half = points.evaluate_all(colours)
+    assert len(set(half)) == 5
+
+    slider.press("ArrowLeft")
+    expect(root.locator(".now")).to_have_text("25 %")
+    expect(numbers).to_contain_text("Accuracy76.7 %")
+    assert points.evaluate_all(colours) != half
+
+
+def test_another_policy_or_network_keeps_the_share_and_policy(visit, page_file):
+    page = visit(page_file)
+    root = page.locator("[data-routing]")
+    slider = root.get_by_role("slider")
+    slider.press("Home")
+    root.locator(".policy").select_option(label="random")
+    expect(root.locator(".now")).to_have_text("25 %")
+    assert slider.get_attribute("max") == "2", "only random is measured at a share of 1"
+    root.locator(".network").select_option(label="spirals")
+    expect(root.locator(".policy option:checked")).to_have_text("random")
+    expect(root.locator(".now")).to_have_text("25 %")
+
+
 def test_filters_and_search_choose_claims_and_say_how_many(visit, page_file):
     page = visit(page_file)
     rows = page.locator(".claims tbody tr:visible")

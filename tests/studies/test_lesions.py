@@ -14,13 +14,13 @@ from gradflow.drawing.experiment import Experiment
 from gradflow.guards.interrupts import StoppedError
 from gradflow.instruments import lesions
 from gradflow.moons import rows, training
+from gradflow.moons.stochastic import StochasticDepth
 from gradflow.params.moons import Descending, Moons
 from gradflow.training.optimisers import Descent
 from gradflow.training.rows import Rows
 from studies.lesions import lengths, summary
 from studies.lesions.figures import lesions as lesions_figure
 from studies.lesions.figures import paths as paths_figure
-from studies.lesions.stochastic import StochasticDepth
 
 DEPTH, SEEDS = 3, 2
 MOONS = Moons(samples=60, noise=0.2, seed=0, validation=0.3)

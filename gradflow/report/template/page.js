@@ -98,7 +98,75 @@ async function evolve(root) {
   await chosen;
 }
 
-const drawn = [...document.querySelectorAll(".evolution")].map(evolve);
+const percent = (share) => `${Number((100 * share).toPrecision(3))} %`;
+
+async function route(root) {
+  const { networks, plane, curves } = data.routing;
+  const [network, policy, slider, now, numbers] = [".network", ".policy", ".share", ".now", ".numbers"].map((name) =>
+    root.querySelector(name),
+  );
+  const views = await Promise.all([draw(root.querySelector(".plane"), plane), draw(root.querySelector(".shares"), curves)]);
+  let target = 0.5;
+
+  const options = (select, names) => select.replaceChildren(...names.map((name, at) => new Option(name, at)));
+
+  function show() {
+    const { points, policies } = networks[network.value];
+    const { shares } = policies[policy.value];
+    const found = shares[slider.value];
+    target = found.target;
+    now.value = percent(target);
+    slider.setAttribute("aria-valuetext", now.value);
+    const said = {
+      "Blocks run": percent(found.share),
+      "Multiply-adds": percent(found.work),
+      Accuracy: percent(found.accuracy[0]),
+      "Agreement with the whole network": percent(found.agreement[0]),
+      "KL(whole || routed)": `${found.kl} nats`,
+    };
+    numbers.replaceChildren(
+      ...Object.entries(said).map(([what, value]) => {
+        const [pair, term, description] = ["div", "dt", "dd"].map((tag) => document.createElement(tag));
+        [term.textContent, description.textContent] = [what, value];
+        pair.append(term, description);
+        return pair;
+      }),
+    );
+    const wrong = new Set(found.wrong);
+    const inputs = points.map(([x1, x2, label], at) => ({ x1, x2, label, blocks: found.blocks[at] / 10, wrong: wrong.has(at) }));
+    const kinds = { accuracy: "in the right class", agreement: "in the class of the whole network" };
+    const lines = Object.entries(kinds).flatMap(([name, kind]) =>
+      shares.map((share) => ({ kind, target: share.target, mean: share[name][0], low: share[name][1], high: share[name][2] })),
+    );
+    views[0].data("rows", inputs).run();
+    views[1].data("rows", lines).data("now", [{ target }]).run();
+  }
+
+  function choosePolicy() {
+    const { shares } = networks[network.value].policies[policy.value];
+    const away = shares.map((share) => Math.abs(share.target - target));
+    slider.max = shares.length - 1;
+    slider.value = away.indexOf(Math.min(...away));  // stay at the share that was shown, or near it
+    show();
+  }
+
+  function chooseNetwork() {
+    const before = policy.selectedOptions[0]?.text;
+    const labels = networks[network.value].policies.map((each) => each.label);
+    options(policy, labels);
+    policy.value = Math.max(0, labels.indexOf(before ?? "learned from the stream"));
+    choosePolicy();
+  }
+
+  options(network, networks.map((each) => each.name));
+  slider.addEventListener("input", show);
+  policy.addEventListener("change", choosePolicy);
+  network.addEventListener("change", chooseNetwork);
+  if (networks.length) chooseNetwork();
+}
+
+const drawn = [...document.querySelectorAll("[data-evolution]")].map(evolve);
+drawn.push(route(document.querySelector("[data-routing]")));
 
 const filters = document.getElementById("filters");
 function filter() {

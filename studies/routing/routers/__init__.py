@@ -1,0 +1,1 @@
+"""One file for each policy that says which rows go through a block; :mod:`.router` has what they share."""
