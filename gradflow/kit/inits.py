@@ -93,6 +93,8 @@ def stack(make: Callable[[Kit], Network], *, seeds: int, init: str, seed: int) -
             for block in single.blocks:
                 assert isinstance(block, Block)
                 block.start()
+            if single.mixing is not None:
+                single.mixing.start()
             for name, value in single.named_parameters():
                 parameters[name][s] = value
     return network
