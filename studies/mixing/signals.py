@@ -75,7 +75,8 @@ def _back(
     total = torch.stack([cross_entropy(own, labels) for own in network.head(last)]).sum()
     first, behind, *of_weights = torch.autograd.grad(total, [x, last, *weights])
     norms = [vector_norm(each.double(), dim=(1, 2)) for each in (first, behind)]
-    return (norms[0] / norms[1]).numpy(), tuple(of_weights)
+    ratio: Numbers = (norms[0] / norms[1]).numpy()
+    return ratio, tuple(of_weights)
 
 
 def _branch(block: nn.Module, x: Tensor) -> Tensor:
@@ -87,7 +88,8 @@ def _branch(block: nn.Module, x: Tensor) -> Tensor:
 def accuracy(network: Network, points: Tensor, labels: Tensor) -> Numbers:
     """Share of rows whose class is right: (seeds,)."""
     right = network(training.stacked(points, network)).argmax(2) == labels
-    return right.double().mean(1).numpy()
+    found: Numbers = right.double().mean(1).numpy()
+    return found
 
 
 @torch.inference_mode()
@@ -138,4 +140,4 @@ def shares(network: Network, points: Tensor) -> pd.DataFrame:
             "share": of_seeds.flatten().tolist(),
         }
         found.append(pd.DataFrame(columns))
-    return pd.concat([each for each in found if len(each)] or found, ignore_index=True)
+    return pd.concat(found[1:] or found, ignore_index=True)
