@@ -317,6 +317,24 @@ def small_studies():
             "measure.rows": 8,
             "plot": {"variants": ["residual", "input_2"], "norms": ["validation"], "gates": ["input_2", "input_2_gap"]},
         },
+        "mixing": {
+            "depth": 3,
+            "width": 8,
+            "seeds": 2,
+            "moons.samples": 60,
+            "train.epochs": 2,
+            "train.batch_size": 16,
+            "variants": {
+                "residual": {"block": "residual", "init": "default", "mixing": None},
+                "attention": {
+                    "block": "residual",
+                    "init": "default",
+                    "mixing": {"rule": "depth_attention", "form": "alone"},
+                },
+                "floor": {"block": "floored", "init": "default", "mixing": None},
+            },
+            "measure.rows": 8,
+        },
         "overflow": {
             "depths": [1, 3],
             "width": 8,

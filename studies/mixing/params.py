@@ -84,11 +84,11 @@ class Params(Parameters):
                     rule = f"must have {', '.join(wanted)} for this rule, got {', '.join(found)}"
                     raise InputError(f"params.yaml: variants.{name}.mixing", rule)
                 side_by_side = max(side_by_side, given.get("streams", 1), given.get("slots", 1))
+        if self.measure.rows > self.moons.train_rows:
+            rule = f"must be <= {self.moons.train_rows}, the rows of the train split"
+            raise InputError("params.yaml: measure.rows", f"{rule}, got {self.measure.rows}")
         check_size(self.variants, self.seeds * self.depth * self.width**2)
         of_a_row = self.seeds * self.width * self.depth * max(side_by_side, self.depth / 2)
         check_numbers("moons.samples", round(self.seeds * self.moons.samples * self.width * side_by_side))
         check_numbers("train.batch_size", round(of_a_row * self.train.batch_size))
         check_numbers("measure.rows", round(of_a_row * self.measure.rows))
-        if self.measure.rows > self.moons.train_rows:
-            rule = f"must be <= {self.moons.train_rows}, the rows of the train split"
-            raise InputError("params.yaml: measure.rows", f"{rule}, got {self.measure.rows}")

@@ -98,7 +98,8 @@ def gap(network: Network, without: Network, points: Tensor) -> Numbers:
     if network.mixing is None:
         return np.full(len(next(network.parameters())), np.nan)
     stacked = training.stacked(points, network)
-    return (network(stacked) - without(stacked)).abs().amax((1, 2)).double().numpy()
+    found: Numbers = (network(stacked) - without(stacked)).abs().amax((1, 2)).double().numpy()
+    return found
 
 
 def numbers(network: Network) -> int:
