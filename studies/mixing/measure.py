@@ -46,6 +46,7 @@ def main(variant: str, models: Path, train: Path, validation: Path, logs: Path) 
             "numbers": signals.numbers(network),
             **{f"stream_ratio_{moment}": one.stream_ratio for moment, one in passes.items()},
             "stream_ratio_shut": signals.shut(start, points, labels),
+            "stream_ratio_shut_predicted": signals.floor(start),
         }
     )
     seeds["diverged"] = seeds["seed"].map(diverged).astype(float)

@@ -1,5 +1,6 @@
 """What mixed networks do to gradients, which of their branches are large, and what each block reads of earlier ones."""
 
+import math
 from collections.abc import Sequence
 from copy import deepcopy
 from dataclasses import dataclass
@@ -117,6 +118,11 @@ def shut(network: Network, points: Tensor, labels: Tensor) -> Numbers:
         for gate in gates.values():
             nn.init.constant_(gate, _SHUT)
     return _back(network, points, labels, [])[0]
+
+
+def floor(network: Network) -> float:
+    """What theory says of :func:`shut`: the product of what each block carries then, rho; nan for other blocks."""
+    return math.prod(float(getattr(block, "rho", math.nan)) for block in network.blocks)
 
 
 @torch.inference_mode()

@@ -10,7 +10,7 @@ from studies.mixing.params import Params
 
 MOMENTS = ("start", "end")
 _SIZE_OR_GAP = Column(low=0, gaps=True)
-_SEEDS = ("logits_gap", "stream_ratio_start", "stream_ratio_end", "stream_ratio_shut")
+_SEEDS = ("logits_gap", "stream_ratio_start", "stream_ratio_end", "stream_ratio_shut", "stream_ratio_shut_predicted")
 
 
 def tables(config: Params) -> dict[str, Columns]:
@@ -27,6 +27,7 @@ def tables(config: Params) -> dict[str, Columns]:
                 "stream_ratio_start": SIZE,
                 "stream_ratio_end": SIZE,
                 "stream_ratio_shut": _SIZE_OR_GAP,
+                "stream_ratio_shut_predicted": _SIZE_OR_GAP,
                 "diverged": Column(low=1, gaps=True),
             },
             **last,

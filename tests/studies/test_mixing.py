@@ -61,6 +61,7 @@ def test_gradients_and_branches_are_those_that_autograd_and_hooks_find(mixing):
 def test_a_floor_keeps_its_share_of_the_gradient_when_all_gates_are_shut(floor, share):
     network = drawn(block="floored", depth=20, floor=floor)
     np.testing.assert_allclose(signals.shut(network, POINTS, LABELS), [share] * SEEDS, atol=1e-4)
+    assert signals.floor(network) == pytest.approx(share, abs=1e-12) and math.isnan(signals.floor(drawn()))
     assert network.blocks[0].a.max() == -2.0, "the network itself was changed"
     assert np.isnan(signals.shut(drawn(), POINTS, LABELS)).all()
     assert np.isnan(signals.shut(drawn(block="prototypes"), POINTS, LABELS)).all()
@@ -103,7 +104,7 @@ def tables(variant="a", seeds=2):
         [(s, layer, j, m, [1.0, -3.0, 4.0][j]) for s, layer, m in both for j in range(layer + 1)],
         columns=["seed", "layer", "source", "moment", "share"],
     )
-    of_seeds["stream_ratio_shut"] = math.nan
+    of_seeds[["stream_ratio_shut", "stream_ratio_shut_predicted"]] = math.nan
     return {"seeds": of_seeds, "layers": layers, "shares": of_depth}
 
 
