@@ -329,7 +329,7 @@ def small_studies():
                 "attention": {
                     "block": "residual",
                     "init": "default",
-                    "mixing": {"rule": "depth_attention", "form": "alone"},
+                    "mixing": {"rule": "depth_attention", "form": "alone", "scaled": True},
                 },
                 "floor": {"block": "floored", "init": "default", "mixing": None},
             },

@@ -22,8 +22,8 @@ RULES = {
     "denseformer": {"rule": "denseformer"},
     "static": {"rule": "hyper_connections", "streams": 2, "dynamic": False},
     "dynamic": {"rule": "hyper_connections", "streams": 3, "dynamic": True},
-    "alone": {"rule": "depth_attention", "form": "alone"},
-    "normed": {"rule": "depth_attention", "form": "normed"},
+    "alone": {"rule": "depth_attention", "form": "alone", "scaled": True},
+    "normed": {"rule": "depth_attention", "form": "normed", "scaled": False},
     "added": {"rule": "depth_attention", "form": "added"},
     "matrix": {"rule": "matrix_stream", "slots": 3},
 }
@@ -94,7 +94,8 @@ def logits(p, x, name, depth=4):
         for at in range(depth):
             made = f(at, rms(x) if name == "normed" else x)
             values.append(x + made if name == "added" else made)
-            scores = torch.stack([rms(v) @ p[f"mixing.queries.{at}"][0] for v in values])
+            scale = x.shape[-1] ** -0.5 if RULES[name].get("scaled", True) else 1
+            scores = scale * torch.stack([rms(v) @ p[f"mixing.queries.{at}"][0] for v in values])
             mixed = (scores.softmax(0)[..., None] * torch.stack(values)).sum(0)
             x = values[-1] + p[f"mixing.gains.{at}"][0] * mixed if name == "added" else mixed
     return x @ p["head.weight"].T + p["head.bias"]

@@ -23,7 +23,7 @@ from gradflow.params.starts import Start
 SETTINGS = {
     "denseformer": (),
     "hyper_connections": ("streams", "dynamic"),
-    "depth_attention": ("form",),
+    "depth_attention": ("form", "scaled"),
     "matrix_stream": ("slots",),
 }
 Streams = Annotated[int, Field(ge=1, le=64)]
@@ -36,6 +36,7 @@ class Mixing(Section):
     streams: Streams | None = None
     dynamic: bool | None = None
     form: Literal["alone", "normed", "added"] | None = None
+    scaled: bool | None = None
     slots: Streams | None = None
 
     def chosen(self) -> dict[str, Any]:

@@ -19,7 +19,7 @@ from studies.mixing.params import SETTINGS
 
 SEEDS, DEPTH = 2, 4
 HYPER = {"rule": "hyper_connections", "streams": 2, "dynamic": True}
-ALONE = {"rule": "depth_attention", "form": "alone"}
+ALONE = {"rule": "depth_attention", "form": "alone", "scaled": True}
 LABELS = torch.randint(2, (30,), generator=torch.Generator().manual_seed(1))
 POINTS = torch.randn(30, 2, generator=torch.Generator().manual_seed(2))
 

@@ -12,6 +12,7 @@ from gradflow.drawing.experiment import Experiment
 from studies.mixing.summary import in_sizes
 
 _MAP = matplotlib.colormaps["viridis"]
+_ACROSS = 3  # maps side by side
 
 
 @matplotlib.rc_context(style.RC)
@@ -24,9 +25,10 @@ def draw(shares: pd.DataFrame, experiment: Experiment) -> Figure:
     """
     sizes = in_sizes(shares)
     variants = [name for name in experiment.diverged if name in set(shares["variant"])]
-    figure = Figure(figsize=(style.WIDTH, 5.0), layout="constrained")
-    columns = [f"map {place}" for place in range(max(1, len(variants)))]
-    grid = figure.subplot_mosaic([[*["stem"] * len(columns)], [*columns]], height_ratios=(1.15, 1))
+    maps = [f"map {place}" for place in range(-(-max(1, len(variants)) // _ACROSS) * _ACROSS)]
+    lines = [maps[place : place + _ACROSS] for place in range(0, len(maps), _ACROSS)]
+    figure = Figure(figsize=(style.WIDTH, 2.4 + 2.2 * len(lines)), layout="constrained")
+    grid = figure.subplot_mosaic([["stem"] * _ACROSS, *lines], height_ratios=(1.1, *[1] * len(lines)))
     stem = grid["stem"]
     stem.set_title("share of the stem in the stream behind each block", loc="left")
     stem.set_xlabel("block")
@@ -41,8 +43,11 @@ def draw(shares: pd.DataFrame, experiment: Experiment) -> Figure:
                 spread = curves.over_seeds(rows, "layer", "share")
                 curves.curve(stem, spread, experiment, variant, second=moment == "start", layers=True)
         axes = grid[f"map {place}"]
-        axes.set_title("\n".join(style.wrap(variant, style.RC["axes.titlesize"], 100)), loc="left")
-        axes.set_xlabel("block read")
+        axes.set_title(variant, loc="left")
+        if place + _ACROSS >= len(variants):
+            axes.set_xlabel("block read")
+        if place % _ACROSS == 0:
+            axes.set_ylabel("behind block")
         axes.grid(visible=False)
         matrix = np.full((experiment.depth, experiment.depth + 1), np.nan)
         mean = own[own["moment"] == "end"].groupby(["layer", "source"], as_index=False)["share"].mean()
@@ -52,9 +57,10 @@ def draw(shares: pd.DataFrame, experiment: Experiment) -> Figure:
         axes.set_aspect("equal")
     if not variants:
         curves.say(stem, "no network has shares")
-    grid[columns[0]].set_ylabel("behind block")
+    for name in maps[len(variants) :]:
+        grid[name].set_visible(False)
     bar = figure.colorbar(
-        ScalarMappable(scale, _MAP), ax=[grid[name] for name in columns], fraction=0.03, pad=0.01, aspect=14
+        ScalarMappable(scale, _MAP), ax=[grid[name] for name in maps], fraction=0.03, pad=0.01, aspect=14 * len(lines)
     )
     bar.set_label("share")
     bar.outline.set_visible(False)
