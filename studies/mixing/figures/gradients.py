@@ -23,7 +23,7 @@ def draw(layers: pd.DataFrame, experiment: Experiment) -> Figure:
     spans = span(by_layer).groupby(["variant", "moment"]).median()
     remarks = {
         variant: "span "
-        + " → ".join(f"{spans.get((variant, moment), float('nan')):.2g}" for moment in ("start", "end"))
+        + " → ".join(f"{spans.get((variant, moment), float('nan')):.3g}" for moment in ("start", "end"))
         for variant in experiment.diverged
     }
     figure, panels = style.panels(experiment, 0.62, remarks, x="block", y="‖∂loss/∂W‖")

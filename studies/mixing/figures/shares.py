@@ -4,7 +4,7 @@ import matplotlib
 import numpy as np
 import pandas as pd
 from matplotlib.cm import ScalarMappable
-from matplotlib.colors import Normalize
+from matplotlib.colors import PowerNorm
 from matplotlib.figure import Figure
 
 from gradflow.drawing import curves, style
@@ -34,7 +34,7 @@ def draw(shares: pd.DataFrame, experiment: Experiment) -> Figure:
     stem.set_xlabel("block")
     stem.set_ylim(-0.02, 1.02)
     curves.layer_axis(stem, experiment.depth, ends=False)
-    scale = Normalize(0, 1)
+    scale = PowerNorm(0.5, 0, 1)  # most shares are small
     for place, variant in enumerate(variants):
         own = sizes[sizes["variant"] == variant]
         for moment in ("start", "end"):
