@@ -80,6 +80,13 @@ def _two_maps(p, _, z):
     return 0.5 * _linear(p, "out", z.relu())
 
 
+def _by_prototypes(p, x):
+    prototypes = p["prototypes.weight"]
+    distances = (x.unsqueeze(-2) - prototypes).square().sum(-1) / prototypes.shape[1] ** 0.5
+    nearness = (-distances).exp()
+    return (nearness * _sigmoid(p["a"][0])).sum(-1, keepdim=True) / nearness.sum(-1, keepdim=True)
+
+
 # Each kind of norm, and its learnt numbers a unit.
 _NORMS = {"layer": (_layer_norm, 2), "rms": (_rms_norm, 1)}
 
@@ -134,6 +141,17 @@ ROWS = [
         lambda p, _, z: p["a"][0] * _linear(p, "out", z.relu()),
         maps=("linear", "out"),
         identity={},
+    ),
+    *(
+        Row(
+            "floored",
+            {"floor": floor, "bias": -1.0},
+            lambda n: n * n + n + 2,
+            lambda p, _, z: _sigmoid(p["b"][0]) * z.relu(),
+            carry=lambda p, x, rho=rho: (rho + (1 - rho) * _sigmoid(p["a"][0])) * x,
+            adds=False,
+        )
+        for floor, rho in ((True, 1 - 1 / DEPTH), (False, 0.0))
     ),
     Row(
         "layerscale",
@@ -200,6 +218,13 @@ ROWS = [
         {"scale": 0.5},
         lambda n: n * n + n,
         lambda p, _, z: 0.5 * z.relu(),
+    ),
+    Row(
+        "prototypes",
+        {"prototypes": 3, "bias": 0.5},
+        lambda n: n * n + n + 3 * n + 3,
+        lambda p, x, z: _by_prototypes(p, x) * z.relu(),
+        maps=("linear", "prototypes"),
     ),
     Row(
         "rescaled",

@@ -71,6 +71,11 @@ LOADS = {
     "studies.lesions.start": {"pandas", "pyarrow", "torch"},
     "studies.lesions.tables": {"pandas", "pyarrow"},
     "studies.lesions.plot": {"matplotlib", "pandas", "pyarrow"},
+    "studies.mixing.rows": {"pandas", "pyarrow", "scipy", "sklearn"},
+    "studies.mixing.train": {"pyarrow", "torch"},
+    "studies.mixing.measure": {"pandas", "pyarrow", "torch"},
+    "studies.mixing.tables": {"pandas", "pyarrow"},
+    "studies.mixing.plot": {"matplotlib", "pandas", "pyarrow"},
     "studies.gates.rows": {"pandas", "pyarrow", "scipy", "sklearn"},
     "studies.gates.shifts": {"pandas", "pyarrow", "scipy", "sklearn"},
     "studies.gates.train": {"pyarrow", "torch"},
@@ -209,7 +214,7 @@ def wanted(pipeline, stage):
 
 
 def found_by_name(pipeline, stage):
-    """Blocks, networks and instruments, which no import names."""
+    """Blocks, networks, mixing rules and instruments, which no import names."""
     code = imports(path_of(module(pipeline, stage)))
     found = set()
     if "gradflow/kit/building.py" in code:
@@ -218,6 +223,7 @@ def found_by_name(pipeline, stage):
         for path in code:
             text = (ROOT / path).read_text(encoding="utf-8")
             found |= {f"gradflow/networks/{name}.py" for name in re.findall(r'"network": "(\w+)"', text)}
+            found |= files_of("gradflow/mixing") if '"mixing": ' in text else set()
     if any("trace.named(" in (ROOT / path).read_text(encoding="utf-8") for path in code):
         found |= files_of("gradflow/instruments")  # which of them, the parameters say
     return found

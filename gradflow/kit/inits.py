@@ -96,6 +96,8 @@ def stack(
             for block in single.blocks:
                 assert isinstance(block, Block)
                 block.start()
+            if single.mixing is not None:
+                single.mixing.start()
             for name, value in single.named_parameters():
                 parameters[name][s] = value
     return network

@@ -5,12 +5,13 @@ from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any
 
-from torch import nn
+from torch import Tensor, nn
 
 from gradflow.guards.errors import InputError
 from gradflow.kit import block, layers
 from gradflow.kit.block import Place
 from gradflow.kit.layers import Kit
+from gradflow.kit.mixing import Mixing
 from gradflow.params import catalogue
 
 
@@ -35,12 +36,26 @@ class LinearMap:
 
 
 class Network(nn.Module):
-    """A stream that goes through blocks, with what stands before and behind them, made in that order."""
+    """A stream that goes through blocks, with what stands before and behind them, made in that order.
+
+    Attributes:
+        mixing: What stands between the blocks; None: each reads what the one before it made.
+    """
 
     blocks: nn.Sequential
+    mixing: Mixing | None
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.mixing = None
+
+    def through(self, x: Tensor) -> Tensor:
+        """Take the stream x (..., batch, width) through the blocks to the last one."""
+        last: Tensor = self.blocks(x) if self.mixing is None else self.mixing(self.blocks, x)
+        return last
 
     def linear_maps(self) -> list[LinearMap]:
-        """All linear maps, in the order in which they were made."""
+        """All linear maps but those of the mixing, in the order in which they were made."""
         found, layer = [], 0
         for child, part in self.named_children():
             if part is self.blocks:
@@ -53,7 +68,7 @@ class Network(nn.Module):
                         for name, module in maps.items()
                     ]
                 layer += 1
-            else:
+            elif part is not self.mixing:
                 found += [
                     LinearMap(layer, f"{child}.{name}" if name else child, module)
                     for name, module in layers.linear_maps(part).items()

@@ -30,5 +30,5 @@ class Network(network.Network):
 
     def forward(self, x: Tensor) -> Tensor:
         """Map points x (..., batch, 2) to logits (..., batch, 2)."""
-        logits: Tensor = self.head(self.blocks(self.stem(x)))
+        logits: Tensor = self.head(self.through(self.stem(x)))
         return logits

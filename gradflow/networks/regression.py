@@ -25,8 +25,7 @@ class Network(network.Network):
 
     def stream(self, x: Tensor) -> Tensor:
         """Map inputs (..., batch, width) to the stream behind the last block."""
-        last: Tensor = self.blocks(self.stem(x))
-        return last
+        return self.through(self.stem(x))
 
     def read(self, last: Tensor) -> Tensor:
         """Map that stream to outputs (..., batch, 1)."""

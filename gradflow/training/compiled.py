@@ -78,8 +78,8 @@ class _Training(ctypes.Structure):
 
 
 def can_train(network: Network, task: Task, config: Descent) -> bool:
-    """Whether C knows all that is needed: SGD in float32, rows of two classes, the perceptron with known blocks."""
-    if not (isinstance(network, mlp.Network) and isinstance(task, Rows)):
+    """Whether C knows all that is needed: SGD in float32, rows of two classes, the perceptron of known blocks alone."""
+    if not (isinstance(network, mlp.Network) and isinstance(task, Rows)) or network.mixing is not None:
         return False
     if (config.optimizer, config.precision, config.loss_scale) != ("sgd", "float32", 1.0):
         return False

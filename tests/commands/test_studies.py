@@ -207,6 +207,19 @@ def test_the_routing_study_runs_in_its_folder_and_another_share_trains_nothing(s
 
     folder.change({"routing.shares": [0.5, 1.0]})
     assert folder.repro() == {"check", "route@moons", "route@spirals_exits", "tables", "plot"}
+def test_the_mixing_study_runs_in_its_folder_and_other_rows_to_measure_train_nothing(study):
+    folder = study("mixing")
+    names = ("residual", "attention", "floor")
+    assert folder.repro() == {"check", "rows", "tables", "plot"} | {
+        f"{s}@{n}" for s in ("train", "measure") for n in names
+    }
+    assert folder.repro() == set()
+    numbers = metrics(folder)
+    assert list(numbers) == list(names)
+    assert numbers["floor"]["stream_ratio_shut"]["mean"] == pytest.approx((1 - 1 / 3) ** 3, rel=1e-4)
+
+    folder.change({"measure.rows": 12})
+    assert folder.repro() == {"check", "tables", "plot"} | {f"measure@{name}" for name in names}
 
 
 def test_the_gates_study_runs_in_its_folder_and_another_shift_or_gap_trains_no_more_than_it_must(study):

@@ -16,8 +16,8 @@ _ROOT = Path(__file__).parents[3]
 # All that `gradflow.kit.building.build` imports, whatever it builds: blocks know nothing but the kit and theory.
 CODE = (
     "__init__.py", "blocks/*.py", "guards/__init__.py", "guards/errors.py", "kit/__init__.py", "kit/block.py",
-    "kit/building.py", "kit/layers.py", "kit/network.py", "kit/widths.py", "networks/__init__.py", "networks/mlp.py",
-    "params/__init__.py", "params/catalogue.py", "theory.py",
+    "kit/building.py", "kit/layers.py", "kit/mixing.py", "kit/network.py", "kit/widths.py", "networks/__init__.py",
+    "networks/mlp.py", "params/__init__.py", "params/catalogue.py", "theory.py",
 )  # fmt: skip
 _MANIFEST = {
     "createdOn": "01/01/1980 00:00:00",

@@ -1,0 +1,1 @@
+"""What each block reads of all earlier ones: streams that are mixed over depth, and highways that cannot collapse."""
