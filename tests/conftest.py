@@ -348,7 +348,6 @@ def small_studies():
             "plot": {"variants": ["residual", "input_2"], "norms": ["validation"], "gates": ["input_2", "input_2_gap"]},
         },
         "memory": {
-        "mixing": {
             "depth": 3,
             "width": 8,
             "seeds": 2,
@@ -369,6 +368,15 @@ def small_studies():
             "errors": {"buckets": [8, 4], "draws": 4, "share": 0.5, "seed": 0},
             "rules": {"mean": 8, "low": 2, "gate": 0.001},
             "saved": {"variant": "residual", "depths": [2, 4], "shapes": [[16, 8]]},
+        },
+        "mixing": {
+            "depth": 3,
+            "width": 8,
+            "seeds": 2,
+            "moons.samples": 60,
+            "train.epochs": 2,
+            "train.batch_size": 16,
+            "variants": {
                 "residual": {"block": "residual", "init": "default", "mixing": None},
                 "attention": {
                     "block": "residual",

@@ -40,7 +40,7 @@ class Measured:
 
 
 def folder_of(study: str, root: Path) -> Path:
-    """Where the params.yaml of a study lies, and its ``reports/``: the recipe and serving/ are projects of their own."""
+    """Where the params.yaml of a study lies, and its ``reports/``: recipe and serving/ are projects of their own."""
     return root / {ROOT: "", SERVING: SERVING}.get(study, f"studies/{study}")
 
 

@@ -196,6 +196,8 @@ def test_the_memory_study_runs_in_its_folder_and_other_sketches_to_measure_train
 
     folder.change({"errors.draws": 5})
     assert folder.repro() == {"check", "errors@residual", "errors@gated", "tables", "plot"}
+
+
 def test_the_routing_study_runs_in_its_folder_and_another_share_trains_nothing(study):
     folder = study("routing")
     variants = [f"{stage}@{name}" for stage in ("train", "route") for name in ("moons", "spirals_exits")]
@@ -207,6 +209,8 @@ def test_the_routing_study_runs_in_its_folder_and_another_share_trains_nothing(s
 
     folder.change({"routing.shares": [0.5, 1.0]})
     assert folder.repro() == {"check", "route@moons", "route@spirals_exits", "tables", "plot"}
+
+
 def test_the_mixing_study_runs_in_its_folder_and_other_rows_to_measure_train_nothing(study):
     folder = study("mixing")
     names = ("residual", "attention", "floor")

@@ -98,6 +98,7 @@ BAD = [
         "sketched.residual_8.bucket",
         4,
         "unknown key; did you mean buckets? Known: block, init, buckets, balanced, scalars, scale, exponent",
+    ),
     ("mixing", "measure.rows", 1401, "must be <= 1400, the rows of the train split, got 1401"),
     ("mixing", "variants.matrix.mixing.slots", 0, "must be >= 1, got 0"),
     ("mixing", "variants.matrix.mixing", {"rule": "matrix_stream"}, "must have rule, slots for this rule, got rule"),

@@ -1,5 +1,7 @@
 """shares: what the streams are made of in networks whose rule gives each earlier stream a share."""
 
+from typing import Any
+
 import matplotlib
 import numpy as np
 import pandas as pd
@@ -26,7 +28,7 @@ def draw(shares: pd.DataFrame, experiment: Experiment) -> Figure:
     sizes = in_sizes(shares)
     variants = [name for name in experiment.diverged if name in set(shares["variant"])]
     maps = [f"map {place}" for place in range(-(-max(1, len(variants)) // _ACROSS) * _ACROSS)]
-    lines = [maps[place : place + _ACROSS] for place in range(0, len(maps), _ACROSS)]
+    lines: list[Any] = [maps[place : place + _ACROSS] for place in range(0, len(maps), _ACROSS)]
     figure = Figure(figsize=(style.WIDTH, 2.4 + 2.2 * len(lines)), layout="constrained")
     grid = figure.subplot_mosaic([["stem"] * _ACROSS, *lines], height_ratios=(1.1, *[1] * len(lines)))
     stem = grid["stem"]
