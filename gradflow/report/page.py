@@ -19,7 +19,7 @@ from gradflow.report import charts, claims, evolution, headline, routing
 from gradflow.report.words import count, number
 
 _TEMPLATES = Path(__file__).with_name("template")
-_LARGEST = 4 * 10**6  # bytes of the page
+_LARGEST = 6 * 10**6  # bytes of the page
 _VEGA_LITE = ".".join(altair.SCHEMA_VERSION.removeprefix("v").split(".")[:2])  # the version that Altair writes for
 
 
