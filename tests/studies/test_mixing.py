@@ -88,6 +88,14 @@ def test_shares_are_means_over_rows_and_start_alike():
     found = signals.shares(drawn(ALONE), POINTS)
     assert len(found) == SEEDS * sum(range(2, DEPTH + 2))
     assert found["share"].to_numpy() == pytest.approx(1 / (found["layer"] + 1))
+
+    network = drawn(ALONE)
+    for query in network.mixing.queries:
+        torch.nn.init.normal_(query, generator=torch.Generator().manual_seed(3))
+    second = network.mixing.weights(network.blocks, network.stem(POINTS.expand(SEEDS, -1, -1)))[1]
+    found = signals.shares(network, POINTS).query("layer == 2")["share"].to_numpy().reshape(SEEDS, 3)
+    np.testing.assert_allclose(found, second.detach().mean(1), rtol=1e-5)
+    assert second[:, 0].detach().numpy() != pytest.approx(found, rel=1e-3)
     newest = signals.shares(drawn({"rule": "denseformer"}), POINTS).query("source == layer")["share"]
     assert (newest == 1).all() and signals.shares(drawn(HYPER), POINTS).empty
 
