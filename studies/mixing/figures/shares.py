@@ -6,6 +6,7 @@ import pandas as pd
 from matplotlib.cm import ScalarMappable
 from matplotlib.colors import PowerNorm
 from matplotlib.figure import Figure
+from matplotlib.typing import HashableList
 
 from gradflow.drawing import curves, style
 from gradflow.drawing.experiment import Experiment
@@ -26,7 +27,7 @@ def draw(shares: pd.DataFrame, experiment: Experiment) -> Figure:
     sizes = in_sizes(shares)
     variants = [name for name in experiment.diverged if name in set(shares["variant"])]
     maps = [f"map {place}" for place in range(-(-max(1, len(variants)) // _ACROSS) * _ACROSS)]
-    lines = [maps[place : place + _ACROSS] for place in range(0, len(maps), _ACROSS)]
+    lines: list[str | HashableList[str]] = [maps[place : place + _ACROSS] for place in range(0, len(maps), _ACROSS)]
     figure = Figure(figsize=(style.WIDTH, 2.4 + 2.2 * len(lines)), layout="constrained")
     grid = figure.subplot_mosaic([["stem"] * _ACROSS, *lines], height_ratios=(1.1, *[1] * len(lines)))
     stem = grid["stem"]
