@@ -1,7 +1,5 @@
 """shares: what the streams are made of in networks whose rule gives each earlier stream a share."""
 
-from typing import Any
-
 import matplotlib
 import numpy as np
 import pandas as pd
@@ -27,11 +25,11 @@ def draw(shares: pd.DataFrame, experiment: Experiment) -> Figure:
     """
     sizes = in_sizes(shares)
     variants = [name for name in experiment.diverged if name in set(shares["variant"])]
-    maps = [f"map {place}" for place in range(-(-max(1, len(variants)) // _ACROSS) * _ACROSS)]
-    lines: list[Any] = [maps[place : place + _ACROSS] for place in range(0, len(maps), _ACROSS)]
-    figure = Figure(figsize=(style.WIDTH, 2.4 + 2.2 * len(lines)), layout="constrained")
-    grid = figure.subplot_mosaic([["stem"] * _ACROSS, *lines], height_ratios=(1.1, *[1] * len(lines)))
-    stem = grid["stem"]
+    lines = -(-max(1, len(variants)) // _ACROSS)
+    figure = Figure(figsize=(style.WIDTH, 2.4 + 2.2 * lines), layout="constrained")
+    grid = figure.add_gridspec(1 + lines, _ACROSS, height_ratios=(1.1, *[1] * lines))
+    stem = figure.add_subplot(grid[0, :])
+    maps = [figure.add_subplot(grid[1 + place // _ACROSS, place % _ACROSS]) for place in range(max(1, len(variants)))]
     stem.set_title("share of the stem in the stream behind each block", loc="left")
     stem.set_xlabel("block")
     stem.set_ylim(-0.02, 1.02)
@@ -44,7 +42,7 @@ def draw(shares: pd.DataFrame, experiment: Experiment) -> Figure:
             if len(rows):
                 spread = curves.over_seeds(rows, "layer", "share")
                 curves.curve(stem, spread, experiment, variant, second=moment == "start", layers=True)
-        axes = grid[f"map {place}"]
+        axes = maps[place]
         axes.set_title(variant, loc="left")
         if place + _ACROSS >= len(variants):
             axes.set_xlabel("block read")
@@ -59,11 +57,8 @@ def draw(shares: pd.DataFrame, experiment: Experiment) -> Figure:
         axes.set_aspect("equal")
     if not variants:
         curves.say(stem, "no network has shares")
-    for name in maps[len(variants) :]:
-        grid[name].set_visible(False)
-    bar = figure.colorbar(
-        ScalarMappable(scale, _MAP), ax=[grid[name] for name in maps], fraction=0.03, pad=0.01, aspect=14 * len(lines)
-    )
+        maps[0].set_visible(False)
+    bar = figure.colorbar(ScalarMappable(scale, _MAP), ax=maps, fraction=0.03, pad=0.01, aspect=14 * lines)
     bar.set_label("share")
     bar.outline.set_visible(False)
     chosen = [handle for handle in curves.handles(experiment) if str(handle.get_label()).partition(" ")[0] in variants]
