@@ -23,7 +23,7 @@ PIPELINES = [path.parent.relative_to(ROOT).as_posix() for path in FILES]
 
 # Guards refuse, wait and say why; rules refuse what stands in a params.yaml, and hand on what passes.
 NONE = r"gradflow/guards/.*|gradflow/params/.*|gradflow/recipe\.py|(studies/\w+|serving)/params\.py|.*/__init__\.py"
-MOST_LINES = 700  # on code, in all dvc.yaml together that people write and one that is made from the root's
+MOST_LINES = 705  # on code, in all dvc.yaml together that people write and one that is made from the root's
 
 
 @cache

@@ -6,7 +6,7 @@ import click
 import pandas as pd
 
 from gradflow.drawing import style
-from gradflow.drawing.experiment import Experiment
+from gradflow.moons.setting import experiment
 from gradflow.params.loading import load
 from gradflow.tables.artefacts import read_table
 from gradflow.tables.columns import by_variant
@@ -29,7 +29,8 @@ def main(reports: Path, figures: Path) -> None:
         for name, columns in summary.tables(config).items()
     }
     bytes_of = read_table(reports / "saved.csv", summary.saved_columns())
-    shared = experiment(config, found["seeds"])
+    more = f"Errors and cosines: on the first {config.train.batch_size} train rows, {config.errors.draws} sketches."
+    shared = experiment(config, found["seeds"], config.variants, more)
     kinds = pd.DataFrame([_kind(config, name) for name in every])
     drawn = {
         "sketches": sketches.draw(found["seeds"].merge(kinds, on="variant"), _means(found["sketches"]), shared),
@@ -59,35 +60,6 @@ def _means(sketches: pd.DataFrame) -> pd.DataFrame:
     """:func:`studies.memory.summary.of_seeds` of each variant, without scalars."""
     groups = sketches[sketches["scalars"] == 0].groupby("variant", sort=False)
     return pd.concat({name: summary.of_seeds(own) for name, own in groups}, names=["variant"]).reset_index(level=0)
-
-
-def experiment(config: Params, seeds: pd.DataFrame) -> Experiment:
-    """What the figures share.
-
-    Args:
-        config: Parameters.
-        seeds: Columns variant, seed, diverged and others.
-    """
-    lost = seeds.dropna(subset="diverged")
-    train, moons = config.train, config.moons
-    clipped = "unclipped" if train.clip_norm is None else f"clipped at norm {train.clip_norm:g}"
-    return Experiment(
-        depths=dict.fromkeys(config.variants, config.depth),
-        seeds=config.seeds,
-        epochs=train.epochs,
-        diverged={
-            name: {int(seed): int(epoch) for seed, epoch in own[["seed", "diverged"]].to_numpy()}
-            for name in config.variants
-            for own in [lost[lost["variant"] == name]]
-        },
-        caption=(
-            f"Networks of {config.depth} blocks of width {config.width} on {moons.samples} rows of two moons, noise"
-            f" {moons.noise:g}, {moons.validation:.0%} for validation: {config.seeds} seed{'s' * (config.seeds != 1)},"
-            f" {train.epochs} epochs of SGD, learning rate {train.lr:g}, momentum {train.momentum:g}, batches of"
-            f" {train.batch_size}, {clipped}. Errors and cosines: on the first {train.batch_size} train rows,"
-            f" {config.errors.draws} sketches."
-        ),
-    )
 
 
 if __name__ == "__main__":

@@ -3,10 +3,9 @@
 from pathlib import Path
 
 import click
-import pandas as pd
 
 from gradflow.drawing import style
-from gradflow.drawing.experiment import Experiment
+from gradflow.moons.setting import experiment
 from gradflow.params.loading import load
 from gradflow.tables.artefacts import read_table
 from gradflow.tables.columns import by_variant
@@ -27,7 +26,8 @@ def main(reports: Path, figures: Path) -> None:
         name: read_table(reports / f"{name}.csv", by_variant(columns, config.variants))
         for name, columns in summary.tables(config).items()
     }
-    shared = experiment(config, found["seeds"])
+    more = f"Gradients of the mean loss of {config.measure.rows} train rows."
+    shared = experiment(config, found["seeds"], config.variants, more)
     drawn = {
         "accuracy": accuracy.draw(found["seeds"], found["layers"], shared),
         "gradients": gradients.draw(found["layers"], shared),
@@ -35,34 +35,6 @@ def main(reports: Path, figures: Path) -> None:
     }
     for name, figure in drawn.items():
         style.save(figure, figures / name, _DPI)
-
-
-def experiment(config: Params, seeds: pd.DataFrame) -> Experiment:
-    """What the figures share.
-
-    Args:
-        config: Parameters.
-        seeds: Columns variant, seed, diverged and others.
-    """
-    lost = seeds.dropna(subset="diverged")
-    train, moons = config.train, config.moons
-    clipped = "unclipped" if train.clip_norm is None else f"clipped at norm {train.clip_norm:g}"
-    return Experiment(
-        depths=dict.fromkeys(config.variants, config.depth),
-        seeds=config.seeds,
-        epochs=train.epochs,
-        diverged={
-            name: {int(seed): int(epoch) for seed, epoch in own[["seed", "diverged"]].to_numpy()}
-            for name in config.variants
-            for own in [lost[lost["variant"] == name]]
-        },
-        caption=(
-            f"Networks of {config.depth} blocks of width {config.width} on {moons.samples} rows of two moons, noise"
-            f" {moons.noise:g}, {moons.validation:.0%} for validation: {config.seeds} seed{'s' * (config.seeds != 1)},"
-            f" {train.epochs} epochs of SGD, learning rate {train.lr:g}, momentum {train.momentum:g}, batches of"
-            f" {train.batch_size}, {clipped}. Gradients of the mean loss of {config.measure.rows} train rows."
-        ),
-    )
 
 
 if __name__ == "__main__":
