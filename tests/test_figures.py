@@ -575,7 +575,8 @@ def test_captions_differ_in_whatever_a_variant_has_of_its_own(block):
     own += [{"train": {"warmup": 0.2}}, {"train": {"loss_scale": 8.0}}] + [{"widths": [64, 32]}] * (block == "plain")
     for name, (annotation, default) in catalogue.settings(block).items():
         names = (each for each in get_args(annotation) if isinstance(each, str) and each != default)
-        own.append({name: next(names, 3 if annotation is int else 0.123)})
+        other = not default if annotation is bool else 3 if annotation is int else 0.123
+        own.append({name: next(names, other)})
     said = [caption(variants={"a": {"block": block, **each}}) for each in own]
     assert len({*said}) == len(said), [text for text in said if said.count(text) > 1]
 

@@ -81,7 +81,7 @@ def write(document, path, value):
     above, _, below = path.partition(" / ")
     if below:
         ((container, key),) = places(document, below)
-        value *= container[key]["mean"]
+        value *= container[key]["mean"] if isinstance(container[key], dict) else container[key]
     for container, key in places(document, above):
         old = container[key]
         new = (

@@ -85,7 +85,8 @@ def _nearest(key: str, known: list[str], model: type[BaseModel]) -> str | None:
 def _known_keys(section: list[int | str], document: Mapping[Any, Any], model: type[BaseModel]) -> list[str]:
     """The keys that may stand in a section."""
     match section:
-        case [top, name, *section] if _holds_variants(top, model):
+        case [top, name, *inside] if _holds_variants(top, model):
+            section = inside
             block = next(held for key, held in document[top].items() if name in (key, str(key)))["block"]
             choices = _models(model.model_fields[str(top)].annotation)
             model = next(m for m in choices if get_args(m.model_fields["block"].annotation) == (block,))

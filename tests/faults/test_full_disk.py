@@ -21,7 +21,8 @@ from gradflow.files.writing import write_text
 from gradflow.guards.errors import RunError
 
 CHECKOUT = Path(__file__).parents[2]
-PIPELINES = (".", "studies/identity", "studies/initialisation", "studies/overflow", "studies/recipe", "studies/ledger")
+STUDIES = ("identity", "initialisation", "overflow", "recipe", "routing", "ledger")
+PIPELINES = (".", *(f"studies/{name}" for name in STUDIES))
 UNLIMITED = 2**40
 ALL = ("sh", "-c", "dvc repro && cd studies && dvc repro --all-pipelines")
 LAST = ("plot", "track", "page")  # nothing depends on them

@@ -11,7 +11,7 @@ from gradflow.training.probe import COLUMNS, probe
 def close(actual, expected):
     """Layer by layer, up to the rounding of a pass in float32."""
     for one, other in zip(actual, expected, strict=True):
-        assert (one - other.detach()).norm() <= 1e-5 * other.norm()
+        assert (one - other.detach()).norm() <= 5e-5 * other.norm()
 
 
 def of_seed(tensors, seed):

@@ -14,50 +14,11 @@ from gradflow.drawing.experiment import Experiment
 from gradflow.report import page
 from gradflow.report.routing import Routing
 from studies.identity import published
+from tests.routing import write_tables
 
 IDENTITY = {"depth": 3, "width": 8, "seeds": 2, "train.steps": 6, "train.batch_size": 16, "probe.steps": [2, 4]}
 
 TITLE = "Train loss <of all> variants"
-
-
-def write_routing(folder):
-    """Tables as studies/routing leaves them, of two networks, two policies and five rows."""
-    params = yaml.safe_load((folder / "params.yaml").read_text(encoding="utf-8"))
-    networks, policies = ("moons", "spirals"), ("random", "learned")
-    params |= {"seeds": 2, "variants": {name: params["variants"][name] for name in networks}}
-    params["shown"] = {"variants": list(networks), "rows": 5}
-    params["routing"]["shares"] = [0.25, 0.5, 1.0]
-    (folder / "params.yaml").write_text(yaml.safe_dump(params), encoding="utf-8")
-    asked = [
-        {"variant": network, "policy": policy, "target": target}
-        for network in networks
-        for policy in policies
-        for target in (0.25, 0.5, 1.0)
-        if (policy, target) != ("learned", 1.0)
-    ]
-    numbers = {"work": 0.6, "lost": 0.01, "kl": 0.02, "correlation": 0.5, "shuffled": 0.8}
-    of_seeds = [
-        each
-        | numbers
-        | {"seed": seed, "share": each["target"], "accuracy": 0.7 + each["target"] / 4 + seed / 100}
-        | {"agreement": 0.75 + each["target"] / 4}
-        for each in asked
-        for seed in (0, 1)
-    ]
-    of_rows = [
-        each
-        | {"row": row, "blocks": 20 * each["target"] * (row + 1) / 5, "right": 1.0 if row else 0.0}
-        | {"x1": row - 2.0, "x2": (row - 2.0) ** 2, "label": row % 2}
-        for each in asked
-        for row in range(5)
-    ]
-    columns = ["seed", "share", "work", "accuracy", "lost", "agreement", "kl", "correlation", "shuffled"]
-    order = {"policies": [*columns, "policy", "target"]}
-    order["rows"] = ["row", "blocks", "right", "policy", "target", "x1", "x2", "label"]
-    (folder / "reports").mkdir(exist_ok=True)
-    for name, rows in (("policies", of_seeds), ("rows", of_rows)):
-        table = pd.DataFrame(rows)[["variant", *order[name]]]
-        table.to_csv(folder / "reports" / f"{name}.csv", index=False)
 
 
 def entry_of_a_claim(number, **changed):
@@ -117,7 +78,7 @@ def results(shared, finished):
             study = type(draft)(draft.root / "studies/identity", draft.env)
             study.change(IDENTITY)
             study.run("dvc", "repro")
-            write_routing(draft.root / "studies/routing")
+            write_tables(draft.root / "studies/routing")
             claims = [entry_of_a_claim(number) for number in range(7)]
             (draft.root / "reports/claims.json").write_text(json.dumps(claims), encoding="utf-8")
             draft.root.rename(project.root)
