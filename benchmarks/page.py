@@ -97,7 +97,7 @@ def _of_clusters(frames: Frames) -> Iterator[Promise]:
     if "remote" in frames:
         cpu = frames["remote"].groupby(["many", "round", "point"])["cpu"].sum().groupby(["many", "round"]).median()
         yield Promise("a point on a cluster, beside the experiment itself: CPU s", 8, cpu[True])
-        yield Promise("the same: where 1,000 experiments are there already / none", 1.2, cpu[True] / cpu[False])
+        yield Promise("the same: where 1,000 experiments are there already / few", 1.2, cpu[True] / cpu[False])
     if "table" in frames:
         yield Promise("table of 300 experiments: s", 5, frames["table"]["seconds"])
 

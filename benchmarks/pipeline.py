@@ -91,7 +91,7 @@ def remote(done: Path, turn: int) -> list[Row]:
     """CPU seconds of what a machine of a cluster does for a point beside the experiment, among few points and many."""
     points = json.loads(timed([*MODULE, "benchmarks.remote", done], done, **private(done.parent))[1])
     return [
-        {"point": number, "many": number >= len(points) // 2, "step": step, "cpu": cpu}
+        {"point": number, "many": number % 2 == 1, "step": step, "cpu": cpu}
         for number, steps in enumerate(points)
         for step, cpu in steps.items()
         if step != "exp run"

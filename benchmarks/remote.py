@@ -42,7 +42,7 @@ def _filled(bare: Path, others: int) -> None:
 def main(done: Path, points: int, others: int) -> None:
     """Run points that redraw the figures of the clone DONE; print the CPU seconds of each step of each point.
 
-    Half of them find no other experiments in the git remote, half of them many.
+    By turns they find few other experiments in the git remote, and many.
     """
     seconds: list[dict[str, float]] = []
     run = remote._run
@@ -59,7 +59,7 @@ def main(done: Path, points: int, others: int) -> None:
     remote._run = measured
     with tempfile.TemporaryDirectory(prefix="gradflow-bench-") as base:
         remote.HOME = Path(base, "home")
-        project, bare = Path(base, "project"), Path(base, "bare.git")
+        project, bare, full = (Path(base, name) for name in ("project", "bare.git", "full.git"))
         shutil.copytree(done, project, symlinks=True)
         for command in (
             ["git", "clone", "--quiet", "--bare", ".", bare],
@@ -73,13 +73,14 @@ def main(done: Path, points: int, others: int) -> None:
             timed(command, project)
         commit = subprocess.check_output(["git", "rev-parse", "HEAD"], cwd=project, text=True).strip()
         for number in range(2 * points):
-            if number == points:
-                _filled(bare, others)
+            if number == 1:
+                shutil.copytree(bare, full)
+                _filled(full, others)
             seconds.append(defaultdict(float))
             job = remote.Job(
                 name=f"point-{number}",
                 overrides=(f"plot.dpi={50 + number}",),
-                repository=str(bare),
+                repository=str(full if number % 2 else bare),
                 commit=commit,
                 edits=b"",
                 folder=".",
