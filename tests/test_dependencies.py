@@ -41,7 +41,7 @@ def keys(pipeline):
 
 STAGES = [(pipeline, stage) for pipeline in PIPELINES for stage in stages(pipeline)]
 WHOLE = ("stages.check", "stages.track")  # modules that read all of the parameters
-WHOLE_TYPES = ("Recipe", "Params")  # of arguments that hold all parameters
+WHOLE_TYPES = ("Recipe", "Params", "Study")  # of arguments that hold all parameters
 
 # Large libraries that importing a stage may load; each costs up to seconds.
 HEAVY = {"datasets", "matplotlib", "mlflow", "pandas", "plotly", "prefect", "pyarrow", "scipy", "sklearn", "torch"}
