@@ -1,6 +1,7 @@
 """Registered models: a version for each logged model, and aliases for the best of those that can be compared."""
 
 from mlflow import MlflowClient
+from mlflow.exceptions import MlflowException
 
 from gradflow.tracking.result import Result, Variant
 
@@ -12,8 +13,11 @@ def register(client: MlflowClient, variant: Variant, model: str, run: str, resul
     """
     assert variant.best
     name = _name(variant)
-    if not client.search_registered_models(f"name = '{name}'"):
+    try:  # not asked for first: another checkout may make it in between
         client.create_registered_model(name)
+    except MlflowException as error:
+        if error.error_code != "RESOURCE_ALREADY_EXISTS":
+            raise
     client.create_model_version(
         name,
         source=f"models:/{model}",
