@@ -1,27 +1,11 @@
 """What the figures of a study on two moons have in common."""
 
 from collections.abc import Iterable
-from typing import Protocol
 
 import pandas as pd
 
 from gradflow.drawing.experiment import Experiment
-from gradflow.params.moons import Descending, Moons
-
-
-class Study(Protocol):
-    """The part of a params.yaml that captions tell."""
-
-    @property
-    def depth(self) -> int: ...  # noqa: D102
-    @property
-    def width(self) -> int: ...  # noqa: D102
-    @property
-    def seeds(self) -> int: ...  # noqa: D102
-    @property
-    def moons(self) -> Moons: ...  # noqa: D102
-    @property
-    def train(self) -> Descending: ...  # noqa: D102
+from gradflow.params.moons import Study
 
 
 def experiment(config: Study, seeds: pd.DataFrame, names: Iterable[str], more: str, rows: str = "") -> Experiment:

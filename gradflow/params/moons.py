@@ -5,7 +5,7 @@ from typing import Annotated
 from pydantic import Field
 
 from gradflow.guards.errors import InputError
-from gradflow.params.sections import Count, Section, Seed
+from gradflow.params.sections import Count, Depth, Parameters, Section, Seed, Seeds, Width
 
 
 class Drawn(Section):
@@ -54,3 +54,23 @@ class Descending(Section):
     momentum: Annotated[float, Field(ge=0, lt=1)]
     clip_norm: Annotated[float, Field(gt=0)] | None
     seed: Seed
+
+
+class Study(Parameters):
+    """The part of a params.yaml that these studies have in common."""
+
+    depth: Depth
+    width: Width
+    seeds: Seeds
+    moons: Moons
+    train: Descending
+
+    def check_rows(self, key: str, rows: int) -> None:
+        """Check that there are as many train rows.
+
+        Raises:
+            InputError: There are not; names the key to change.
+        """
+        if rows > self.moons.train_rows:
+            rule = f"must be <= {self.moons.train_rows}, the rows of the train split"
+            raise InputError(f"params.yaml: {key}", f"{rule}, got {rows}")

@@ -3,7 +3,7 @@
 import operator
 import re
 from collections import Counter
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from datetime import date
 from functools import reduce
 from typing import Annotated, Any, Literal
@@ -100,6 +100,16 @@ def check_size(variants: Collection[str], weights: int) -> None:
         raise InputError(
             "params.yaml: width", f"must keep seeds * depth * width^2 <= {MOST_WEIGHTS:,}, got {weights:,}"
         )
+
+
+def check_rising(key: str, values: Sequence[float]) -> None:
+    """Check that each number is larger than the one before it.
+
+    Raises:
+        InputError: They are not; names the key to change.
+    """
+    if list(values) != sorted(set(values)):
+        raise InputError(f"params.yaml: {key}", f"must rise from each number to the next, got {values}")
 
 
 def check_numbers(key: str, numbers: int) -> None:

@@ -5,18 +5,15 @@ from typing import TYPE_CHECKING, Annotated, Literal
 from pydantic import Field
 
 from gradflow.guards.errors import InputError
-from gradflow.params.moons import Descending, Moons
+from gradflow.params.moons import Study
 from gradflow.params.sections import (
     Count,
-    Depth,
-    Parameters,
     Section,
     Seed,
-    Seeds,
     VariantName,
-    Width,
     any_block,
     check_numbers,
+    check_rising,
     check_size,
 )
 from gradflow.params.starts import Start
@@ -82,15 +79,10 @@ else:
     AnyTrained = any_block(Trained)
 
 
-class Params(Parameters):
+class Params(Study):
     """The params.yaml of studies/gates."""
 
-    depth: Depth
-    width: Width
-    seeds: Seeds
-    moons: Moons
     gap: Gap
-    train: Descending
     variants: Annotated[dict[VariantName, AnyTrained], Field(min_length=1)]
     shifts: Shifts
     measure: Measure
@@ -103,9 +95,7 @@ class Params(Parameters):
         most = max(self.moons.samples, self.shifts.box_points)
         check_numbers("moons.samples", self.seeds * most * self.width)
         check_numbers("measure.rows", self.seeds * self.depth * self.measure.rows * self.width)
-        if self.measure.rows > self.moons.train_rows:
-            rule = f"must be <= {self.moons.train_rows}, the rows of the train split"
-            raise InputError("params.yaml: measure.rows", f"{rule}, got {self.measure.rows}")
+        self.check_rows("measure.rows", self.measure.rows)
         for key, known in (("variants", self.variants), ("norms", self.shifts.names()), ("gates", self.variants)):
             unknown = [name for name in getattr(self.plot, key) if name not in known]
             if unknown:
@@ -115,6 +105,4 @@ class Params(Parameters):
             rule = f"must begin with {first}, the first variant, beside which the others are shown"
             raise InputError("params.yaml: plot.variants", f"{rule}, got {self.plot.variants[0]!r}")
         for key in ("rotation", "translation", "noise", "scale", "box"):
-            sizes = getattr(self.shifts, key)
-            if sizes != sorted(set(sizes)):
-                raise InputError(f"params.yaml: shifts.{key}", f"must rise from each number to the next, got {sizes}")
+            check_rising(f"shifts.{key}", getattr(self.shifts, key))

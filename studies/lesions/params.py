@@ -4,19 +4,16 @@ from typing import TYPE_CHECKING, Annotated
 
 from pydantic import Field
 
-from gradflow.guards.errors import InputError
-from gradflow.params.moons import Descending, Moons
+from gradflow.params.moons import Study
 from gradflow.params.sections import (
     Count,
-    Depth,
-    Parameters,
     Section,
     Seed,
-    Seeds,
     VariantName,
     Width,
     any_block,
     check_numbers,
+    check_rising,
     check_size,
 )
 from gradflow.params.starts import Start
@@ -59,14 +56,9 @@ else:
     AnySized = any_block(Sized)
 
 
-class Params(Parameters):
+class Params(Study):
     """The params.yaml of studies/lesions."""
 
-    depth: Depth
-    width: Width
-    seeds: Seeds
-    moons: Moons
-    train: Descending
     variants: Annotated[dict[VariantName, AnyTrained], Field(min_length=1)]
     starts: Annotated[dict[VariantName, AnySized], Field(min_length=1)]
     lesions: Lesions
@@ -81,9 +73,5 @@ class Params(Parameters):
         check_numbers("train.epochs", self.seeds * self.depth * self.train.epochs * self.moons.samples)
         # All path lengths at once
         check_numbers("paths.rows", self.seeds * (self.depth + 1) * self.paths.rows * widest)
-        if self.paths.rows > self.moons.train_rows:
-            rule = f"must be <= {self.moons.train_rows}, the rows of the train split"
-            raise InputError("params.yaml: paths.rows", f"{rule}, got {self.paths.rows}")
-        if self.lesions.swaps != sorted(set(self.lesions.swaps)):
-            rule = f"must rise from each number to the next, got {self.lesions.swaps}"
-            raise InputError("params.yaml: lesions.swaps", rule)
+        self.check_rows("paths.rows", self.paths.rows)
+        check_rising("lesions.swaps", self.lesions.swaps)

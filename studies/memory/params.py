@@ -5,17 +5,15 @@ from typing import TYPE_CHECKING, Annotated, Any
 from pydantic import Field
 
 from gradflow.guards.errors import InputError
-from gradflow.params.moons import Descending, Moons
+from gradflow.params.moons import Study
 from gradflow.params.sections import (
     Depth,
-    Parameters,
     Section,
     Seed,
-    Seeds,
     VariantName,
-    Width,
     any_block,
     check_numbers,
+    check_rising,
     check_size,
 )
 from gradflow.params.starts import AnyStart, Start
@@ -77,14 +75,9 @@ class Saved(Section):
     ]
 
 
-class Params(Parameters):
+class Params(Study):
     """The params.yaml of studies/memory."""
 
-    depth: Depth
-    width: Width
-    seeds: Seeds
-    moons: Moons
-    train: Descending
     variants: Annotated[dict[VariantName, AnyStart], Field(min_length=1, max_length=7)]
     sketched: Annotated[dict[VariantName, AnySketched], Field(min_length=1)]
     errors: Errors
@@ -115,6 +108,4 @@ class Params(Parameters):
         if self.saved.variant not in self.variants:
             rule = f"must be one of {', '.join(self.variants)}"
             raise InputError("params.yaml: saved.variant", f"{rule}, got {self.saved.variant!r}")
-        if self.saved.depths != sorted(set(self.saved.depths)):
-            rule = f"must rise from each number to the next, got {self.saved.depths}"
-            raise InputError("params.yaml: saved.depths", rule)
+        check_rising("saved.depths", self.saved.depths)

@@ -5,15 +5,11 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 from pydantic import Field
 
 from gradflow.guards.errors import InputError
-from gradflow.params.moons import Descending, Moons
+from gradflow.params.moons import Study
 from gradflow.params.sections import (
     Count,
-    Depth,
-    Parameters,
     Section,
-    Seeds,
     VariantName,
-    Width,
     any_block,
     check_numbers,
     check_size,
@@ -62,14 +58,9 @@ else:
     AnyTrained = any_block(Trained)
 
 
-class Params(Parameters):
+class Params(Study):
     """The params.yaml of studies/mixing."""
 
-    depth: Depth
-    width: Width
-    seeds: Seeds
-    moons: Moons
-    train: Descending
     variants: Annotated[dict[VariantName, AnyTrained], Field(min_length=1)]
     measure: Measure
 
@@ -85,9 +76,7 @@ class Params(Parameters):
                     rule = f"must have {', '.join(wanted)} for this rule, got {', '.join(found)}"
                     raise InputError(f"params.yaml: variants.{name}.mixing", rule)
                 side_by_side = max(side_by_side, given.get("streams", 1), given.get("slots", 1))
-        if self.measure.rows > self.moons.train_rows:
-            rule = f"must be <= {self.moons.train_rows}, the rows of the train split"
-            raise InputError("params.yaml: measure.rows", f"{rule}, got {self.measure.rows}")
+        self.check_rows("measure.rows", self.measure.rows)
         check_size(self.variants, self.seeds * self.depth * self.width**2)
         of_a_row = self.seeds * self.width * self.depth * max(side_by_side, self.depth / 2)
         check_numbers("moons.samples", round(self.seeds * self.moons.samples * self.width * side_by_side))

@@ -5,7 +5,17 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from gradflow.guards.errors import InputError
-from gradflow.params.sections import Depth, Parameters, Section, Seed, Seeds, Width, check_numbers, check_size
+from gradflow.params.sections import (
+    Depth,
+    Parameters,
+    Section,
+    Seed,
+    Seeds,
+    Width,
+    check_numbers,
+    check_rising,
+    check_size,
+)
 from gradflow.params.starts import Starts
 
 Precision = Literal["float32", "bfloat16", "float16"]
@@ -39,8 +49,7 @@ class Params(Parameters):
 
     def check(self) -> None:
         """See :meth:`Parameters.check`."""
-        if self.depths != sorted(set(self.depths)):
-            raise InputError("params.yaml: depths", f"must rise from each number to the next, got {self.depths}")
+        check_rising("depths", self.depths)
         check_size(self.variants, self.seeds * self.depths[-1] * self.width**2)
         check_numbers("inputs.rows", self.seeds * self.depths[-1] * self.inputs.rows * self.width)
         precisions = self.overflow.precisions

@@ -5,11 +5,10 @@ from typing import TYPE_CHECKING, Annotated, Literal
 from pydantic import Field
 
 from gradflow.guards.errors import InputError
-from gradflow.params.moons import Descending, Moons, Spirals
+from gradflow.params.moons import Spirals, Study
 from gradflow.params.sections import (
     Count,
     Depth,
-    Parameters,
     Section,
     Seed,
     Seeds,
@@ -17,6 +16,7 @@ from gradflow.params.sections import (
     Width,
     any_block,
     check_numbers,
+    check_rising,
     check_size,
 )
 from gradflow.params.starts import Start
@@ -87,15 +87,10 @@ else:
     AnyTrained = any_block(Trained)
 
 
-class Params(Parameters):
+class Params(Study):
     """The params.yaml of studies/routing."""
 
-    depth: Depth
-    width: Width
-    seeds: Seeds
-    moons: Moons
     spirals: Spirals
-    train: Descending
     variants: Annotated[dict[VariantName, AnyTrained], Field(min_length=1)]
     routing: Routing
     learning: Learning
@@ -122,9 +117,7 @@ class Params(Parameters):
         check_numbers("growth.rows", growth.seeds * max(growth.depths) * growth.rows * growth.width * 4)
         check_numbers("growth.width", growth.seeds * max(growth.depths) * growth.width**2 * 4)
         for key in ("depths", "exponents", "shares"):
-            values = getattr(growth, key)
-            if values != sorted(set(values)):
-                raise InputError(f"params.yaml: growth.{key}", f"must rise from each number to the next, got {values}")
+            check_rising(f"growth.{key}", getattr(growth, key))
         for variant, chosen in self.variants.items():
             if chosen.losses == "every" and chosen.survival < 1:
                 rule = "must be 1.0 where losses is every"
