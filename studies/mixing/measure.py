@@ -50,6 +50,7 @@ def main(variant: str, models: Path, train: Path, validation: Path, logs: Path) 
         }
     )
     seeds["diverged"] = seeds["seed"].map(diverged).astype(float)
+    seeds.loc[seeds["diverged"].notna(), "stream_ratio_end"] = float("nan")  # of weights that are about to overflow
     tables = {
         "seeds": seeds,
         "layers": _joined({moment: one.layers for moment, one in passes.items()}),

@@ -25,7 +25,7 @@ def tables(config: Params) -> dict[str, Columns]:
                 "logits_gap": _SIZE_OR_GAP,
                 "numbers": Column(int, low=1),
                 "stream_ratio_start": SIZE,
-                "stream_ratio_end": SIZE,
+                "stream_ratio_end": _SIZE_OR_GAP,
                 "stream_ratio_shut": _SIZE_OR_GAP,
                 "stream_ratio_shut_predicted": _SIZE_OR_GAP,
                 "diverged": Column(low=1, gaps=True),

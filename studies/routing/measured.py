@@ -1,5 +1,7 @@
 """What a policy does on validation rows, beside the whole network."""
 
+from collections.abc import Sequence
+
 import numpy as np
 import pandas as pd
 import torch
@@ -17,7 +19,14 @@ _HALF = torch.tensor(0.5, dtype=torch.float64)
 
 @torch.inference_mode()
 def policy(
-    network: Network, whole: Tensor, points: Tensor, labels: Tensor, router: Router, threshold: Tensor, draws: Tensor
+    network: Network,
+    whole: Tensor,
+    points: Tensor,
+    labels: Tensor,
+    router: Router,
+    threshold: Tensor,
+    draws: Tensor,
+    alive: Sequence[int],
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Measure one policy at one threshold.
 
@@ -29,6 +38,7 @@ def policy(
         router: The policy.
         threshold: (seeds,).
         draws: (draws, rows), orders of the rows: whose choices another row is given.
+        alive: The seeds that have not diverged.
 
     Returns:
         A row a seed: seed; share of blocks that ran; work, multiply-adds over those of the whole network; accuracy;
@@ -37,7 +47,8 @@ def policy(
         run for a row and the margin of the whole network there (nan where all rows run as many); and shuffled, the
         accuracy when rows run the blocks that were chosen for others.
 
-        And a row a validation row: row, blocks (run for it) and right (share), means over seeds.
+        And a row a validation row: row, blocks (run for it) and right (share), means over the seeds that are alive; no
+        rows where none is.
     """
     found = masked(network, points, router, threshold)
     right = found.logits.argmax(2) == labels
@@ -63,8 +74,9 @@ def policy(
         "correlation": [spearman(*own) for own in zip(blocks.numpy(), margins.numpy(), strict=True)],
         "shuffled": shuffled.double().mean((0, 2)),
     }
-    rows = {"row": range(len(labels)), "blocks": blocks.double().mean(0), "right": right.double().mean(0)}
-    return pd.DataFrame(numbers), pd.DataFrame(rows)
+    means = {name: part[alive].double().mean(0) for name, part in (("blocks", blocks), ("right", right))}
+    rows = pd.DataFrame({"row": range(len(labels)), **means})
+    return pd.DataFrame(numbers), rows if len(alive) else rows.iloc[:0]
 
 
 def spearman(first: np.ndarray, second: np.ndarray) -> float:

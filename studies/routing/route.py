@@ -53,14 +53,15 @@ def main(variant: str, models: Path, rows: Path, logs: Path) -> None:
     network, diverged = training.read(models / f"{variant}.safetensors", about, config.train, config.seeds)
     network.requires_grad_(False)
     train, validation = (training.labelled(rows / f"{chosen.task}.{part}.parquet") for part in ("train", "validation"))
-    numbers, of_rows = _policies(config, chosen.controllers, network, train, validation)
+    alive = [seed for seed in range(config.seeds) if seed not in diverged]
+    numbers, of_rows = _policies(config, chosen.controllers, network, train, validation, alive)
     seeds = pd.DataFrame({"seed": range(config.seeds)})
     seeds["diverged"] = seeds["seed"].map(diverged).astype(float)
     points, labels = validation
     plane = pd.DataFrame({"x1": points[:, 0], "x2": points[:, 1], "label": labels})
     tables = {
         "seeds": seeds,
-        "policies": numbers[~numbers["seed"].isin(diverged)],
+        "policies": numbers[numbers["seed"].isin(alive)],
         "rows": of_rows.join(plane, on="row"),
     }
     for name, table in tables.items():
@@ -68,7 +69,12 @@ def main(variant: str, models: Path, rows: Path, logs: Path) -> None:
 
 
 def _policies(
-    config: Params, controllers: Sequence[str], network: Network, train: Labelled, validation: Labelled
+    config: Params,
+    controllers: Sequence[str],
+    network: Network,
+    train: Labelled,
+    validation: Labelled,
+    alive: Sequence[int],
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
     """The tables of :func:`measured.policy`, with columns policy and target, the share that was asked for."""
     routing = config.routing
@@ -92,7 +98,7 @@ def _policies(
     rows: list[pd.DataFrame] = []
 
     def measure(policy: str, target: float, routed: Network, router: Router, threshold: Tensor) -> None:
-        tables = measured.policy(routed, whole, points, right, router, threshold, draws)
+        tables = measured.policy(routed, whole, points, right, router, threshold, draws, alive)
         for found, table in zip((numbers, rows), tables, strict=True):
             found.append(table.assign(policy=policy, target=target))
 

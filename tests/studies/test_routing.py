@@ -170,7 +170,12 @@ def test_a_policy_is_measured_beside_the_whole_network():
     ran = torch.rand(DEPTH, SEEDS, ROWS, generator=torch.Generator().manual_seed(0)) < 0.5
     whole, routed = net(points()), masked(net, points(), Given(ran), torch.full((SEEDS,), 0.5)).logits
     order = torch.arange(ROWS).roll(1)
-    numbers, of_rows = measured.policy(net, whole, points(), labels, Given(ran), torch.full((SEEDS,), 0.5), order[None])
+    half = torch.full((SEEDS,), 0.5)
+
+    def rows_of(alive):
+        return measured.policy(net, whole, points(), labels, Given(ran), half, order[None], alive)
+
+    numbers, of_rows = rows_of(range(SEEDS))
     right = (routed.argmax(2) == labels).double().mean(1)
     assert numbers["accuracy"].tolist() == pytest.approx(right.tolist())
     full = (whole.argmax(2) == labels).double().mean(1)
@@ -185,6 +190,8 @@ def test_a_policy_is_measured_beside_the_whole_network():
     ranks = pd.Series(ran.sum(0)[0].tolist()).corr(pd.Series(margin.tolist()), method="spearman")
     assert numbers["correlation"][0] == pytest.approx(ranks)
     assert of_rows["blocks"].tolist() == ran.sum(0).double().mean(0).tolist()
+    of_living = rows_of([1])[1]  # what a seed does that has diverged is in no mean
+    assert of_living["blocks"].tolist() == ran.sum(0)[1].tolist() and not len(rows_of([])[1])
 
 
 @pytest.mark.parametrize("jointly", [False, True])
