@@ -39,7 +39,10 @@ class _Relu(torch.autograd.Function):
 
 
 class ReluAsBits(TorchFunctionMode):
-    """Within it every ``torch.relu`` saves bits instead of its output, with the same result and the same gradient."""
+    """Within it every ``torch.relu`` saves bits instead of its output, with the same result and the same gradient.
+
+    What ``torch.utils.checkpoint`` computes again must enter it anew.
+    """
 
     def __torch_function__(
         self,

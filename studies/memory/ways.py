@@ -3,10 +3,11 @@
 import math
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint_sequential
 
 from gradflow.kit.building import build
@@ -42,22 +43,29 @@ def going(way: str, network: Network, batch: int) -> Iterator[Callable[[Tensor],
     if way.startswith("sketch_"):
         random, buckets = np.random.default_rng(0), int(way.removeprefix("sketch_"))
         sketched.sketching(maps, [sketched.drawn(random, batch, buckets) for _ in maps])
-    segments = round(math.sqrt(len(network.blocks)))
+    blocks: list[Callable[[Tensor], Tensor]] = [*network.blocks]
+    if way not in ("full", "checkpoint"):
+        blocks = [partial(_with_bits, block) for block in network.blocks]
+    segments = round(math.sqrt(len(blocks)))
 
     def through(x: Tensor) -> Tensor:
         if way.startswith("checkpoint"):
             last: Tensor = checkpoint_sequential(  # type: ignore[no-untyped-call]  # PyTorch's
-                network.blocks, segments, x, use_reentrant=True
+                blocks, segments, x, use_reentrant=True
             )
             return last
-        whole: Tensor = network(x)
-        return whole
+        for block in blocks:
+            x = block(x)
+        return x
 
     try:
-        if way in ("full", "checkpoint"):
-            yield through
-        else:
-            with ReluAsBits():
-                yield through
+        yield through
     finally:
         sketched.sketching(maps, [None] * len(maps))
+
+
+def _with_bits(block: nn.Module, x: Tensor) -> Tensor:
+    """The block of x; entered here, since autograd computes a block again outside of all that surrounded it."""
+    with ReluAsBits():
+        after: Tensor = block(x)
+    return after

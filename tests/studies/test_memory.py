@@ -138,6 +138,9 @@ def test_bytes_are_those_of_the_formulas(depth):
         found = counted(BLOCKS, "checkpoint", depth, rows_of, width)
         assert found["forward"] == 2 * stream + 3 * 2 * stream
         assert found["peak"] <= found["forward"] + stream
+        found = counted(BLOCKS, "checkpoint_bits", depth, rows_of, width)
+        assert found["forward"] == 2 * stream + 3 * (stream + bits)
+        assert found["peak"] <= found["forward"] + stream
 
 
 def test_memory_counts_once_whatever_shares_it_parameters_do_not_and_what_is_let_go_of_is_gone():
