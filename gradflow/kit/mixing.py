@@ -60,7 +60,8 @@ def made(kit: Kit, chosen: Mapping[str, Any], blocks: nn.Sequential, width: int)
                 name = type(block).__module__.rpartition(".")[2]
                 message = f"cannot stand in a network mixed by {chosen['rule']}, which needs its branch alone"
                 raise InputError(f"gradflow/blocks/{name}.py", message)
-            block.carry = _nothing  # type: ignore[assignment]  # of this block alone
+            # Of this block alone. Rules call whole blocks, not their branches, since the probe listens to blocks.
+            block.carry = _nothing  # type: ignore[assignment]  # a method of one object
     return mixing
 
 

@@ -71,9 +71,9 @@ class Rule(sections.Section):
             case Rule(within=[low, high]):
                 text = f"{low:g} to {high:g}"
             case Rule(near=Near(relative=relative, to=None)):
-                text = f"within {relative:.0%} of the predicted number"
+                text = f"within {100 * relative:g}% of the predicted number"
             case Rule(near=Near(relative=relative, to=number)):
-                text = f"within {relative:.0%} of {number:g}"
+                text = f"within {100 * relative:g}% of {number:g}"
             case _:
                 key = next(key for key in TESTS if getattr(self, key) is not None)
                 text = f"{key.replace('_', ' ')} {getattr(self, key):g}"
