@@ -27,7 +27,7 @@ PEERS = (
     ("gradflow_", 8),
 )
 GPU_SEEDS = (1, 8, 64)
-IN_JAX = ("highway", "prenorm", "rezero")  # blocks that autograd trains here, written in JAX too
+IN_JAX = ("highway", "prenorm", "rezero")  # written in JAX too; autograd trains the first two here, C the last one
 WAYS = ("full", "bits", "sketch_32", "sketch_16", "checkpoint", "checkpoint_bits")
 AXES = {
     "depth": (20, 40, 80, 160, 320, 640),

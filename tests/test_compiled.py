@@ -13,6 +13,7 @@ import torch
 
 from gradflow.blocks.plain import Plain
 from gradflow.blocks.residual import Residual
+from gradflow.blocks.rezero import ReZero
 from gradflow.training import compiled
 from gradflow.training.optimisers import Descent
 from gradflow.training.step import Step
@@ -35,7 +36,12 @@ def both(block, settings, depth, width, seeds=3, validation=None, **changes):
 
 
 @pytest.mark.parametrize(
-    ("block", "settings"), [("plain", {}), *(("residual", {"scale": scale}) for scale in (1.0, 0.3, 0.0, -0.5))]
+    ("block", "settings"),
+    [
+        ("plain", {}),
+        *(("residual", {"scale": scale}) for scale in (1.0, 0.3, 0.0, -0.5)),
+        *(("rezero", {"start": start}) for start in (0.0, 0.7, -0.5)),  # whose scale is learnt
+    ],
 )
 @pytest.mark.parametrize("depth", [1, 4])
 @pytest.mark.parametrize("width", [16, 48, 64])  # tiles of one vector, of both kinds, of two
@@ -55,8 +61,9 @@ def test_c_takes_the_steps_that_pytorch_takes(block, settings, depth, width, bat
 
 
 @pytest.mark.parametrize("changes", [{"clip_norm": None}, {"clip_norm": 1e-3}, {"momentum": 0.0}, {"lr": 1.0}])
-def test_clipping_and_momentum_are_those_of_pytorch(changes):
-    steps = both("residual", {"scale": 0.5}, 3, 16, **changes)
+@pytest.mark.parametrize(("block", "settings"), [("residual", {"scale": 0.5}), ("skipinit", {})])
+def test_clipping_and_momentum_are_those_of_pytorch(block, settings, changes):
+    steps = both(block, settings, 3, 16, **changes)
     for rows in torch.arange(50).split(16):
         for step in steps:
             step(rows)
@@ -107,14 +114,17 @@ def test_a_label_that_is_no_class_is_refused(label):
         small.step(network("plain", 1)).probe(points, labels)
 
 
-@pytest.mark.parametrize(("block", "settings"), [("plain", {}), ("residual", {}), ("residual", {"scale": -0.5})])
+@pytest.mark.parametrize(
+    ("block", "settings"),
+    [("plain", {}), ("residual", {}), ("residual", {"scale": -0.5}), ("rezero", {}), ("skipinit", {"start": 0.1})],
+)
 @pytest.mark.parametrize("momentum", [0.0, 0.9])
 def test_sgd_on_the_rows_of_the_recipe_is_taken_in_c(block, settings, momentum):
     assert type(small.step(network(block, **settings), momentum=momentum)) is compiled.Compiled
 
 
 OTHERS = {
-    "another block": ({"block": "rezero"}, {}),
+    "another block": ({"block": "layerscale"}, {}),  # of as many learnt scales as there are units
     "a block of several linear maps": ({"block": "linear_terminated"}, {}),
     "a block that does more than relu_scale": ({"block": "rescaled"}, {}),
     "adam": ({}, {"optimizer": "adam"}),
@@ -143,7 +153,7 @@ def test_another_task_is_left_to_pytorch(optimizer):
 
 
 @pytest.mark.parametrize("method", ["forward", "branch", "carry", "after"])
-@pytest.mark.parametrize(("name", "block"), [("plain", Plain), ("residual", Residual)])
+@pytest.mark.parametrize(("name", "block"), [("plain", Plain), ("residual", Residual), ("rezero", ReZero)])
 def test_a_block_that_is_edited_and_not_what_it_says_is_left_to_pytorch(name, block, method, monkeypatch):
     before = getattr(block, method)
     monkeypatch.setattr(block, method, lambda self, x: (x if before(self, x) is None else before(self, x)) * 1.1)

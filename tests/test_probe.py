@@ -37,7 +37,8 @@ def test_sizes_are_right_where_squares_leave_float32(make, block, factor):
 
 
 @pytest.mark.parametrize(
-    ("block", "settings"), [("plain", {}), ("residual", {"scale": 0.5}), ("residual", {"scale": -2})]
+    ("block", "settings"),
+    [("plain", {}), ("residual", {"scale": 0.5}), ("residual", {"scale": -2}), ("skipinit", {"start": -0.5})],
 )
 @pytest.mark.parametrize("seeds", [1, 3])
 @pytest.mark.parametrize("width", [16, 48, 64])

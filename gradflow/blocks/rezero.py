@@ -29,6 +29,11 @@ class ReZero(Block):
         self.a = kit.parameter(start=start)
         self.scale = start
 
+    @property
+    def relu_scale(self) -> Tensor:
+        """The number a, for the step in C."""
+        return self.a
+
     def branch(self, x: Tensor) -> Tensor:
         """``a * relu(W x + b)``."""
         return self.a * relu(self.linear(x))

@@ -28,6 +28,11 @@ class SkipInit(Block):
         self.scale = place.multiplier(1.0, 0.5) if start is None else start
         self.a = kit.parameter(start=self.scale)
 
+    @property
+    def relu_scale(self) -> Tensor:
+        """The number a, for the step in C."""
+        return self.a
+
     def branch(self, x: Tensor) -> Tensor:
         """``a * relu(W x + b)``."""
         return self.a * relu(self.linear(x))

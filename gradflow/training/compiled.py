@@ -22,6 +22,7 @@ from typing import cast
 
 import torch
 from torch import Tensor
+from torch.func import functional_call
 
 from gradflow.files.writing import replacing
 from gradflow.guards.errors import RunError
@@ -56,7 +57,11 @@ class _Parameter(ctypes.Structure):
 
 
 class _Layer(ctypes.Structure):
-    _fields_ = (("weight", _Parameter), ("bias", _Parameter), ("scale", ctypes.c_float), ("skip", ctypes.c_int))
+    _fields_ = (
+        *((name, _Parameter) for name in ("weight", "bias", "factor")),
+        ("scale", ctypes.c_float),
+        ("skip", ctypes.c_int),
+    )
 
 
 class _Training(ctypes.Structure):
@@ -88,12 +93,16 @@ def can_train(network: Network, task: Task, config: Descent) -> bool:
 def _is_known(block: torch.nn.Module) -> bool:
     """Whether a block is ``relu_scale * relu(linear(x))``, plus ``x`` where that is carried, and no more.
 
-    This is tried on a few inputs: a block that says ``relu_scale`` but computes something else is left to autograd.
+    The scale may be a parameter, one number a seed. This is tried on a few inputs: a block that says ``relu_scale`` but
+    computes something else is left to autograd.
     """
     if not (isinstance(block, Block) and hasattr(block, "relu_scale")):
         return False
-    linear = dict(block.named_children()).get("linear")
-    if linear is None or {*block.parameters()} != {*linear.parameters()}:
+    linear, scale = dict(block.named_children()).get("linear"), cast("float | Tensor", block.relu_scale)
+    others: dict[str, Tensor] = {
+        name: each for name, each in block.named_parameters() if not name.startswith("linear.")
+    }
+    if linear is None or {*others.values()} != ({scale} if isinstance(scale, Tensor) else set()):
         return False
     if type(linear) not in (torch.nn.Linear, StackedLinear):  # another may find its gradient in a way of its own
         return False
@@ -101,8 +110,14 @@ def _is_known(block: torch.nn.Module) -> bool:
     *seeds, width, _ = weight.shape
     rows = torch.linspace(-1.0, 1.0, 4 * width, dtype=weight.dtype, device=weight.device).view(4, width)
     x = torch.cat([rows, 1e3 * rows]).expand(*seeds, 8, width)  # large ones too: a branch may be bounded
-    branch = cast("float", block.relu_scale) * torch.relu(linear(x))
-    return torch.allclose(block(x), branch if block.carry(x) is None else x + branch, equal_nan=True)
+    if isinstance(scale, Tensor):  # which may be 0 now, and then hides what stands behind it
+        if scale.shape != (*seeds, 1, 1):
+            return False
+        scale = torch.linspace(0.5, 1.5, scale.numel(), dtype=x.dtype, device=x.device).view_as(scale)
+        others = dict.fromkeys(others, scale)
+    branch = scale * torch.relu(linear(x))
+    found = functional_call(block, others, (x,))
+    return torch.allclose(found, branch if block.carry(x) is None else x + branch, equal_nan=True)
 
 
 @cache
@@ -166,9 +181,11 @@ class Compiled(Step):
         def parameter(value: Tensor) -> _Parameter:
             return _Parameter(value.data_ptr(), moving[value].data_ptr(), value[0].numel(), value.stride(0))
 
-        def layer(linear: torch.nn.Module, scale: float = 1.0, *, skip: bool = False) -> _Layer:
+        def layer(linear: torch.nn.Module, scale: float | Tensor = 1.0, *, skip: bool = False) -> _Layer:
             weight, bias = (parameter(linear.get_parameter(name)) for name in ("weight", "bias"))
-            return _Layer(weight, bias, scale, skip)
+            if isinstance(scale, Tensor):
+                return _Layer(weight, bias, parameter(scale), skip=skip)
+            return _Layer(weight, bias, scale=scale, skip=skip)
 
         stem, *linears, head = (each.module for each in network.linear_maps())
         seeds, width, _ = stem.get_parameter("weight").shape

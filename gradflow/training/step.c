@@ -1,5 +1,5 @@
 /* One step of training as in step.py, validation, and the probe of probe.py, for a network of blocks
- * scale * relu(W x + b), plus x where they have a skip. What is called from Python stands at the end; compiled.py calls it.
+ * scale * relu(W x + b), plus x where they have a skip; the scale may be learnt. What is called from Python stands at the end; compiled.py calls it.
  *
  * Matrices are row-major. Each seed is taken from its batch to its new weights before the next one: what it needs then
  * stays in the core's cache, and how many threads share the seeds changes no result. Rows of scratch memory come in
@@ -31,7 +31,7 @@ typedef struct {
 } Parameter;
 
 typedef struct {
-    Parameter weight, bias; /* (outputs, inputs), (outputs) */
+    Parameter weight, bias, factor; /* (outputs, inputs), (outputs), the scale: of no numbers where it is fixed */
     float scale;
     int skip;
 } Layer;
@@ -59,7 +59,7 @@ typedef struct {
 static long whole(long rows) { return (rows + ROWS - 1) / ROWS * ROWS; }
 
 static long numbers_of_gradients(const Training *t) {
-    return t->depth * (t->width + 1) * t->width + (t->features + t->classes + 1) * t->width + t->classes;
+    return t->depth * ((t->width + 1) * t->width + 1) + (t->features + t->classes + 1) * t->width + t->classes;
 }
 
 static Scratch divided(const Training *t, long batch, float *memory) {
@@ -77,6 +77,10 @@ static Scratch divided(const Training *t, long batch, float *memory) {
 }
 
 static const float *of_seed(const Parameter *p, long seed) { return p->value + seed * p->stride; }
+
+static float scale_of(const Layer *block, long seed) {
+    return block->factor.numbers ? *of_seed(&block->factor, seed) : block->scale;
+}
 
 /* c = alpha a b, or c += alpha a b, for a tile of c. a[i, k] stands at a[i * row + k * step]. */
 #define TILE(NAME, VECTORS)                                                                                            \
@@ -235,7 +239,7 @@ static void forward(const Training *t, const Scratch *s, long seed, long batch, 
         Soon written = {after + (kept && !last ? s->size : 0), s->size * sizeof(float)};
         product(whole(batch), width, width, x, width, 1, s->transposed, h, 1, 0, weights, written);
         const float *restrict b = of_seed(&block->bias, seed);
-        float scale = block->scale;
+        float scale = scale_of(block, seed);
         bool skip = block->skip;
         for (long i = 0; i < s->size; i += width)
             for (long j = 0; j < width; j++) {
@@ -253,15 +257,17 @@ static void forward(const Training *t, const Scratch *s, long seed, long batch, 
             s->logits[i * t->classes + c] = bias[c] + dot(width, x + i * width, weight + c * width);
 }
 
-/* The norm of a layer's weights, whose gradients those of its biases follow; returns the squares of both, summed. */
+/* The norm of the gradients of a layer's weights, which the others of the layer follow; returns the squares of all,
+ * summed. */
 static double squared(const Layer *layer, const float *gradient, float *norm) {
+    long others = layer->bias.numbers + layer->factor.numbers;
 #ifdef ONE_NORM /* of all gradients, which clipping needs, and none of a layer: benchmarks/norms.py */
     (void)norm;
-    return sum_of_squares(layer->weight.numbers + layer->bias.numbers, gradient);
+    return sum_of_squares(layer->weight.numbers + others, gradient);
 #else
     double of_weights = sum_of_squares(layer->weight.numbers, gradient);
     *norm = sqrt(of_weights);
-    return of_weights + sum_of_squares(layer->bias.numbers, gradient + layer->weight.numbers);
+    return of_weights + sum_of_squares(others, gradient + layer->weight.numbers);
 #endif
 }
 
@@ -298,6 +304,17 @@ static void masked(long width, long batch, const uint8_t *restrict open, const f
     for (long j = 0; j < width; j++) bias_gradient[j] *= scale;
 }
 
+/* The gradient of a learnt scale s, and those of the weights and biases behind it, which come here as if s were 1:
+ * dLoss/ds = <dLoss/dy, relu(W x + b)> = <W, delta^T x> + <b, the sum of delta>. This needs no further pass over the
+ * rows, and holds for s = 0 too. */
+static void scaled(const Layer *block, long seed, float scale, float *restrict gradient) {
+    long weights = block->weight.numbers, numbers = weights + block->bias.numbers;
+    float found = dot(weights, of_seed(&block->weight, seed), gradient)
+                  + dot(block->bias.numbers, of_seed(&block->bias, seed), gradient + weights);
+    for (long i = 0; i < numbers; i++) gradient[i] *= scale;
+    gradient[numbers] = found;
+}
+
 /* Gradients of the head, and g from those of its outputs. */
 static void backward_head(const Training *t, const Scratch *s, long seed, long batch, float *restrict weight_gradient,
                           float *restrict bias_gradient, float *restrict g) {
@@ -332,11 +349,11 @@ static void backward_stem(const Training *t, const Scratch *s, long batch, float
     }
 }
 
-/* Gradients of all parameters into s->gradients, in the order of the layers, each its weight and its bias.
+/* Gradients of all parameters into s->gradients, in the order of the layers, each its weight, its bias, its scale.
  * ||dLoss/dW||_F of every layer; returns the norm of all gradients together. */
 static double backward(const Training *t, const Scratch *s, long seed, long batch, float *norms, Probed *found) {
-    long width = t->width, block_numbers = width * width + width;
     const Layer *head = t->layers + t->depth + 1;
+    long width = t->width, block_numbers = width * width + width + (t->depth ? t->layers[1].factor.numbers : 0);
     float *g = s->gradient, *delta = s->delta;
     float *weight_gradient = s->gradients + (t->features + 1) * width + t->depth * block_numbers;
     backward_head(t, s, seed, batch, weight_gradient, weight_gradient + t->classes * width, g);
@@ -347,17 +364,20 @@ static double backward(const Training *t, const Scratch *s, long seed, long batc
         const uint8_t *open = s->open + l * s->size;
         long one = l ? 1 : 0; /* block back */
         weight_gradient = s->gradients + (t->features + 1) * width + l * block_numbers;
-        masked(width, batch, open, g, block->scale, delta, weight_gradient + width * width);
+        bool learnt = block->factor.numbers;
+        float scale = scale_of(block, seed), alpha = learnt ? 1 : scale;
+        masked(width, batch, open, g, alpha, delta, weight_gradient + width * width);
         Soon stream = {x - one * s->size, s->size * sizeof *x}, mask = {open - one * s->size, s->size};
-        product(width, width, batch, delta, 1, width, x, weight_gradient, block->scale, 0, stream, mask);
+        product(width, width, batch, delta, 1, width, x, weight_gradient, alpha, 0, stream, mask);
+        if (learnt) scaled(block, seed, scale, weight_gradient);
         squares += squared(block, weight_gradient, norms + 1 + l);
         if (found) {
             found[l].weight_grad_norm = sqrt(sum_of_squares(width * width, weight_gradient));
-            found[l].delta_norm = fabs(block->scale) * sqrt(sum_of_squares(batch * width, delta));
+            found[l].delta_norm = fabs(scale) * sqrt(sum_of_squares(batch * width, delta));
         }
         Soon before = {of_seed(&block[-one].weight, seed), width * width * sizeof *x};
         Soon written = {weight_gradient - one * block_numbers, width * width * sizeof *x};
-        product(whole(batch), width, width, delta, width, 1, weights, g, block->scale, block->skip, before, written);
+        product(whole(batch), width, width, delta, width, 1, weights, g, scale, block->skip, before, written);
     }
     backward_stem(t, s, batch, s->transposed, s->gradients + t->features * width);
     transpose_narrow(t->features, width, s->transposed, s->gradients);
@@ -372,8 +392,9 @@ static bool moved(const Training *t, const Scratch *s, long seed, float factor) 
         const float *restrict gradient = s->gradients;
         int beyond = 0;
         for (long l = 0; l < t->depth + 2; l++)
-            for (int part = 0; part < 2; part++) {
-                const Parameter *parameter = part ? &t->layers[l].bias : &t->layers[l].weight;
+            for (int part = 0; part < 3; part++) {
+                const Layer *layer = t->layers + l;
+                const Parameter *parameter = part == 0 ? &layer->weight : part == 1 ? &layer->bias : &layer->factor;
                 float *restrict value = parameter->value + seed * parameter->stride;
                 float *restrict momentum = parameter->momentum + seed * parameter->stride;
                 if (trial)
