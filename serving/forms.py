@@ -16,8 +16,6 @@ from torch import Tensor, fx, nn
 from gradflow import checkpoints
 from gradflow.data.dataset import Points
 from gradflow.files import documents
-from gradflow.kit.building import build
-from gradflow.kit.layers import Kit
 from serving import bundle
 from serving.bundle import Scaler
 from serving.params import Form
@@ -27,6 +25,7 @@ FILES: dict[Form, str] = {
     "float16_stored": "float16.safetensors",
     "float16": "float16.safetensors",
 }
+MARGIN = 0.5  # of the region around rows in which forms are compared, as a share of the rows' range
 
 
 class OnPoints(nn.Module):
@@ -52,28 +51,11 @@ class OnPoints(nn.Module):
         return logits
 
 
-def keep(checkpoint: Path, seed: int, whole: Path, half: Path) -> None:
-    """Write the weights of one seed of a checkpoint as checkpoints of their own, in float32 and rounded to float16.
-
-    Args:
-        checkpoint: With all seeds.
-        seed: One of them.
-        whole: The file in float32; the same weights give the same bytes.
-        half: The file in float16.
-    """
-    tensors, config = checkpoints.read(checkpoint)
-    network = build(config, Kit(seeds=1))
-    network.load_state_dict({name: tensor[seed : seed + 1] for name, tensor in tensors.items()})
-    alone = config | {"seeds": 1}
-    checkpoints.save(whole, network, alone)
-    checkpoints.save(half, network.half(), alone)
-
-
 class Network:
     """A network behind its scaler, in one of its forms.
 
     Args:
-        folder: With the files of :data:`FILES`; a bundle, for instance.
+        weights: One of :data:`FILES`.
         scaler: Of the training rows.
         form: Which one.
 
@@ -81,9 +63,9 @@ class Network:
         RunError: The file is missing or damaged.
     """
 
-    def __init__(self, folder: Path, scaler: Scaler, form: Form) -> None:
+    def __init__(self, weights: Path, scaler: Scaler, form: Form) -> None:
         # What is kept in float16 is read into a network in float32, whose numbers are then those of float16.
-        graph = fx.symbolic_trace(OnPoints(checkpoints.load(folder / FILES[form]), scaler).eval())
+        graph = fx.symbolic_trace(OnPoints(checkpoints.load(weights), scaler).eval())
         self.graph = _in_float16(graph) if form == "float16" else graph
 
     def probabilities(self, points: ArrayLike) -> Points:
@@ -110,7 +92,8 @@ def load(folder: Path, form: Form | None = None) -> Network:
     """
     bundle.check(folder)
     scaler = Scaler(**documents.read(folder / bundle.SCALER, Scaler))
-    return Network(folder, scaler, form or bundle.described(folder).form)
+    form = form or bundle.described(folder).form
+    return Network(folder / FILES[form], scaler, form)
 
 
 def _in_float16(module: fx.GraphModule) -> fx.GraphModule:

@@ -1,5 +1,6 @@
-"""agree: how far each form of the network is from the checkpoint that it was made of."""
+"""agree: how far each form of the network, and what legs take along of it, is from the checkpoint."""
 
+from itertools import product
 from pathlib import Path
 from typing import get_args
 
@@ -16,9 +17,8 @@ from gradflow.guards.errors import RunError
 from gradflow.params.loading import load
 from serving import bundle, forms
 from serving.bundle import Scaler
+from serving.legs.packing import PACKERS
 from serving.params import Form, Params
-
-_MARGIN = 0.5  # of the random points, around the validation rows, as a share of their range
 
 
 @click.command()
@@ -27,16 +27,17 @@ _MARGIN = 0.5  # of the random points, around the validation rows, as a share of
 @click.argument("folder", metavar="BUNDLE", type=click.Path(path_type=Path))
 @click.argument("agreement", type=click.Path(path_type=Path))
 def main(network: Path, validation: Path, folder: Path, agreement: Path) -> None:
-    """Compare forms in BUNDLE with the checkpoint in NETWORK, on VALIDATION rows and random points; write AGREEMENT.
+    """Compare what BUNDLE holds with the checkpoint in NETWORK, on VALIDATION rows and random points; write AGREEMENT.
 
-    The form that is served must keep to the parameters; the others are there to be chosen by their numbers.
+    The form that is served, and what legs take along of it, must keep to the parameters; the other forms are there to
+    be chosen by their numbers.
     """
     params = load(Params)
     asked, run = params.agreement, bundle.described(folder).run
     scaler = Scaler(**documents.read(folder / bundle.SCALER, Scaler))
     mean, scale = np.array(scaler.mean), np.array(scaler.scale)
     rows = dataset.read(validation)[0] * scale + mean
-    left, right, lower, upper = dataset.around(rows, _MARGIN)
+    left, right, lower, upper = dataset.around(rows, forms.MARGIN)
     drawn = np.random.default_rng(asked.seed).uniform((left, lower), (right, upper), (asked.rows, 2))
     points = {"validation": rows, "random": drawn}
 
@@ -48,21 +49,23 @@ def main(network: Path, validation: Path, folder: Path, agreement: Path) -> None
             return np.asarray(torch.softmax(logits.double(), dim=1).numpy())
 
     right_ones = {name: trained(raw) for name, raw in points.items()}
+    held = {form: forms.load(folder, form) for form in get_args(Form)}
+    held |= {leg: packer.network(folder / leg) for leg, packer in PACKERS.items()}
     numbers = {
-        form: {
-            f"{name}_{key}": number
-            for name, raw in points.items()
-            for key, number in _compared(forms.load(folder, form).probabilities(raw), right_ones[name]).items()
+        name: {
+            f"{where}_{key}": number
+            for where, raw in points.items()
+            for key, number in _compared(each.probabilities(raw), right_ones[where]).items()
         }
-        for form in get_args(Form)
+        for name, each in held.items()
     }
     write_json(agreement, numbers)
     served = bundle.described(folder).form
-    for name in points:
-        apart, equal = (numbers[served][f"{name}_{key}"] for key in ("largest_difference", "equal_labels"))
-        if apart > asked.allowed(served) or equal < asked.labels:
+    for name, where in product((served, *PACKERS), points):
+        apart, equal = (numbers[name][f"{where}_{key}"] for key in ("largest_difference", "equal_labels"))
+        if not apart <= asked.allowed(served) or equal < asked.labels:  # nan is no small difference
             raise RunError(
-                f"{served} on {name} points: probabilities differ by up to {apart:.2g}, {equal:.4%} of the labels are "
+                f"{name} on {where} points: probabilities differ by up to {apart:.2g}, {equal:.4%} of the labels are "
                 f"equal; params.yaml: agreement allows {asked.allowed(served):g} and {asked.labels:.4%}"
             )
 

@@ -13,8 +13,7 @@ from gradflow.files.writing import write_json
 from gradflow.params.loading import load
 from serving import bundle, drift, forms
 from serving.bundle import Description, Run, Scaler, Trial
-from serving.legs.torchserve import archive
-from serving.legs.vllm import folder as model_folder
+from serving.legs.packing import PACKERS
 from serving.params import Params
 
 _TRIAL_ROWS = 64
@@ -46,9 +45,9 @@ def main(network: Path, train: Path, folder: Path) -> None:
     )
     write_json(folder / bundle.TRIAL, trial.model_dump())
 
-    for name, write in (("torchserve", archive.write), ("vllm", model_folder.write)):
-        (folder / name).mkdir(exist_ok=True)
-        write(folder, folder / name)
+    for leg, packer in PACKERS.items():
+        (folder / leg).mkdir(exist_ok=True)
+        packer.write(folder, folder / leg)
 
     bundle.seal(folder)
     size = sum(path.stat().st_size for path in folder.rglob("*"))

@@ -5,10 +5,13 @@ TorchServe's own archiver writes the time of day into it. This one makes the sam
 
 import json
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from zipfile import ZipFile, ZipInfo
 
+from gradflow.files import documents
 from serving import bundle as bundles
-from serving.forms import FILES
+from serving.bundle import Scaler
+from serving.forms import FILES, Network
 
 NAME = "gradflow"
 FILE = f"{NAME}.mar"
@@ -25,6 +28,7 @@ _MANIFEST = {
     "model": {"modelName": NAME, "modelVersion": "1.0", "handler": "handler.py"},
     "archiverVersion": "0.12.0",
 }
+_WEIGHTS = "network.safetensors"
 _LONG_AGO = (1980, 1, 1, 0, 0, 0)  # the first date that a zip can hold
 
 
@@ -38,7 +42,7 @@ def write(bundle: Path, folder: Path) -> None:
     files = {
         "MAR-INF/MANIFEST.json": json.dumps(_MANIFEST, indent=2).encode(),
         "handler.py": Path(__file__).with_name("handler.py").read_bytes(),
-        "network.safetensors": (bundle / FILES[bundles.described(bundle).form]).read_bytes(),
+        _WEIGHTS: (bundle / FILES[bundles.described(bundle).form]).read_bytes(),
         **{name: (bundle / name).read_bytes() for name in (bundles.DESCRIPTION, bundles.SCALER)},
         **{
             path.relative_to(_ROOT).as_posix(): path.read_bytes()
@@ -51,3 +55,12 @@ def write(bundle: Path, folder: Path) -> None:
             entry = ZipInfo(name, _LONG_AGO)
             entry.external_attr = 0o644 << 16
             archive.writestr(entry, content)  # not compressed: that would depend on the release of zlib
+
+
+def network(folder: Path) -> Network:
+    """The network that ``gradflow.mar`` holds, behind the scaler and in the form that it names."""
+    with TemporaryDirectory() as place, ZipFile(folder / FILE) as archive:
+        archive.extractall(place)
+        held = Path(place)
+        scaler = Scaler(**documents.read(held / bundles.SCALER, Scaler))
+        return Network(held / _WEIGHTS, scaler, bundles.described(held).form)

@@ -7,7 +7,11 @@ from safetensors import safe_open
 
 from gradflow.files.writing import write_text
 from serving import bundle as bundles
-from serving.forms import FILES
+from serving.bundle import Scaler
+from serving.forms import FILES, Network
+
+_CONFIG = "config.json"
+_WEIGHTS = "model.safetensors"
 
 
 def write(bundle: Path, folder: Path) -> None:
@@ -23,7 +27,11 @@ def write(bundle: Path, folder: Path) -> None:
         network = json.loads(file.metadata()["config"])["config"]
     scaler = json.loads((bundle / bundles.SCALER).read_text(encoding="utf-8"))
     config = {"model_type": "gradflow", "architectures": ["GradflowNetwork"], "network": network, "scaler": scaler}
-    write_text(
-        folder / "config.json", json.dumps(config | {"half": form == "float16"}, indent=2, sort_keys=True) + "\n"
-    )
-    (folder / "model.safetensors").write_bytes(weights)
+    write_text(folder / _CONFIG, json.dumps(config | {"half": form == "float16"}, indent=2, sort_keys=True) + "\n")
+    (folder / _WEIGHTS).write_bytes(weights)
+
+
+def network(folder: Path) -> Network:
+    """The network that the model folder holds, behind the scaler and in the form that it names."""
+    config = json.loads((folder / _CONFIG).read_text(encoding="utf-8"))
+    return Network(folder / _WEIGHTS, Scaler(**config["scaler"]), "float16" if config["half"] else "float32")
