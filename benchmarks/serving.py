@@ -25,6 +25,7 @@ from benchmarks.run import machine
 from gradflow.files.writing import write_json
 from serving.legs import finding
 
+_RESULTS = "benchmarks/serving.json"
 _WARM_UP = 50
 _REQUESTS = 400
 _BATCHES = (1, 127)
@@ -35,7 +36,7 @@ _RATE_SECONDS = 5.0
 @click.command()
 @click.option("--leg", "legs", multiple=True, help="Only these; default: all that can start here.")
 def main(legs: tuple[str, ...]) -> None:
-    """Measure and write benchmarks/serving.json."""
+    """Measure, print, and write benchmarks/serving.json if all legs were measured: one machine, one state of the code."""
     rows = []
     for leg in legs or finding.names():
         if lacks := finding.named(leg).missing():
@@ -43,7 +44,10 @@ def main(legs: tuple[str, ...]) -> None:
             continue
         rows.append(_measured(leg))
         click.echo(json.dumps(rows[-1]))
-    write_json(CHECKOUT / "benchmarks" / "serving.json", {"machine": machine(), "load": os.getloadavg(), "rows": rows})
+    if {row["leg"] for row in rows} != set(finding.names()):
+        click.echo(f"{_RESULTS} stays as it is: not all legs were measured", err=True)
+        return
+    write_json(CHECKOUT / _RESULTS, {"machine": machine(), "load": os.getloadavg(), "rows": rows})
 
 
 def _measured(leg: str) -> dict[str, Any]:
