@@ -80,6 +80,12 @@ def _two_maps(p, _, z):
     return 0.5 * _linear(p, "out", z.relu())
 
 
+def _by_the_likelier_expert(p, x, z):
+    first, second = _linear(p, "out", z.relu()), _linear(p, "second_out", _linear(p, "second_linear", x).relu())
+    of_first = _sigmoid(x @ (p["router.weight"][0] - p["router.weight"][1]))[..., None]
+    return 0.5 * (first * of_first * (of_first > 0.5) + second * (1 - of_first) * (of_first <= 0.5))
+
+
 def _by_prototypes(p, x):
     prototypes = p["prototypes.weight"]
     distances = (x.unsqueeze(-2) - prototypes).square().sum(-1) / prototypes.shape[1] ** 0.5
@@ -133,6 +139,13 @@ ROWS = [
         lambda n: 2 * (n * n + n),
         lambda p, x: _sigmoid(_linear(p, "gate", x)),
         maps=("linear", "gate"),
+    ),
+    Row(
+        "experts",
+        {"scale": 2.5, "exponent": 1.0},
+        lambda n: 2 * _twice(n) + 2 * n,
+        _by_the_likelier_expert,
+        maps=("linear", "out", "second_linear", "second_out", "router"),
     ),
     Row(
         "fixup",
