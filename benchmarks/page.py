@@ -238,6 +238,16 @@ def kept_table(kept: pd.DataFrame) -> str:
     return table(["way", "blocks", "counted, MiB", "taken, MiB, threshold of 16 KiB", "taken, MiB, default"], rows)
 
 
+def routed_table(routed: pd.DataFrame) -> str:
+    """One row a size and share: time of a pass of the whole network, and of one that skips blocks over it."""
+    rows = []
+    for (width, batch, share), own in routed.groupby(["width", "batch", "share"]):
+        ratio = f"{own['ratio'].median():.2f} ({spread(own['ratio'], 1)})"
+        rows.append([*map(str, (width, batch, share)), f"{own['ran'].median():.2f}", _ms(own["whole"]), ratio])
+    head = ["width", "rows", "share asked for", "blocks that ran", "whole network, ms", "routed / whole"]
+    return table(head, rows)
+
+
 def seconds_table(frame: pd.DataFrame, by: str, columns: dict[str, str]) -> str:
     """Median and spread of seconds by stage or way."""
     rows = [
@@ -348,6 +358,8 @@ def write(results: dict[str, Any], folder: Path) -> None:
         parts += ["### Stage by stage", seconds_table(frames["stages"], "stage", columns)]
     if "kept" in frames:
         parts += ["### Kept for the backward pass", kept_table(frames["kept"])]
+    if "routed" in frames:
+        parts += ["### Blocks skipped", routed_table(frames["routed"])]
     for part, title, by in (
         ("from_nothing", "From nothing", "way"),
         ("flow", "Two long trainings", "way"),

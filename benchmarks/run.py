@@ -32,6 +32,7 @@ PARTS = (
     "table",
     "studies",
     "kept",
+    "routed",
 )
 ON_GPU = "gpu"  # a part that has to be asked for
 LIBRARIES = ("torch", "numpy", "lightning", "jax", "dvc", "prefect")
@@ -91,8 +92,8 @@ class Bench:
             case _ if part in (*ENGINE, ON_GPU):
                 folder = self.base if part == ON_GPU else self.data  # where there is a GPU, there may be no DVC
                 return getattr(trainings, part)(folder, turn, quick=self.quick)
-            case "peak" | "kept":
-                return trainings.peak() if part == "peak" else trainings.kept(turn, quick=self.quick)
+            case "peak" | "kept" | "routed":
+                return trainings.peak() if part == "peak" else getattr(trainings, part)(turn, quick=self.quick)
             case "stages" | "tracking" | "remote" | "table" | "studies":
                 return getattr(pipeline, part)(self.base if part == "studies" else self.done, turn)
             case "flow":

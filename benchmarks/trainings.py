@@ -172,6 +172,17 @@ def kept(turn: int, *, quick: bool) -> list[Row]:
     return rows
 
 
+def routed(turn: int, *, quick: bool) -> list[Row]:
+    """Networks that skip blocks beside whole ones, with only the rows gathered that go through a block."""
+    cases = [(width, batch, share) for width in (64, 1024) for batch in (1, 512) for share in (0.25, 0.5, 1.0)]
+    rows = []
+    for width, batch, share in in_turns(cases, turn):
+        sizes = [f"--width={width}", f"--batch={batch}", f"--share={share}", f"--pairs={2 if quick else 20}"]
+        found = json.loads(timed([*MODULE, "benchmarks.routed", *sizes], pinned=True, **ONE_THREAD)[1])
+        rows.append({"width": width, "batch": batch, "share": share, **found})
+    return rows
+
+
 def scaling(data: Path, turn: int, *, quick: bool) -> list[Row]:
     """The engine along each axis; residual blocks are scaled by 1/sqrt(depth), so that all depths train."""
     rows = []

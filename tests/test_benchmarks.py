@@ -73,6 +73,13 @@ def test_what_a_process_takes_for_the_backward_pass_is_at_least_what_is_counted(
     assert 0.9 < found["took"] / found["counted"] < 4
 
 
+def test_fewer_blocks_take_less_time_where_blocks_are_large():
+    command = [sys.executable, "-m", "benchmarks.routed", "--width=512", "--share=0.25", "--pairs=3"]
+    found = json.loads(subprocess.check_output(command, cwd=ROOT, text=True))
+    assert found["ran"] == pytest.approx(0.25, abs=0.02)
+    assert found["ratio"] < 0.7
+
+
 def test_a_share_of_the_peak_above_one_is_refused():
     peers = pd.DataFrame({"peer": ["gradflow_"] * 2, "seeds": 8, "round": [0, 1], "step": [1e-3, 5e-4], "flops": 5e7})
     of_peak = page._of_the_peak(peers, pd.DataFrame({"multiply_adds": [1e10, 2e11]}))

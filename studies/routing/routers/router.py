@@ -94,7 +94,8 @@ def gathered(network: Network, points: Tensor, router: Router, threshold: Tensor
     for number, block in enumerate(network.blocks):
         score = router.scores(number, x, partial(_added, block, x))
         chosen = (score[0] > threshold[0]).nonzero().squeeze(1)
-        x[:, chosen] = block(x[:, chosen])
+        if len(chosen):
+            x[:, chosen] = block(x[:, chosen])
     logits: Tensor = network.head(x)
     return logits
 
