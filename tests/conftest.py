@@ -319,16 +319,6 @@ def small_studies():
             },
             "routing": {"shares": [0.34, 1.0], "train_rows": 20, "draws": 2, "seed": 0},
             "learning.epochs": 2,
-            "growth": {
-                "depths": [3],
-                "width": 8,
-                "scale": 1.0,
-                "exponents": [0.5],
-                "shares": [0.5, 1.0],
-                "rows": 8,
-                "seeds": 2,
-                "seed": 0,
-            },
             "shown": {"variants": ["moons", "spirals_exits"], "rows": 10},
         },
         "gates": {
@@ -386,6 +376,33 @@ def small_studies():
                 "floor": {"block": "floored", "init": "default", "mixing": None},
             },
             "measure.rows": 8,
+        },
+        "shares": {
+            "depth": 3,
+            "width": 8,
+            "seeds": 2,
+            "moons.samples": 60,
+            "train.epochs": 2,
+            "train.batch_size": 16,
+            "variants": {
+                name: {"block": block, "init": "xavier", "share": share, "rescaled": share < 1}
+                for name, block, share in (
+                    ("whole", "linear_terminated", 1.0),
+                    ("half", "linear_terminated", 0.5),
+                    ("experts", "experts", 1.0),
+                )
+            },
+            "measure": {"shares": [0.5, 1.0], "seed": 0},
+            "growth": {
+                "depths": [3],
+                "width": 8,
+                "scale": 1.0,
+                "exponents": [0.5],
+                "shares": [0.5, 1.0],
+                "rows": 8,
+                "seeds": 2,
+                "seed": 0,
+            },
         },
         "overflow": {
             "depths": [1, 3],

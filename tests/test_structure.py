@@ -20,7 +20,7 @@ TREES = {name: ast.parse(path.read_text(encoding="utf-8")) for name, path in MOD
 # Modules that speak of networks by name: as they were published; laws for the blocks that a study compares. Where a
 # branch sees a share of the rows, `rescaled` is a way to skip it, and no block.
 BY_NAME = ("studies.identity.published", "studies.gates.signals", "studies.overflow.signals")
-BY_NAME += ("studies.routing.growth", "studies.routing.summary")
+BY_NAME += tuple(f"studies.shares.{name}" for name in ("growth", "measure", "plot", "summary", "train"))
 
 
 def statements(tree):

@@ -22,6 +22,7 @@ Count = Annotated[int, Field(ge=1, le=100_000)]
 Depth = Annotated[int, Field(ge=1, le=10_000)]
 Width = Annotated[int, Field(ge=1, le=16_384)]
 Seeds = Annotated[int, Field(ge=1, le=10_000)]
+Share = Annotated[float, Field(gt=0, le=1)]
 Init = Literal["default", "he", "he_over_sqrt_depth", "xavier", "orthogonal", "gpt2"]
 MOST_NUMBERS = 10**8  # of one quantity that is held for all seeds, layers and samples at once, in float64
 

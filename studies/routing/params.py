@@ -8,20 +8,15 @@ from gradflow.guards.errors import InputError
 from gradflow.params.moons import Spirals, Study
 from gradflow.params.sections import (
     Count,
-    Depth,
     Section,
     Seed,
-    Seeds,
+    Share,
     VariantName,
-    Width,
     any_block,
     check_numbers,
-    check_rising,
     check_size,
 )
 from gradflow.params.starts import Start
-
-Share = Annotated[float, Field(gt=0, le=1)]
 
 Controller = Literal["learned", "learned_from_norm", "learned_jointly"]
 
@@ -42,19 +37,6 @@ class Routing(Section):
     shares: Annotated[list[Share], Field(min_length=1, max_length=20)]
     train_rows: Count
     draws: Annotated[int, Field(ge=1, le=100)]
-    seed: Seed
-
-
-class Growth(Section):
-    """Networks before training whose branches see a share of the rows; see :mod:`studies.routing.growth`."""
-
-    depths: Annotated[list[Depth], Field(min_length=1, max_length=5)]
-    width: Width
-    scale: Annotated[float, Field(gt=0, le=100)]
-    exponents: Annotated[list[Annotated[float, Field(ge=0, le=1)]], Field(min_length=1, max_length=7)]
-    shares: Annotated[list[Share], Field(min_length=1, max_length=20)]
-    rows: Count
-    seeds: Seeds
     seed: Seed
 
 
@@ -94,7 +76,6 @@ class Params(Study):
     variants: Annotated[dict[VariantName, AnyTrained], Field(min_length=1)]
     routing: Routing
     learning: Learning
-    growth: Growth
     shown: Shown
 
     def check(self) -> None:
@@ -113,11 +94,6 @@ class Params(Study):
         if self.routing.shares != sorted(set(self.routing.shares)) or self.routing.shares[-1] < 1:
             rule = f"must rise from each number to the next and end with 1.0, got {self.routing.shares}"
             raise InputError("params.yaml: routing.shares", rule)
-        growth = self.growth
-        check_numbers("growth.rows", growth.seeds * max(growth.depths) * growth.rows * growth.width * 4)
-        check_numbers("growth.width", growth.seeds * max(growth.depths) * growth.width**2 * 4)
-        for key in ("depths", "exponents", "shares"):
-            check_rising(f"growth.{key}", getattr(growth, key))
         for variant, chosen in self.variants.items():
             if chosen.losses == "every" and chosen.survival < 1:
                 rule = "must be 1.0 where losses is every"

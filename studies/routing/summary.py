@@ -56,38 +56,6 @@ def tables(config: Params) -> dict[str, Columns]:
     }
 
 
-GROWTH: Columns = {
-    "kind": Column(str, words=("as it is", "rescaled", "experts", "weighted experts"), key=True),
-    "share": Column(low=0, high=1, key=True),
-    "depth": Column(int, low=1, key=True),
-    "exponent": Column(low=0, high=1, key=True),
-    "seed": FROM_0,
-    "stream": SIZE,
-    "gradient": SIZE,
-    "law": SIZE,
-    "drawn": SIZE,
-}
-
-
-def of_growth(growth: pd.DataFrame) -> dict[str, dict[str, Any]]:
-    """The numbers of networks before training for metrics.json, by setting: KIND_SHARE_depth_DEPTH_exponent_EXPONENT.
-
-    Returns:
-        ``stream`` and ``gradient``, their growth over the blocks, over seeds; ``law`` of both; and, over seeds,
-        ``stream_over_drawn`` and ``gradient_over_drawn``, growth over what the law says for the rows drawn.
-    """
-    found = {}
-    for (kind, share, depth, exponent), own in growth.groupby(["kind", "share", "depth", "exponent"], sort=False):
-        name = f"{kind}_{_percent(share)}_depth_{depth}_exponent_{exponent:g}".replace(" ", "_").replace(".", "_")
-        found[name] = {
-            **{column: over_seeds(own[column]) for column in ("stream", "gradient")},
-            "law": float(own["law"].iloc[0]),
-            **{f"{column}_over_drawn": over_seeds(own[column] / own["drawn"]) for column in ("stream", "gradient")},
-            "seeds": len(own),
-        }
-    return found
-
-
 def of_variant(policies: pd.DataFrame) -> dict[str, Any]:
     """A variant's numbers for metrics.json, over seeds {mean, std, min, max, seeds}.
 

@@ -13,10 +13,9 @@ from studies.routing.params import Params
 
 @click.command()
 @click.argument("logs", type=click.Path(path_type=Path))
-@click.argument("growth", type=click.Path(path_type=Path))
 @click.argument("reports", type=click.Path(path_type=Path))
-def main(logs: Path, growth: Path, reports: Path) -> None:
-    """Read LOGS and the table GROWTH, write tables (CSV) and metrics.json to REPORTS; of rows those that are shown."""
+def main(logs: Path, reports: Path) -> None:
+    """Read LOGS, write tables (CSV) and metrics.json to REPORTS; of rows those that are shown."""
     config = load(Params)
     of_all = {
         name: artefacts.joined(logs, f".{name}.parquet", dict.fromkeys(config.variants, own))
@@ -26,14 +25,12 @@ def main(logs: Path, growth: Path, reports: Path) -> None:
     of_all["rows"] = rows[rows["variant"].isin(config.shown.variants) & (rows["row"] < config.shown.rows)]
     for name, table in of_all.items():
         artefacts.write_csv(reports / f"{name}.csv", table)
-    before = artefacts.read_table(growth, summary.GROWTH)
-    artefacts.write_csv(reports / "growth.csv", before)
     policies = of_all["policies"]
     numbers = {
         variant: summary.of_variant(policies[policies["variant"] == variant]) | {"seeds": config.seeds}
         for variant in config.variants
     }
-    write_json(reports / "metrics.json", numbers | summary.of_growth(before))
+    write_json(reports / "metrics.json", numbers)
 
 
 if __name__ == "__main__":

@@ -42,8 +42,6 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 import torch
-from torch import Tensor
-from torch.linalg import vector_norm
 
 from gradflow.files import parquet
 from gradflow.kit.block import Block
@@ -52,7 +50,8 @@ from gradflow.kit.inits import stack
 from gradflow.params.loading import load
 from gradflow.theory import Branch
 from gradflow.training import device
-from studies.routing.params import Growth, Params
+from studies.shares.params import Growth, Params
+from studies.shares.size import size
 
 _INIT = "xavier"  # no biases, so the law has no further term
 
@@ -118,18 +117,12 @@ def _measure(
         {
             **setting,
             "seed": range(growth.seeds),
-            "stream": _size(x.detach()) / _size(first.detach()),
-            "gradient": _size(back) / _size(normal[1]),
+            "stream": size(x.detach()) / size(first.detach()),
+            "gradient": size(back) / size(normal[1]),
             "law": math.exp(depth / 2 * math.log1p(share * power)),
             "drawn": ((1 + power) ** through).mean(1).sqrt(),
         }
     )
-
-
-def _size(x: Tensor) -> Tensor:
-    """Root mean square over rows of the norms: (seeds,)."""
-    norms: Tensor = vector_norm(x, dim=(1, 2), dtype=torch.float64)
-    return norms
 
 
 if __name__ == "__main__":

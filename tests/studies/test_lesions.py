@@ -85,7 +85,7 @@ def test_a_step_drops_the_blocks_that_were_drawn_for_it_and_divides_the_others_b
         network = training.drawn(about(), SEEDS, 0)
         x = network.stem(points.expand(SEEDS, -1, -1))
         for number, block in enumerate(network.blocks):
-            x = x + step.factors[0, number, seed] * (block(x) - x)
+            x = x + step.factors[0, number, seed, 0] * (block(x) - x)
         loss = torch.nn.functional.cross_entropy(network.head(x)[seed], labels)
         gradient = torch.autograd.grad(loss, network.stem.weight)[0][seed]
         expected.append((loss.item(), gradient.norm().item()))

@@ -1,4 +1,4 @@
-"""The routing study: policies, thresholds, learning and growth against networks and tables made by hand."""
+"""The routing study: policies, thresholds and learning against networks and tables made by hand."""
 
 import math
 
@@ -13,12 +13,11 @@ from gradflow.moons.every_layer import EveryLayer
 from gradflow.params.moons import Moons, Spirals
 from gradflow.training.optimisers import Descent
 from gradflow.training.rows import Rows
-from studies.routing import growth, learning, measured, summary, thresholds
-from studies.routing.figures import growth as growth_figure
+from studies.routing import learning, measured, summary, thresholds
 from studies.routing.figures import networks as networks_figure
 from studies.routing.figures import policies as policies_figure
 from studies.routing.figures import rows as rows_figure
-from studies.routing.params import Growth, Learning
+from studies.routing.params import Learning
 from studies.routing.routers.chance import Chance
 from studies.routing.routers.controller import Controller, divergence
 from studies.routing.routers.early_exit import EarlyExit
@@ -210,23 +209,6 @@ def test_a_controller_learns_to_run_a_share_and_leaves_the_network_as_it_is(join
         assert (divergence(whole, found.logits).mean(1) < divergence(whole, random.logits).mean(1) / 2).all()
 
 
-def test_growth_is_that_of_the_law():
-    config = Growth(depths=[10], width=64, scale=2**0.5, exponents=[0.5], shares=[0.5], rows=64, seeds=4, seed=0)
-    experts = growth._experts(config, 10, 0.5)
-    for kind, weight, chosen, per_block in (
-        ("as it is", 1.0, experts[:1], 1 + 0.5 / 10),
-        ("rescaled", 2.0, experts[:1], 1 + 0.5 * 4 / 10),
-        ("experts", 1.0, experts, 1 + 1 / 10),
-        ("weighted experts", 0.5, experts, 1 + 0.25 / 10),
-    ):
-        setting = {"kind": kind, "share": 0.5, "depth": 10, "exponent": 0.5}
-        found = growth._measure(config, chosen, setting, weight)
-        assert found["law"].unique() == pytest.approx([per_block**5])
-        assert found["drawn"].to_numpy() == pytest.approx(found["law"].to_numpy(), rel=0.05)
-        for column in ("stream", "gradient"):
-            assert found[column].mean() == pytest.approx(per_block**5, rel=0.06), (kind, column)
-
-
 def table(seeds=2):
     numbers = {"share": 0.5, "work": 0.6, "agreement": 0.9, "kl": 0.1, "correlation": math.nan}
     return pd.DataFrame(
@@ -242,38 +224,21 @@ def table(seeds=2):
     )
 
 
-def test_the_numbers_of_a_variant_and_of_growth():
+def test_the_numbers_of_a_variant():
     found = summary.of_variant(table())
     assert found["accuracy"]["mean"] == pytest.approx(0.85) and found["accuracy"]["seeds"] == 2
     assert found["random_50_shuffled"]["max"] == pytest.approx(0.4)
     assert found["random_50_correlation"]["mean"] is None and "random_100_lost" not in found
-    grown = pd.DataFrame(
-        {"kind": "as it is", "share": 0.25, "depth": 20, "exponent": 0.5, "seed": [0, 1]}
-        | {"stream": [2.0, 4.0], "gradient": [3.0, 3.0], "law": 3.0, "drawn": [2.0, 2.0]}
-    )
-    found = summary.of_growth(grown)["as_it_is_25_depth_20_exponent_0_5"]
-    assert found["stream_over_drawn"]["mean"] == 1.5 and found["law"] == 3.0 and found["seeds"] == 2
 
 
 @pytest.mark.parametrize("seeds", [1, 2])
 def test_the_figures_show_what_there_is(seeds):
     experiment = Experiment({"a": DEPTH, "b": DEPTH}, seeds, 3, {"a": {}, "b": {0: 2}}, "a caption")
-    kinds = summary.GROWTH["kind"].words
-    of_kinds = Experiment(dict.fromkeys(kinds, 20), seeds, 1, {kind: {} for kind in kinds}, "a caption")
     plane = table(1).assign(row=0, blocks=2.0, right=0.0, x1=1.0, x2=2.0, label=1)
-    grown = pd.DataFrame(
-        [
-            {"kind": "as it is", "share": share, "depth": 20, "exponent": 0.5, "seed": seed}
-            | {"stream": 2.0, "gradient": 2.0, "law": 2.0, "drawn": 2.0}
-            for share in (0.5, 1.0)
-            for seed in range(seeds)
-        ]
-    )
     for figure in (
         policies_figure.draw(table(seeds), experiment),
         networks_figure.draw(table(seeds), experiment),
         rows_figure.draw(plane, experiment),
-        growth_figure.draw(grown, of_kinds),
     ):
         figure.draw_without_rendering()
         assert ("One seed." in figure.get_supxlabel()) == (seeds == 1)
