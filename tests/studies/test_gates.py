@@ -122,6 +122,32 @@ def test_partial_correlations_are_those_of_what_a_regression_on_the_radius_leave
     assert partial == pytest.approx(np.corrcoef(*left)[0, 1])
 
 
+def test_the_plane_is_a_map_with_its_lowest_row_first():
+    network = training.drawn(about(gate="input"), SEEDS, 0)
+    found = off_manifold.plane({"end": network}, 2.0)
+    row, column, seed = 7, 31, 1
+    at = torch.linspace(-2, 2, off_manifold.SIDE)
+    point = torch.stack([at[column], at[row]])[None]
+    own = found[(found["row"] == row) & (found["column"] == column) & (found["seed"] == seed)]
+    with torch.no_grad():
+        probability = network(training.stacked(point, network)).softmax(2)[seed, 0, 1].item()
+    assert own["probability"].tolist() == pytest.approx([probability], abs=1e-6)
+    assert own["gate"].tolist() == pytest.approx(off_manifold.opening(network, point)[seed].tolist(), abs=1e-6)
+
+
+def test_gradients_of_weights_are_those_of_backpropagation():
+    network = training.drawn(about(gate="unit", bias=-1.0), SEEDS, 0)
+    points = torch.randn(20, 2, generator=torch.Generator().manual_seed(0))
+    labels = (points[:, 0] > 0).long()
+    found = signals.gradients({"end": network}, about(gate="unit", bias=-1.0), (points, labels), 20)
+    logits = network(training.stacked(points, network))
+    loss = torch.stack([torch.nn.functional.cross_entropy(own, labels) for own in logits]).sum()
+    weights = [block.linear.weight for block in network.blocks]
+    norms = torch.stack([each.norm(dim=(1, 2)) for each in torch.autograd.grad(loss, weights)])
+    assert found["weight_ratio_end"].tolist() == pytest.approx((norms[0] / norms[-1]).tolist(), rel=1e-4)
+    assert found["weight_span_end"].tolist() == pytest.approx((norms.amax(0) / norms.amin(0)).tolist(), rel=1e-4)
+
+
 def test_gradients_before_training_are_those_of_theory(config):
     described = about(depth=12, width=64, gate="scalar", bias=-1.0)
     split = rows.split(config.moons)
@@ -140,9 +166,12 @@ def test_answers_count_only_rows_that_have_a_label(config):
     assert measured.loc[measured["shift"] == "box_6", ["accuracy", "reference_row"]].isna().all(axis=None)
     own = found[found["shift"] == "scale_2"]
     points = torch.from_numpy(own[["x1", "x2"]].to_numpy(copy=True)).float()
-    chosen = network(points.expand(SEEDS, -1, -1)).argmax(2).numpy()
+    probabilities = network(points.expand(SEEDS, -1, -1)).softmax(2)
+    chosen = probabilities.argmax(2).numpy()
     right = (chosen == own["label"].to_numpy()).mean(1)
     assert measured.loc[measured["shift"] == "scale_2", "accuracy"].to_numpy() == pytest.approx(right)
+    confidence = probabilities.amax(2).mean(1).tolist()
+    assert measured.loc[measured["shift"] == "scale_2", "confidence"].tolist() == pytest.approx(confidence)
     gains = summary.against(measured, measured.assign(accuracy=measured["accuracy"] - 0.25))
     assert gains["scale_2_gain"] | {"std": 0} == pytest.approx(
         {"mean": 0.25, "std": 0, "min": 0.25, "max": 0.25, "seeds": 2}
