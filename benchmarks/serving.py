@@ -36,7 +36,7 @@ _RATE_SECONDS = 5.0
 @click.command()
 @click.option("--leg", "legs", multiple=True, help="Only these; default: all that can start here.")
 def main(legs: tuple[str, ...]) -> None:
-    """Measure, print, and write benchmarks/serving.json if all legs were measured: one machine, one state of the code."""
+    """Measure and print; write benchmarks/serving.json if all legs were measured: on one machine, of one code."""
     rows = []
     for leg in legs or finding.names():
         if lacks := finding.named(leg).missing():

@@ -5,7 +5,6 @@ refused, and what answered before goes on.
 """
 
 import asyncio
-import time
 from pathlib import Path
 
 import numpy as np
@@ -45,30 +44,49 @@ class Supervisor:
         self.first = asyncio.Event()
 
     async def run(self) -> None:
-        """Do so until cancelled."""
-        silences, backoff, watched = 0, 1.0, time.monotonic()
+        """Do so until cancelled, or until there is nothing to go on with."""
+        both = [asyncio.create_task(each) for each in (self._follow(), self._watch())]
         try:
-            while True:
-                if (wanted := self._wanted()) and wanted != self._state:
-                    await self._take(wanted)
-                    if not self._state:  # nothing to go on with
-                        return
-                elif self._backend and self._state and time.monotonic() - watched > _WATCH_SECONDS:
-                    watched = time.monotonic()
-                    silences = 0 if await self._backend.asked.answers() else silences + 1
-                    if not silences and not self._backend.ended():
-                        self.trouble = ""
-                    if self._backend.ended() or silences >= _SILENCES:
-                        self.trouble = "the model server is being started again"
-                        silences = 0
-                        await self._again(self._state)
-                        backoff = 1.0 if not self.trouble else min(2 * backoff, _LONGEST_BACKOFF_SECONDS)
-                        if self.trouble:
-                            await asyncio.sleep(backoff)
-                await asyncio.sleep(_PAUSE_SECONDS)
+            done, _ = await asyncio.wait(both, return_when=asyncio.FIRST_COMPLETED)
+            for each in done:
+                each.result()  # a fault of this program
         finally:
+            for each in both:
+                each.cancel()
+            await asyncio.wait(both)
             (self._folder / current.CURRENT).unlink(missing_ok=True)
             await asyncio.gather(*self._ending, *([self._backend.end()] if self._backend else []))
+
+    async def _follow(self) -> None:
+        """Let take over what is wanted, until nothing answers that could go on."""
+        while True:
+            if (wanted := self._wanted()) and wanted != self._state:
+                await self._take(wanted)
+                if not self._state:
+                    return
+            await asyncio.sleep(_PAUSE_SECONDS)
+
+    async def _watch(self) -> None:
+        """Start again what is dead or silent, also while another is being started to take over."""
+        silences, backoff = 0, 1.0
+        while True:
+            await asyncio.sleep(_WATCH_SECONDS)
+            if not (backend := self._backend):
+                continue
+            answers = await backend.asked.answers()
+            if backend is not self._backend:
+                silences = 0
+                continue
+            silences = 0 if answers else silences + 1
+            if answers and not backend.ended():
+                self.trouble = ""
+            if backend.ended() or silences >= _SILENCES:
+                self.trouble = "the model server is being started again"
+                silences = 0
+                await self._again(backend)
+                backoff = 1.0 if not self.trouble else min(2 * backoff, _LONGEST_BACKOFF_SECONDS)
+                if self.trouble:
+                    await asyncio.sleep(backoff)
 
     def _wanted(self) -> Wanted | None:
         """What should answer; what does, where the file cannot be read."""
@@ -89,15 +107,26 @@ class Supervisor:
                 self.trouble = str(error)
         else:
             (self._folder / current.REFUSED).unlink(missing_ok=True)
-            await self._swap(wanted, started)
+            self._swap(wanted, started)
         self.first.set()
 
-    async def _again(self, state: Wanted) -> None:
-        """Replace a backend that is dead, or seems so, by another of its kind, which need not wait for its end."""
+    async def _again(self, dead: Backend) -> None:
+        """Replace a backend that is dead, or seems so, by another of its kind, which need not wait for its end.
+
+        Where something else has taken over before the other answers, that stays.
+        """
+        assert self._state
+        state = self._state
         try:
-            await self._swap(state, await self._started(state))
+            started = await self._started(state)
         except (RunError, OSError) as error:
-            self.trouble = str(error)
+            if self._backend is dead:
+                self.trouble = str(error)
+            return
+        if self._backend is dead:
+            self._swap(state, started)
+        else:
+            self._retire(started)
 
     async def _started(self, wanted: Wanted) -> Backend:
         folder = current.place(self._folder, wanted.bundle)
@@ -113,15 +142,18 @@ class Supervisor:
             raise
         return backend
 
-    async def _swap(self, state: Wanted, backend: Backend) -> None:
+    def _swap(self, state: Wanted, backend: Backend) -> None:
         before, self._backend, self._state = self._backend, backend, state
         current.write(
             self._folder / current.CURRENT, Current(**state.model_dump(), port=backend.port, token=backend.token)
         )
         self.trouble = ""
         if before:
-            self._ending.add(ending := asyncio.create_task(_retired(before)))
-            ending.add_done_callback(self._ending.discard)
+            self._retire(before)
+
+    def _retire(self, backend: Backend) -> None:
+        self._ending.add(ending := asyncio.create_task(_retired(backend)))
+        ending.add_done_callback(self._ending.discard)
 
 
 async def _retired(backend: Backend) -> None:

@@ -1,8 +1,11 @@
 """A new bundle takes over without a request lost, one that answers wrongly does not, and the old one can come back."""
 
 import json
+import shutil
 import threading
+from concurrent.futures import ThreadPoolExecutor
 
+import psutil
 import pytest
 
 from serving import bundle
@@ -72,6 +75,74 @@ def test_a_bundle_that_answers_its_trial_wrongly_does_not_take_over(start, packe
         assert server.current() == before
         assert client.post("/predict", json=POINT).status_code == 200
         assert client.get("/health").json() == {"status": "ok"}
+
+
+@pytest.fixture
+def another(packed, tmp_path):
+    """A bundle of the same network with another limit."""
+    folder = shutil.copytree(packed.root / "serving/bundle", tmp_path / "another bundle")
+    text = (folder / bundle.DESCRIPTION).read_text(encoding="utf-8")
+    (folder / bundle.DESCRIPTION).unlink()  # a link into DVC's cache, perhaps
+    (folder / bundle.DESCRIPTION).write_text(text.replace('"rows": 1000', '"rows": 999'), encoding="utf-8")
+    bundle.seal(folder)
+    return folder
+
+
+def answered(client):
+    return client.post("/predict", json=POINT).status_code == 200
+
+
+class Started:
+    """The next model server below a server, stopped in its start as soon as there is one."""
+
+    def __init__(self, server, eventually):
+        def found():
+            leashes = {each.pid: each for each in psutil.Process(server.process.pid).children()}
+            return [each for pid, each in leashes.items() if pid not in self.before and each.children()]
+
+        self.before = {each.pid for each in psutil.Process(server.process.pid).children()}
+        self._wait = lambda: eventually(found, pause=0.01)
+
+    def stop(self):
+        (leash,) = self._wait()
+        (self.process,) = leash.children()
+        self.process.suspend()
+        return self
+
+
+def test_the_old_one_is_started_again_when_it_dies_while_the_new_one_starts(start, packed, another, eventually):
+    with start() as server, server.client() as client, ThreadPoolExecutor() as pool:
+        old, next_one = server.current(), Started(server, eventually)
+        (leash,) = psutil.Process(server.process.pid).children()
+        deploying = pool.submit(packed.run, "python", "-m", "serving.deploy", "--bundle", another, "--run", server.run)
+        new = next_one.stop()
+        try:
+            leash.children()[0].kill()
+            eventually(lambda: not answered(client))
+            eventually(lambda: answered(client) or deploying.done())
+            assert not deploying.done()
+            assert server.current()["bundle"] == old["bundle"] and server.current()["port"] != old["port"]
+            eventually(lambda: client.get("/health").status_code == 200)
+        finally:
+            new.process.resume()
+        assert deploying.result().stdout.startswith("litserve answers from bundle ")
+        assert server.current()["bundle"] != old["bundle"] and answered(client)
+
+
+def test_the_old_one_started_again_too_late_does_not_take_over_from_the_new_one(start, packed, another, eventually):
+    with start() as server, server.client() as client:
+        next_one = Started(server, eventually)
+        (leash,) = psutil.Process(server.process.pid).children()
+        leash.children()[0].kill()
+        again = next_one.stop()
+        try:
+            packed.run("python", "-m", "serving.deploy", "--bundle", another, "--run", server.run)
+            new = server.current()
+        finally:
+            again.process.resume()
+        eventually(lambda: not again.process.is_running())
+        assert server.current() == new and answered(client)
+        assert client.get("/health").status_code == 200
 
 
 def test_without_a_server_there_is_nothing_to_deploy_to(packed, tmp_path):
