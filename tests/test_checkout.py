@@ -18,13 +18,14 @@ def made(tmp_path):
 
 
 @pytest.mark.parametrize("git", [True, False], ids=["with git", "without git"])
-@pytest.mark.parametrize("name", ["project", "studies"])
+@pytest.mark.parametrize("name", ["project", "studies", "serving"])
 class TestProjects:
     """A checkout of whatever name, in git or taken out of it, below a stray folder of DVC's."""
 
     @pytest.fixture
     def project(self, made, name, git):
         top = made(".dvc", f"{name}/.dvc", f"{name}/studies/.dvc", f"{name}/studies/own/logs", f"{name}/reports")
+        made(f"{name}/serving/.dvc", f"{name}/serving/bundle")
         if git:
             (top / name / ".git").write_text("gitdir: elsewhere")  # as in a worktree
         return top / name
@@ -33,16 +34,16 @@ class TestProjects:
         for folder in (project, project / "reports"):
             assert checkout.around(folder) == project
 
-    def test_the_project_of_the_studies_belongs_to_that_of_the_root(self, project):
-        for folder in (project / "studies", project / "studies/own", project / "studies/own/logs"):
-            assert checkout.around(folder) == project
-        assert checkout.projects(project) == [project, project / "studies"]
+    def test_the_projects_inside_belong_to_that_of_the_root(self, project):
+        for folder in ("studies", "studies/own", "studies/own/logs", "serving", "serving/bundle"):
+            assert checkout.around(project / folder) == project
+        assert checkout.projects(project) == [project, project / "studies", project / "serving"]
 
     def test_a_stage_finds_it_whichever_project_of_dvc_runs_it(self, project, monkeypatch):
         monkeypatch.delenv("DVC_ROOT", raising=False)
         monkeypatch.chdir(project / "studies/own")
         assert checkout.root() == project
-        for run_by in (project, project / "studies"):
+        for run_by in (project, project / "studies", project / "serving"):
             monkeypatch.setenv("DVC_ROOT", str(run_by))
             monkeypatch.chdir(run_by)
             assert checkout.root() == project
@@ -59,10 +60,11 @@ def test_a_project_of_dvc_outside_the_repository_of_git_is_none_of_it(made):
     assert checkout.around(top / "repository/folder") is None
 
 
-def test_a_folder_called_studies_that_is_no_study_takes_no_stray_project_for_its_root(made):
-    top = made(".dvc", "between/studies/.dvc")
+@pytest.mark.parametrize("name", ["studies", "serving"])
+def test_a_folder_called_studies_that_is_no_study_takes_no_stray_project_for_its_root(made, name):
+    top = made(".dvc", f"between/{name}/.dvc")
 
-    assert checkout.around(top / "between/studies") == top / "between/studies"
+    assert checkout.around(top / "between" / name) == top / "between" / name
 
 
 def test_a_root_without_studies_has_one_project(made):

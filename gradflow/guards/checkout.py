@@ -3,7 +3,8 @@
 import os
 from pathlib import Path
 
-STUDIES = "studies"  # where a second DVC project lies, inside that of the root
+STUDIES = "studies"
+_INSIDE = (STUDIES, "serving")  # DVC projects of their own inside that of the root
 
 
 def root() -> Path:
@@ -21,15 +22,17 @@ def around(folder: Path) -> Path | None:
         if (each / ".git").exists():
             break
     else:  # without git nothing says where it ends: a .dvc further up may be something else's
-        found = found[: 1 + _are_its_studies(found)]
+        found = found[: 1 + _is_inside(found)]
     return found[-1] if found else None
 
 
-def _are_its_studies(found: list[Path]) -> bool:
-    """Whether the first project is that of the second one's studies, and not a root that is called so by chance."""
-    return len(found) > 1 and found[0] == found[1] / STUDIES and not (found[0] / STUDIES / ".dvc").is_dir()
+def _is_inside(found: list[Path]) -> bool:
+    """Whether the first project is one inside the second, and not a root that is called so by chance."""
+    if len(found) < 2 or found[0] not in [found[1] / name for name in _INSIDE]:
+        return False
+    return not any((found[0] / name / ".dvc").is_dir() for name in _INSIDE)
 
 
 def projects(root: Path) -> list[Path]:
-    """The DVC projects of a checkout: its root, and the studies."""
-    return [each for each in (root, root / STUDIES) if (each / ".dvc").is_dir()]
+    """The DVC projects of a checkout: its root, the studies, and what is served."""
+    return [each for each in (root, *(root / name for name in _INSIDE)) if (each / ".dvc").is_dir()]
