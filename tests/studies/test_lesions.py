@@ -177,6 +177,8 @@ def test_random_lesions_keep_the_order_or_change_it_by_swaps():
         once = lesions.swapped(random, 10, 1)
         assert sorted(once) == [*range(10)] and (once != np.arange(10)).sum() == 2
     assert lesions.swapped(random, 1, 5).tolist() == [0]
+    away = [int((lesions.swapped(random, 10, 3) != np.arange(10)).sum()) for _ in range(20)]
+    assert max(away) > 2, "only one pair has changed places"
 
 
 @pytest.mark.parametrize(("block", "settings", "mean"), [("plain", {}, 3.0), ("residual", {"scale": 1.0}, 1.5)])
