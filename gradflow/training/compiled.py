@@ -113,7 +113,7 @@ def _is_known(block: torch.nn.Module) -> bool:
     if isinstance(scale, Tensor):  # which may be 0 now, and then hides what stands behind it
         if scale.shape != (*seeds, 1, 1):
             return False
-        scale = torch.linspace(0.5, 1.5, scale.numel(), dtype=x.dtype, device=x.device).view_as(scale)
+        scale = torch.linspace(-1.5, 0.5, scale.numel(), dtype=x.dtype, device=x.device).view_as(scale)  # or below 0
         others = dict.fromkeys(others, scale)
     branch = scale * torch.relu(linear(x))
     found = functional_call(block, others, (x,))
