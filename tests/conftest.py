@@ -385,7 +385,7 @@ def small_studies():
             "train.epochs": 2,
             "train.batch_size": 16,
             "variants": {
-                name: {"block": block, "init": "xavier", "share": share, "rescaled": share < 1}
+                name: {"block": block, "init": "xavier", "share": share, "keeps": "mean" if share < 1 else "nothing"}
                 for name, block, share in (
                     ("whole", "linear_terminated", 1.0),
                     ("half", "linear_terminated", 0.5),

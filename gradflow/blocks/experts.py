@@ -35,5 +35,5 @@ class Experts(Block):
         """``c * p_e f_e(x)``."""
         first, second = self.out(relu(self.linear(x))), self.second_out(relu(self.second_linear(x)))
         shares = torch.softmax(self.router(x), -1)
-        of_first, of_second = shares.split(1, -1)
+        of_first, of_second = shares[..., :1], shares[..., 1:]
         return scaled(self.scale, torch.where(of_first >= of_second, of_first * first, of_second * second))

@@ -10,7 +10,7 @@ with b_l = 1 with probability p and else 0, drawn anew at each step.
   the block itself, which is what is measured, and used after training. The paper has the factor p after training
   instead of 1/p before: its branch with a scale s is one of scale p s here.
 - A share of the rows: b_l is drawn for each row, as if a router that does not look let a share p of the rows through
-  (mixture of depths, arXiv 2404.02258, whose router learns which). w is 1 or 1/p.
+  (mixture of depths, arXiv 2404.02258, whose router learns which). w is 1, or 1/p, or 1/sqrt(p).
 """
 
 from functools import partial
@@ -37,7 +37,7 @@ class StochasticDepth(Step):
         survival: p.
         seed: Of what is drawn.
         each_row: Draw for each row, instead of for each seed.
-        rescaled: Whether w is 1/p, instead of 1.
+        weight: w; None: 1/p.
 
     Attributes:
         factors: (steps, depth, seeds, 1 or rows of a batch), w b_l of all steps of the training.
@@ -52,12 +52,14 @@ class StochasticDepth(Step):
         survival: float,
         seed: int,
         each_row: bool = False,
-        rescaled: bool = True,
+        weight: float | None = None,
     ) -> None:
         super().__init__(network, task, config)
         shape = task.epochs * task.steps, len(network.blocks), len(self.alive), task.batch_size if each_row else 1
         survives = np.random.default_rng(seed).random(shape) < survival
-        self.factors = torch.from_numpy(survives).to(self.alive.device).float() / (survival if rescaled else 1)
+        self.factors = torch.from_numpy(survives).to(self.alive.device).float() * (
+            1 / survival if weight is None else weight
+        )
         self._now: Tensor | None = None
         for number, block in enumerate(network.blocks):
             block.register_forward_hook(partial(self._dropped, number))

@@ -29,16 +29,17 @@ def main(variant: str, models: Path, validation: Path, logs: Path) -> None:
     chosen = config.variants[variant]
     device.from_environment()  # for its threads
     about = training.described(chosen, config.depth, config.width)
-    about |= {"share": chosen.share, "rescaled": chosen.rescaled}
+    about |= chosen.trained()
     network, diverged = training.read(models / f"{variant}.safetensors", about, config.train, config.seeds)
     moments = {"start": training.drawn(about, config.seeds, config.train.seed), "end": network}
     rows = training.labelled(validation)
     found = [
-        runs.run(each, *rows, share, 1 / share if chosen.rescaled else 1.0, config.measure.seed).assign(
-            moment=moment, share=share
+        runs.run(each, *rows, share, weight, chosen.init, config.measure.seed).assign(
+            moment=moment, share=share, kept=kept
         )
         for moment, each in moments.items()
         for share in config.measure.shares
+        for kept, weight in (("weight", chosen.weight), ("mean", chosen.share * chosen.weight / share))
     ]
     table = pd.concat(found)
     lost = table["seed"].isin(diverged) & (table["moment"] == "end")

@@ -45,8 +45,8 @@ def of_training(config: Params) -> dict[str, str]:
     first = next(iter(config.variants.values())).model_dump()
     found = {}
     for name, chosen in config.variants.items():
-        said = [f"share {chosen.share:g}"] + ["rescaled"] * chosen.rescaled
-        for key, value in chosen.model_dump(exclude={"exponent", "share", "rescaled"}).items():
+        said = [f"share {chosen.share:g}"] + [f"{chosen.keeps} kept"] * (chosen.keeps != "nothing")
+        for key, value in chosen.model_dump(exclude={"exponent", "share", "keeps"}).items():
             if value != first.get(key):
                 said.append(value if isinstance(value, str) else f"{key} {value}")
         found[name] = ", ".join(said)
@@ -74,8 +74,8 @@ def of_growth(config: Params) -> Experiment:
         caption=(
             f"Blocks x + m w c W2 relu(W1 x) of width {chosen.width} before training, Xavier's weights,"
             f" c = {chosen.scale:.3g} / depth^exponent, on {chosen.rows} normal rows, {chosen.seeds}"
-            f" seed{'s' * (chosen.seeds != 1)}. m is 1 for a share of the rows, drawn anew at each block; w is 1,"
-            " rescaled 1 / share, for weighted experts 1/2."
+            f" seed{'s' * (chosen.seeds != 1)}. m is 1 for a share of the rows, drawn anew at each block; w is 1, with"
+            " the mean kept 1 / share, with the power kept 1 / sqrt(share), with experts by softmax their probability."
         ),
     )
 

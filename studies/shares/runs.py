@@ -1,16 +1,22 @@
 """Networks whose branches see a share of the rows, by chance: answers, and growth of stream and gradient."""
 
+from functools import partial
+
 import numpy as np
 import pandas as pd
 import torch
 from torch import Tensor
 
+from gradflow.kit.block import Block
 from gradflow.moons import training
 from gradflow.networks.mlp import Network
-from studies.shares.size import size
+from gradflow.theory import Branch
+from studies.shares.passes import passed
 
 
-def run(network: Network, points: Tensor, labels: Tensor, share: float, weight: float, seed: int) -> pd.DataFrame:
+def run(
+    network: Network, points: Tensor, labels: Tensor, share: float, weight: float, init: str, seed: int
+) -> pd.DataFrame:
     """Run a network with each row in a share of the branches.
 
     Args:
@@ -19,28 +25,39 @@ def run(network: Network, points: Tensor, labels: Tensor, share: float, weight: 
         labels: (rows,).
         share: The probability with which a row goes through a branch.
         weight: Factor on what the branch then adds.
-        seed: Of which rows do, and of the gradient at the end.
+        init: From which weights it started.
+        seed: Of which rows go through, and of the gradient at the end, which is normal.
 
     Returns:
-        A row a seed: seed; accuracy; stream, ||x_depth|| / ||x_0||, and gradient, ||dx_0|| / ||dx_depth|| for a normal
-        gradient at the end, root mean squares over rows.
+        A row a seed: seed; accuracy; growth of stream and gradient as :func:`studies.shares.passes.passed` has it; and
+        law, what :mod:`studies.shares.growth` says of both before training, nan for blocks that it does not know.
     """
     random = np.random.default_rng(seed)
     with torch.no_grad():
         first = network.stem(training.stacked(points, network))
-    first.requires_grad_()
-    x = first
-    for block in network.blocks:
-        passes = torch.from_numpy(random.random(x.shape[:2]) < share)
-        x = torch.lerp(x, block(x), weight * passes.unsqueeze(2).to(x.dtype))
-    last = torch.from_numpy(random.standard_normal(x.shape)).to(x.dtype)
-    (back,) = torch.autograd.grad((x * last).sum(), first)
-    right = network.head(x).argmax(2) == labels
+    shape = (len(network.blocks), *first.shape[:2])
+    weights = torch.from_numpy(weight * (random.random(shape) < share))
+    last = torch.from_numpy(random.standard_normal(first.shape)).to(first.dtype)
+    x, stream, gradient = passed([[*network.blocks]], first, [weights], last)
+    with torch.no_grad():
+        right = network.head(x).argmax(2) == labels
     return pd.DataFrame(
         {
             "seed": range(len(x)),
             "accuracy": right.double().mean(1),
-            "stream": size(x.detach()) / size(first.detach()),
-            "gradient": size(back) / size(last),
+            "stream": stream,
+            "gradient": gradient,
+            "law": law(network, init, share, weight),
         }
     )
+
+
+def law(network: Network, init: str, share: float, weight: float) -> float:
+    """``(1 + share weight^2 alpha^2 chi)^(depth / 2)``; nan where theory has no line for the blocks."""
+    block, depth = network.blocks[0], len(network.blocks)
+    assert isinstance(block, Block)
+    width = network.stem.get_parameter("bias").shape[-1]
+    branch = block.theory(partial(Branch.drawn, init, depth, width))
+    if branch is None:
+        return float("nan")
+    return float((1 + share * (weight * branch.scale) ** 2 * branch.chi) ** (depth / 2))

@@ -2,13 +2,12 @@
 
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
 from gradflow.analysis.spread import over_seeds
 from gradflow.tables.columns import FROM_0, SHARE, SIZE, Column, Columns, within
 from studies.shares.params import Params, Trained
-
-_MEASURED = ("accuracy", "stream", "gradient")
 
 
 def tables(config: Params) -> dict[str, Columns]:
@@ -22,8 +21,10 @@ def tables(config: Params) -> dict[str, Columns]:
                 "accuracy": SHARE,
                 "stream": SIZE,
                 "gradient": SIZE,
+                "law": Column(low=0, gaps=True),
                 "moment": Column(str, words=("start", "end"), key=True),
                 "share": Column(low=0, high=1, key=True),
+                "kept": Column(str, words=("weight", "mean"), key=True),
             },
             **last,
         ),
@@ -39,19 +40,30 @@ def of_variant(runs: pd.DataFrame, chosen: Trained, seeds: int) -> dict[str, Any
         seeds: How many were trained.
 
     Returns:
-        At the share at which it was trained: ``accuracy``, and growth of ``stream`` and ``gradient`` over the blocks,
-        ``_start`` and ``_end`` of training. And after training at each share of P percent: ``at_P_accuracy``,
-        ``at_P_lost``, what of the accuracy is gone, ``at_P_stream`` and ``at_P_gradient``.
+        At the share at which it was trained: ``accuracy``; growth of ``stream`` and ``gradient`` over the blocks,
+        ``_start`` and ``_end`` of training, and ``_change``, the latter over the former. After training at each share
+        of P percent, with the weight of the training: ``at_P_accuracy``; ``at_P_lost``, what of the accuracy is gone;
+        ``at_P_stream``, ``at_P_gradient``, and both over their law, ``at_P_stream_over_law`` and so on. And
+        ``mean_at_P_accuracy`` and ``mean_at_P_lost`` with the weight that keeps the mean of the training.
     """
-    of_moment = {moment: runs[runs["moment"] == moment] for moment in ("start", "end")}
-    own = {moment: rows[rows["share"] == chosen.share].set_index("seed") for moment, rows in of_moment.items()}
-    found: dict[str, Any] = {"accuracy": over_seeds(own["end"]["accuracy"])}
-    for moment, rows in own.items():
-        found |= {f"{column}_{moment}": over_seeds(rows[column]) for column in ("stream", "gradient")}
+    of_moment = {moment: runs[(runs["moment"] == moment) & (runs["kept"] == "weight")] for moment in ("start", "end")}
+    start, end = (rows[rows["share"] == chosen.share].set_index("seed") for rows in of_moment.values())
+    found: dict[str, Any] = {"accuracy": over_seeds(end["accuracy"])}
+    for column in ("stream", "gradient"):
+        found |= {
+            f"{column}_start": over_seeds(start[column]),
+            f"{column}_end": over_seeds(end[column]),
+            f"{column}_change": over_seeds(end[column] / start[column]),
+        }
     for share, rows in of_moment["end"].groupby("share"):
-        at = rows.set_index("seed")
-        found |= {f"at_{percent(share)}_{column}": over_seeds(at[column]) for column in _MEASURED}
-        found[f"at_{percent(share)}_lost"] = over_seeds(own["end"]["accuracy"] - at["accuracy"])
+        at, name = rows.set_index("seed"), f"at_{percent(share)}"
+        found |= {f"{name}_{column}": over_seeds(at[column]) for column in ("accuracy", "stream", "gradient")}
+        found |= {f"{name}_{column}_over_law": over_seeds(at[column] / at["law"]) for column in ("stream", "gradient")}
+        found[f"{name}_lost"] = over_seeds(end["accuracy"] - at["accuracy"])
+    for share, rows in runs[(runs["moment"] == "end") & (runs["kept"] == "mean")].groupby("share"):
+        at, name = rows.set_index("seed"), f"mean_at_{percent(share)}"
+        found[f"{name}_accuracy"] = over_seeds(at["accuracy"])
+        found[f"{name}_lost"] = over_seeds(end["accuracy"] - at["accuracy"])
     return found | {"seeds": seeds}
 
 
@@ -61,15 +73,16 @@ def percent(share: Any) -> str:
 
 
 GROWTH: Columns = {
-    "kind": Column(str, words=("as it is", "rescaled", "experts", "weighted experts"), key=True),
+    "kind": Column(str, words=("as it is", "mean kept", "power kept", "two experts", "experts by softmax"), key=True),
     "share": Column(low=0, high=1, key=True),
     "depth": Column(int, low=1, key=True),
     "exponent": Column(low=0, high=1, key=True),
     "seed": FROM_0,
     "stream": SIZE,
     "gradient": SIZE,
-    "law": SIZE,
+    "law": Column(low=0, gaps=True),
     "drawn": SIZE,
+    "limit": Column(low=0, gaps=True),
 }
 
 
@@ -77,16 +90,20 @@ def of_growth(growth: pd.DataFrame) -> dict[str, dict[str, Any]]:
     """The numbers of the stage growth for metrics.json, by setting: KIND_SHARE_depth_DEPTH_exponent_EXPONENT.
 
     Returns:
-        ``stream`` and ``gradient``, their growth over the blocks, over seeds; ``law`` of both; and, over seeds,
-        ``stream_over_drawn`` and ``gradient_over_drawn``, growth over what the law says for the rows drawn.
+        ``stream`` and ``gradient``, their growth over the blocks, over seeds; ``law`` of both; and, over seeds, each of
+        them ``_over_drawn``, over what the law says for the rows drawn; ``_log_over_law``, the logarithm over that of
+        the law, since where next to nothing grows all ratios are about 1; and, where the exponent is 1/2,
+        ``_over_limit``, over what the law stays below at any depth.
     """
     found = {}
     for (kind, share, depth, exponent), own in growth.groupby(["kind", "share", "depth", "exponent"], sort=False):
         name = f"{kind}_{percent(share)}_depth_{depth}_exponent_{exponent:g}".replace(" ", "_").replace(".", "_")
-        found[name] = {
-            **{column: over_seeds(own[column]) for column in ("stream", "gradient")},
-            "law": float(own["law"].iloc[0]),
-            **{f"{column}_over_drawn": over_seeds(own[column] / own["drawn"]) for column in ("stream", "gradient")},
-            "seeds": len(own),
-        }
+        numbers: dict[str, Any] = {"law": None if own["law"].isna().all() else float(own["law"].iloc[0])}
+        for column in ("stream", "gradient"):
+            numbers[column] = over_seeds(own[column])
+            numbers[f"{column}_over_drawn"] = over_seeds(own[column] / own["drawn"])
+            numbers[f"{column}_log_over_law"] = over_seeds(np.log(own[column]) / np.log(own["law"]))
+            if exponent == 0.5:  # the one with a limit
+                numbers[f"{column}_over_limit"] = over_seeds(own[column] / own["limit"])
+        found[name] = numbers | {"seeds": len(own)}
     return found

@@ -32,10 +32,10 @@ def main(variant: str, train: Path, validation: Path, models: Path) -> None:
             survival=chosen.share,
             seed=config.train.seed,
             each_row=True,
-            rescaled=chosen.rescaled,
+            weight=chosen.weight,
         )
     about = training.described(chosen, config.depth, config.width)
-    about |= {"share": chosen.share, "rescaled": chosen.rescaled}
+    about |= chosen.trained()
     training.train(about, config.train, config.seeds, (train, validation), models / f"{variant}.safetensors", stepping)
 
 
