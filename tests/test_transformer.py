@@ -11,7 +11,7 @@ from gradflow.kit.building import build
 from gradflow.kit.inits import stack
 from gradflow.kit.layers import Kit
 from gradflow.networks import transformer
-from gradflow.networks.sublayers import Attention, Feedforward, Sublayer
+from gradflow.networks.sublayers import Attention, Feedforward, sublayer
 
 TOKENS, POSITIONS, HEADS, WIDTH, LAYERS, SEQUENCES = 6, 5, 2, 8, 2, 3
 SETTINGS = {"tokens": TOKENS, "positions": POSITIONS, "heads": HEADS}
@@ -49,7 +49,7 @@ def test_two_sublayers_are_pytorchs_layer(placement):
     torch.manual_seed(0)
     own = nn.Sequential(
         *(
-            Sublayer(Kit(), Place(WIDTH, WIDTH), core, placement=placement)
+            sublayer(Kit(), Place(WIDTH, WIDTH), core, placement=placement)
             for core in (Attention(Kit(), WIDTH, HEADS, POSITIONS), Feedforward(Kit(), WIDTH, 4 * WIDTH))
         )
     ).double()
@@ -87,7 +87,7 @@ def test_a_norm_stands_where_its_name_says(placement, skip):
     torch.manual_seed(0)
     core = Feedforward(Kit(), WIDTH, WIDTH).double()
     x, norm = rows(), partial(nn.functional.layer_norm, normalized_shape=[WIDTH])
-    found = Sublayer(Kit(), Place(WIDTH, WIDTH), core, placement=placement, skip=skip, scale=0.5).double()(x)
+    found = sublayer(Kit(), Place(WIDTH, WIDTH), core, placement=placement, skip=skip, scale=0.5).double()(x)
     past = x if skip else 0 * x
     expected = {
         "pre": lambda: past + 0.5 * core(norm(x)),
@@ -128,9 +128,9 @@ def test_inputs_are_a_token_and_its_position():
 def test_gpt2_divides_what_is_written_to_the_stream_by_the_root_of_the_number_of_sublayers():
     network = stack(partial(build, about() | {"width": 64, "depth": 8}), seeds=1, init="gpt2", seed=0)
     assert len(network.blocks) == 16
-    for sublayer in network.blocks:
-        inside = sublayer.core.linear if hasattr(sublayer.core, "linear") else sublayer.core.qkv
+    for each in network.blocks:
+        inside = each.core.linear if hasattr(each.core, "linear") else each.core.qkv
         assert inside.weight.std().item() == pytest.approx(1 / 8, rel=0.05)
-        out = sublayer.core.out.weight
+        out = each.core.out.weight
         assert out.std().item() == pytest.approx(1 / out.shape[2] ** 0.5 / 4, rel=0.05)
     assert [each.name for each in network.linear_maps()][:3] == ["stem", "block_1.core.qkv", "block_1.core.out"]

@@ -5,7 +5,7 @@ layers of the kit, and all instruments, see rows as in any other network; attent
 together.
 """
 
-from typing import Literal
+from typing import Any, Literal
 
 from torch import Tensor, nn, relu
 from torch.nn.functional import scaled_dot_product_attention
@@ -62,20 +62,15 @@ class Feedforward(nn.Module):
 
 
 class Sublayer(Block):
-    """A core f on a stream.
-
-    - pre: ``x + c f(norm(x))``
-    - post: ``norm(x + c f(x))``
-    - peri: ``x + c norm2(f(norm(x)))``
-    - none: ``x + c f(x)``
+    """A core f on a stream: ``x + c behind(f(before(x)))``, where each of the two is a norm or nothing.
 
     Args:
         kit: Makes its norms.
         place: Where it stands.
         core: f, with a linear map ``out`` at its end.
-        placement: As above.
+        placement: ``pre``: there is a norm before f; ``peri``: before and behind it; else none.
         norm: ``layer`` or ``rms``.
-        skip: Whether x goes past the core; without, each of the lines above has no ``x +``.
+        skip: Whether x goes past the core; without it ``x +`` is missing.
         scale: c.
     """
 
@@ -96,7 +91,6 @@ class Sublayer(Block):
         self.before = kit.norm(norm, place.width) if placement in ("pre", "peri") else nn.Identity()
         self.core = core
         self.behind = kit.norm(norm, place.width) if placement == "peri" else nn.Identity()
-        self.sum = kit.norm(norm, place.width) if placement == "post" else None
         self._skip, self._scale = skip, scale
 
     def carry(self, x: Tensor) -> Tensor | None:
@@ -107,7 +101,23 @@ class Sublayer(Block):
         """``c f(x)``, between its norms."""
         return scaled(self._scale, self.behind(self.core(self.before(x))))
 
+
+class PostNorm(Sublayer):
+    """``norm(x + c f(x))``; for the arguments see :class:`Sublayer`."""
+
+    def __init__(
+        self, kit: Kit, place: Place, core: nn.Module, *, norm: Normalisation = "layer", **settings: Any
+    ) -> None:
+        super().__init__(kit, place, core, norm=norm, **settings)
+        self.sum = kit.norm(norm, place.width)
+
     def after(self, x: Tensor) -> Tensor:
-        """The sum, normalised where the norm stands behind it."""
-        normalised: Tensor = x if self.sum is None else self.sum(x)
+        """The sum, normalised."""
+        normalised: Tensor = self.sum(x)
         return normalised
+
+
+def sublayer(kit: Kit, place: Place, core: nn.Module, *, placement: Placement, **settings: Any) -> Sublayer:
+    """The sublayer whose norm stands there."""
+    make = PostNorm if placement == "post" else Sublayer
+    return make(kit, place, core, placement=placement, **settings)

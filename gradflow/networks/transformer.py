@@ -3,6 +3,7 @@
 Its blocks are sublayers, attention and a feedforward network in turn, so a transformer of L layers has 2 L of them.
 """
 
+import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -13,7 +14,7 @@ from torch.nn.functional import one_hot
 from gradflow.kit import network
 from gradflow.kit.block import Place
 from gradflow.kit.layers import Kit
-from gradflow.networks.sublayers import Attention, Feedforward, Sublayer
+from gradflow.networks.sublayers import Attention, Feedforward, sublayer
 
 EXPANSION = 4  # units inside of a feedforward network for each of the stream's
 
@@ -21,12 +22,13 @@ EXPANSION = 4  # units inside of a feedforward network for each of the stream's
 class Network(network.Network):
     """``head(norm(sublayer_2L(... sublayer_1(stem(tokens)))))``.
 
-    Inputs are rows of zeros but for two ones, at the token and at its position, so the stem is an embedding of both.
-    The norm before the head is missing where sublayers end in one of their own.
+    Inputs are rows of zeros but for two ones, at the token and at its position, so the stem is an embedding of both. It
+    is multiplied by sqrt(width), as in section 3.4 of the first paper: smaller ones drown in what sublayers add. The
+    norm before the head is missing where sublayers end in one of their own.
 
     Args:
         kit: Makes its layers.
-        block: Where the norms stand, see :class:`gradflow.networks.sublayers.Sublayer`.
+        block: Where the norms stand, see :mod:`gradflow.networks.sublayers`.
         settings: ``tokens``, how many there are; ``positions`` of a sequence; ``heads``; and, unless they have their
             defaults, ``norm``, ``skip`` and ``scale`` of the sublayers.
         widths: Units of the stream, the same before the first layer and behind each.
@@ -47,13 +49,18 @@ class Network(network.Network):
             )
             for number, core in enumerate(cores, start=2 * layer + 1):
                 place = Place(width, width, 2 * depth, number)
-                self.blocks.append(Sublayer(kit, place, core, placement=placement, **chosen))
+                self.blocks.append(sublayer(kit, place, core, placement=placement, **chosen))
         self.norm = nn.Identity() if block == "post" else kit.norm(chosen.get("norm", "layer"), width)
         self.head = kit.linear(width, tokens, bias=False)
 
     def stream(self, x: Tensor) -> Tensor:
         """Map inputs (..., rows, tokens + positions) to the stream behind the last sublayer."""
-        return self.through(self.stem(x))
+        return self.through(self.embedded(x))
+
+    def embedded(self, x: Tensor) -> Tensor:
+        """Map inputs to the stream before the first sublayer, (..., rows, width)."""
+        embedding: Tensor = self.stem(x)
+        return embedding * math.sqrt(embedding.shape[-1])
 
     def read(self, last: Tensor) -> Tensor:
         """Map a stream (..., rows, width) to logits of the next token (..., rows, tokens)."""
