@@ -34,7 +34,7 @@ def main(reports: Path, figures: Path) -> None:
     exponents = {name: chosen.settings().get("exponent", 0.0) for name, chosen in config.variants.items()}
     runs = found["runs"]
     runs = runs.assign(variant=runs["variant"].map(ways), exponent=runs["variant"].map(exponents))
-    drawn = trained.draw(runs, sorted(set(exponents.values())), of_ways(config, found["seeds"], ways))
+    drawn = trained.draw(runs, sorted(set(exponents.values())), of_ways(config, found["seeds"], ways, exponents))
     style.save(drawn, figures / "trained", _DPI)
     before = read_table(reports / "growth.csv", summary.GROWTH)
     style.save(growth.draw(before, of_growth(config)), figures / "growth", _DPI)
@@ -53,14 +53,17 @@ def of_training(config: Params) -> dict[str, str]:
     return found
 
 
-def of_ways(config: Params, seeds: pd.DataFrame, ways: Mapping[str, str]) -> Experiment:
-    """The setting of the figure on trained networks, whose variants are ways to train."""
+def of_ways(config: Params, seeds: pd.DataFrame, ways: Mapping[str, str], exponents: Mapping[str, float]) -> Experiment:
+    """The setting of the figure on trained networks, whose variants are ways to train, each with some exponents."""
     more = "All is measured on validation rows, where each branch again sees a share of the rows by chance."
     shared = experiment(config, seeds, config.variants, more)
     diverged: dict[str, dict[int, int]] = {way: {} for way in ways.values()}
+    at: dict[str, dict[float | str, int]] = {way: {} for way in ways.values()}
     for name, lost in shared.diverged.items():
-        diverged[ways[name]] |= lost
-    return replace(shared, depths=dict.fromkeys(diverged, config.depth), diverged=diverged)
+        if lost:
+            diverged[ways[name]] |= lost
+            at[ways[name]][f"exponent {exponents[name]:g}"] = len(lost)
+    return replace(shared, depths=dict.fromkeys(diverged, config.depth), diverged=diverged, diverged_at=at)
 
 
 def of_growth(config: Params) -> Experiment:

@@ -1,5 +1,7 @@
 """The study of shares: trainings, runs and growth against networks and tables made by hand."""
 
+from pathlib import Path
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -9,6 +11,7 @@ from pydantic import TypeAdapter
 from gradflow.drawing.experiment import Experiment
 from gradflow.moons import training
 from gradflow.moons.stochastic import StochasticDepth
+from gradflow.params.loading import load
 from gradflow.training.optimisers import Descent
 from gradflow.training.rows import Rows
 from studies.shares import growth, plot, runs, summary
@@ -167,6 +170,16 @@ def test_ways_to_train_are_told_apart_by_all_that_differs_but_the_exponent():
     assert list(plot.of_training(config).values()) == [
         "share 1", "share 1", "share 0.5, mean kept", "share 1, scale 0.5", "share 1, experts",
     ]  # fmt: skip
+
+
+def test_a_seed_that_diverged_is_told_with_its_exponent():
+    config = load(Params, Path(__file__).parents[2] / "studies/shares/params.yaml")
+    seeds = pd.DataFrame({"variant": ["a0_half", "a0_half", "a05_half", "a05_half"], "seed": [0, 3, 0, 1]})
+    seeds["diverged"] = [3.0, 5.0, np.nan, np.nan]
+    exponents = {name: chosen.settings()["exponent"] for name, chosen in config.variants.items()}
+    found = plot.of_ways(config, seeds, plot.of_training(config), exponents)
+    assert found.label("share 0.5") == "share 0.5 (diverged: 2 of 4 seeds at exponent 0)"
+    assert found.label("share 1") == "share 1"
 
 
 @pytest.mark.parametrize("seeds", [1, 2])
