@@ -161,6 +161,13 @@ def test_a_block_that_is_edited_and_not_what_it_says_is_left_to_pytorch(name, bl
     assert type(small.step(network(name))) is Step
 
 
+@pytest.mark.parametrize("edited", [torch.abs, torch.relu])
+def test_a_block_that_does_something_else_with_a_scale_below_0_is_left_to_pytorch(edited, monkeypatch):
+    monkeypatch.setattr(ReZero, "branch", lambda self, x: edited(self.a) * torch.relu(self.linear(x)))
+
+    assert type(small.step(network("rezero", start=0.5))) is Step
+
+
 @pytest.mark.parametrize("compiler", ["/nowhere/cc", "false", "cc --no-such-option", "'cc", "true"])
 def test_without_a_compiler_that_works_pytorch_trains(monkeypatch, compiler):
     monkeypatch.setenv("CC", compiler)

@@ -48,6 +48,14 @@ def test_gradients_and_branches_are_those_that_autograd_and_hooks_find(mixing):
             block.linear.weight.grad.flatten(1).norm(dim=1).tolist(), rel=1e-5
         )
 
+    several = drawn(block="prototypes")
+    found_of_several = signals.passed(several, POINTS, LABELS).layers
+    sum(cross_entropy(own, LABELS) for own in several(POINTS.expand(SEEDS, -1, -1))).backward()
+    maps = [several.blocks[0].linear, several.blocks[0].prototypes]
+    squares = sum(each.weight.grad.flatten(1).square().sum(1) for each in maps)
+    of_first = found_of_several[found_of_several["layer"] == 1]["weight_grad_norm"]
+    assert of_first.tolist() == pytest.approx(squares.sqrt().tolist(), rel=1e-5)
+
     outputs = []
     hooks = [block.linear.register_forward_hook(lambda _, __, z: outputs.append(z)) for block in network.blocks]
     network(POINTS.expand(SEEDS, -1, -1))

@@ -135,6 +135,8 @@ def test_a_row_that_has_left_stays_outside():
     router = EarlyExit(net)
     ran = masked(net, points(), router, thresholds.chosen(net, points(), router, 0.5)).ran
     assert not (ran[1:] & ~ran[:-1]).any()
+    logits = net.head(net.stem(points()))
+    assert torch.equal(router.scores(0, net.stem(points()), None), -(logits[..., 1] - logits[..., 0]).abs())
 
 
 def test_the_fixed_subset_misses_first_what_is_missed_least():
