@@ -24,14 +24,14 @@ _DESCRIPTION = "config"
 
 
 def save(path: Path, network: nn.Module, config: dict[str, Any]) -> None:
-    """Write all parameters, each with its leading seeds axis, and the configuration.
+    """Write all parameters and buffers, each with its leading seeds axis, and the configuration.
 
     Args:
         path: The file; the same weights give the same bytes.
         network: A stacked network.
         config: What :func:`gradflow.kit.building.build` needs, and ``seeds``; plain JSON values.
     """
-    tensors = {name: value.detach().cpu().contiguous() for name, value in network.named_parameters()}
+    tensors = {name: value.detach().cpu().contiguous() for name, value in network.state_dict().items()}
     # One metadata entry only: safetensors writes several in an order that changes from run to run.
     described = json.dumps({"config": config, "digest": _digest(tensors, config)}, sort_keys=True)
     with replacing(path) as file:

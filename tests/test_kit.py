@@ -13,6 +13,7 @@ from gradflow.kit.layers import Kit, UnknownLayerError
 from gradflow.params import catalogue
 
 SEEDS = 3
+ASK = "must ask the kit for linear, convolution, norm, batch_norm or parameter"
 
 
 def test_without_seeds_the_layers_are_those_of_pytorch():
@@ -22,6 +23,7 @@ def test_without_seeds_the_layers_are_those_of_pytorch():
         nn.LayerNorm,
         nn.RMSNorm,
     ]
+    assert isinstance(kit.convolution(4, 5, 3), nn.Conv2d) and isinstance(kit.batch_norm(4), nn.BatchNorm2d)
     assert kit.parameter(5, start=0.5).tolist() == [[0.5] * 5]
 
 
@@ -68,7 +70,7 @@ def test_a_parameter_can_be_multiplied_with_a_stream():
 
 @pytest.mark.parametrize("seeds", [None, SEEDS])
 def test_what_the_kit_has_not_is_refused_by_name(seeds):
-    with pytest.raises(UnknownLayerError, match=r"must ask the kit for linear, norm or parameter, got conv$"):
+    with pytest.raises(UnknownLayerError, match=f"^{ASK}, got conv$"):
         Kit(seeds).conv(4, 4)
     with pytest.raises(UnknownLayerError, match=r"must ask the kit for the norm layer or rms, got 'batch'$"):
         Kit(seeds).norm("batch", 4)
@@ -118,7 +120,7 @@ def test_a_block_that_asks_for_what_the_kit_has_not_is_named_by_its_file(odd, se
     with pytest.raises(InputError) as error:
         network.blocks(Kit(seeds), "odd", {}, [4, 4])
     assert error.value.exit_code == 2
-    assert error.value.message == "gradflow/blocks/odd.py: must ask the kit for linear, norm or parameter, got conv"
+    assert error.value.message == f"gradflow/blocks/odd.py: {ASK}, got conv"
 
 
 def test_a_block_without_a_linear_map_is_named_by_its_file(odd):
@@ -159,5 +161,5 @@ def test_a_block_of_the_users_own_is_refused_by_the_stages_in_one_line(clone):
     clone.run("python", "-m", "stages.fetch", "raw.parquet", "source.json")
     clone.run("python", "-m", "stages.scale", "raw.parquet", "train.parquet", "val.parquet", "scaler.json")
     line = clone.run("python", "-m", "stages.train", "a", "train.parquet", "val.parquet", ".", ".", code=2).stderr
-    assert line == "gradflow: gradflow/blocks/odd.py: must ask the kit for linear, norm or parameter, got conv\n"
+    assert line == f"gradflow: gradflow/blocks/odd.py: {ASK}, got conv\n"
     assert not [*clone.root.glob("a.*")]

@@ -49,13 +49,13 @@ def gpt2(network: Network) -> None:
 
 
 def _gaussian(network: Network, power: float) -> None:
-    """N(0, power/n) weights and zero biases."""
-    _draw(network, lambda weight: nn.init.normal_(weight, std=math.sqrt(power / weight.shape[1])))
+    """N(0, power/n) weights and zero biases; n is the number of inputs of a unit, or of a pixel, of all its window."""
+    _draw(network, lambda weight: nn.init.normal_(weight, std=math.sqrt(power / weight[0].numel())))
 
 
 def _draw(network: Network, weights: Callable[[Tensor], object]) -> None:
     for module in network.modules():
-        if isinstance(module, nn.Linear):
+        if isinstance(module, nn.Linear | nn.Conv2d):
             weights(module.weight)
             if module.bias is not None:
                 nn.init.zeros_(module.bias)
@@ -87,17 +87,13 @@ def stack(
         kit: Makes the kit for that many networks.
     """
     network = make(kit(seeds))
-    parameters = dict(network.named_parameters())
+    whole = network.state_dict()
     with torch.random.fork_rng(devices=[]), torch.no_grad():
         for s in range(seeds):
             torch.manual_seed(seed + s)
             single = make(Kit())
             INITS[init](single)
-            for block in single.blocks:
-                assert isinstance(block, Block)
-                block.start()
-            if single.mixing is not None:
-                single.mixing.start()
-            for name, value in single.named_parameters():
-                parameters[name][s] = value
+            single.start()
+            for name, value in single.state_dict().items():
+                whole[name][s] = value
     return network

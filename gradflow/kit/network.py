@@ -54,6 +54,14 @@ class Network(nn.Module):
         last: Tensor = self.blocks(x) if self.mixing is None else self.mixing(self.blocks, x)
         return last
 
+    def start(self) -> None:
+        """Set what starts in the way of blocks and mixing; called when all weights have been drawn, gradients off."""
+        for each in self.blocks:
+            assert isinstance(each, block.Block)
+            each.start()
+        if self.mixing is not None:
+            self.mixing.start()
+
     def linear_maps(self) -> list[LinearMap]:
         """All linear maps but those of the mixing, in the order in which they were made."""
         found, layer = [], 0

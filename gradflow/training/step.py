@@ -90,7 +90,7 @@ def _norm(part: Tensor) -> Tensor:
 class Step:
     """A step by autograd, for networks of any kind.
 
-    A seed whose loss or gradient stops being finite, or whose next weights would, keeps the weights it has.
+    A seed whose loss or gradient stops being finite, or whose next weights would, keeps the weights and buffers it has.
 
     Attributes:
         engine: What takes it, ``PyTorch`` or ``C``, for the logs.
@@ -110,6 +110,7 @@ class Step:
         self.network, self._task, self._config = network, task, config
         self._flat = flat = Flat(network)
         self._parameters, self._views = list(flat.views), list(flat.views.values())
+        self._buffers = list(network.buffers())
         factors = flat.factors(config.transfer, network.blocks)
         self._optimiser = OPTIMISERS[config.optimizer](config, flat.values, factors)
         seeds, new, steps = flat.values[0].shape[1], flat.values[0].new_zeros, task.epochs * task.steps
@@ -123,7 +124,7 @@ class Step:
     @property
     def state(self) -> list[Tensor]:
         """What a step changes and the next one needs."""
-        return [*self._flat.values, *self._optimiser.state, self._done, self.alive, self.loss_sum]
+        return [*self._flat.values, *self._optimiser.state, self._done, self.alive, self.loss_sum, *self._buffers]
 
     def restore(self, state: list[Tensor]) -> None:
         """Go back to copies of :attr:`state`."""
@@ -145,19 +146,25 @@ class Step:
     @torch.no_grad()
     def __call__(self, batch: Tensor) -> None:
         """Train on a batch of the task."""
+        buffers = [buffer.clone() for buffer in self._buffers]
         losses = self._gradients(batch)
         layers, total = (norm / self._config.loss_scale for norm in self._flat.norms())
         self.alive &= losses.isfinite() & (total < LARGEST)
         self.loss_sum.add_(losses, alpha=len(batch))
         self._update(total)
+        for buffer, old in zip(self._buffers, buffers, strict=True):
+            buffer.copy_(buffer.where(self.alive.view(-1, *[1] * (buffer.dim() - 1)), old))
         self.grad_norm.index_copy_(0, self._done, layers.mT.float().unsqueeze(0))
         self.valid.index_copy_(0, self._done, self.alive.unsqueeze(0))
         self._done += 1
 
     def measure(self) -> Tensor:
-        """What the task measures after an epoch."""
+        """What the task measures after an epoch, of networks in evaluation mode."""
+        self.network.eval()
         with torch.no_grad():
-            return self._task.measure(self.network)
+            measured = self._task.measure(self.network)
+        self.network.train()
+        return measured
 
     def probe(self, points: Tensor, targets: Tensor) -> Tensor:
         """Measure every block of every seed on some inputs, see :mod:`gradflow.training.probe`."""

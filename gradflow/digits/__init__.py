@@ -1,0 +1,1 @@
+"""Handwritten digits for studies with stages of their own: the rows, their files, and tensors of them."""
