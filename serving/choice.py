@@ -11,7 +11,8 @@ from gradflow.tables import artefacts as tables
 from gradflow.tables import logs
 from gradflow.tables.columns import by_variant, within
 from gradflow.tracking import environment, result
-from gradflow.tracking.result import Artefacts, Result, Scaler, Seed, Variant
+from gradflow.tracking.entry import Seed, Variant
+from gradflow.tracking.result import Artefacts, Result, Scaler
 from serving.bundle import Run
 from serving.params import Params
 

@@ -4,8 +4,7 @@ from pathlib import Path
 
 import click
 
-from gradflow.files.writing import write_text
-from gradflow.tracking import environment, experiment, origin, result
+from gradflow.tracking import experiment, result, stage
 
 
 @click.command()
@@ -17,14 +16,8 @@ from gradflow.tracking import environment, experiment, origin, result
 @experiment.option
 def main(data: Path, models: Path, logs: Path, reports: Path, tracked: Path, experiment: str) -> None:
     """Log the result in the folders DATA, MODELS, LOGS and REPORTS, unless it is logged; then write TRACKED."""
-    environment.prepare()
-    from gradflow.tracking import runs, store  # they import MLflow
-
-    where = store.find()
     found = result.read(result.Artefacts(Path("params.yaml"), Path("dvc.lock"), data, models, logs, reports))
-    done = runs.track(found, origin.current(), where, experiment)
-    write_text(tracked, f"{found.fingerprint}\n")
-    click.echo(f"{'tracked' if done.now else 'already tracked'}: {where.page(done.experiment, done.run)}")
+    stage.log(found, experiment, tracked)
 
 
 if __name__ == "__main__":

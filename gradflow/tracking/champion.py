@@ -11,7 +11,7 @@ from mlflow.exceptions import MlflowException
 from mlflow.utils.mlflow_tags import MLFLOW_PARENT_RUN_ID
 
 from gradflow.guards.errors import InputError
-from gradflow.tracking.result import Seed
+from gradflow.tracking.entry import Seed
 from gradflow.tracking.store import Store
 
 _NAME = re.compile(r"models:/(?P<name>gradflow-[^/@]+)(?:@(?P<alias>.+)|/(?P<version>\d+))")

@@ -23,9 +23,9 @@ from mlflow.utils.mlflow_tags import (
 )
 
 from gradflow.tracking import registry
+from gradflow.tracking.entry import DataSet, Entry, Point, Variant
 from gradflow.tracking.experiment import DEFAULT
 from gradflow.tracking.origin import Origin
-from gradflow.tracking.result import DataSet, Point, Result, Variant
 from gradflow.tracking.store import Store
 
 if TYPE_CHECKING:
@@ -47,7 +47,7 @@ class Tracked(NamedTuple):
     now: bool
 
 
-def track(result: Result, origin: Origin, store: Store, experiment: str) -> Tracked:
+def track(entry: Entry, origin: Origin, store: Store, experiment: str) -> Tracked:
     """Log a result, unless it is there.
 
     The parent run is finished last, when everything is logged, so one that is not finished is an incomplete
@@ -55,7 +55,7 @@ def track(result: Result, origin: Origin, store: Store, experiment: str) -> Trac
     the same result at once, the run that was finished first stays.
 
     Args:
-        result: What to log.
+        entry: What to log.
         origin: Where it comes from.
         store: Where to log it.
         experiment: Name of the MLflow experiment.
@@ -66,7 +66,7 @@ def track(result: Result, origin: Origin, store: Store, experiment: str) -> Trac
     with store.connected() as client:
         where = store.experiment(client, experiment)
         mark = _mark(store)
-        same = client.search_runs([where], f"tags.fingerprint = '{result.fingerprint}'")
+        same = client.search_runs([where], f"tags.fingerprint = '{entry.fingerprint}'")
         left = client.search_runs([where], f"tags.checkout = '{mark}' and attributes.status != 'FINISHED'")
         oldest = (time.time() - _ABANDONED_SECONDS) * 1000
         abandoned = [run for run in same if run.info.status != "FINISHED" and run.info.start_time < oldest]
@@ -74,21 +74,21 @@ def track(result: Result, origin: Origin, store: Store, experiment: str) -> Trac
         for run in sorted(halves.values(), key=lambda run: MLFLOW_PARENT_RUN_ID not in run.data.tags):  # nested first
             with suppress(MlflowException):  # another checkout may be discarding it at this moment
                 _discard(client, run)
-        if first := _first_finished(client, where, result):
-            registry.appoint(client, result)
+        if first := _first_finished(client, where, entry):
+            registry.appoint(client, entry)
             return Tracked(where, first.info.run_id, now=False)
-        own = _log(client, where, result, origin, mark)
-        first = _first_finished(client, where, result)
+        own = _log(client, where, entry, origin, mark)
+        first = _first_finished(client, where, entry)
         if first and first.info.run_id != own:  # another checkout was faster
             _discard(client, client.get_run(own))
-            registry.appoint(client, result)
+            registry.appoint(client, entry)
             return Tracked(where, first.info.run_id, now=False)
         return Tracked(where, own, now=True)
 
 
-def _first_finished(client: MlflowClient, experiment: str, result: Result) -> Run | None:
+def _first_finished(client: MlflowClient, experiment: str, entry: Entry) -> Run | None:
     """The run of a result that is whole; of several that which was finished first."""
-    mine = f"tags.fingerprint = '{result.fingerprint}' and attributes.status = 'FINISHED'"
+    mine = f"tags.fingerprint = '{entry.fingerprint}' and attributes.status = 'FINISHED'"
     found = client.search_runs([experiment], mine)
     return min(found, key=lambda run: (run.info.end_time, run.info.run_id), default=None)
 
@@ -119,39 +119,40 @@ def track_sweep(name: str, grid: str, files: Iterable[Path], origin: Origin, sto
         return Tracked(where, run, now=True)
 
 
-def _log(client: MlflowClient, experiment: str, result: Result, origin: Origin, mark: str) -> str:
+def _log(client: MlflowClient, experiment: str, entry: Entry, origin: Origin, mark: str) -> str:
     from gradflow import checkpoints  # PyTorch, which a result that is there does not need
 
     networks = {  # before anything is logged, so that one that cannot be loaded leaves no incomplete result
         variant.name: checkpoints.load(variant.checkpoint, variant.best.seed, variant.trained)
-        for variant in result.variants
+        for variant in entry.variants
         if variant.best
     }
-    name = origin.experiment or result.name
-    shared = _system_tags(origin, "stages/track.py") | origin.tags() | {"checkout": mark, "data": result.data_hash}
-    tags = shared | _common(result.variants) | {"fingerprint": result.fingerprint}
+    name = origin.experiment or entry.name
+    shared = _system_tags(origin, entry.source) | origin.tags() | {"checkout": mark}
+    shared |= {"data": entry.data_hash} if entry.data_hash else {}
+    tags = shared | _common(entry.variants) | {"fingerprint": entry.fingerprint}
     run: str = client.create_run(experiment, tags=tags, run_name=name).info.run_id
-    _log_batches(client, run, params=result.params, metrics=_summary(result.variants))
-    client.log_inputs(run, [_input(split) for split in result.data])
-    for folder, paths in result.files.items():
+    _log_batches(client, run, params=entry.params, metrics=_summary(entry.variants))
+    client.log_inputs(run, [_input(split) for split in entry.data])
+    for folder, paths in entry.files.items():
         for path in paths:
             client.log_artifact(run, str(path), folder or None)
     logged = [
         _log_variant(
             client,
             experiment,
-            result,
+            entry,
             variant,
             networks.get(variant.name),
             f"{name} {variant.name}",
             shared | {MLFLOW_PARENT_RUN_ID: run},
         )
-        for variant in result.variants
+        for variant in entry.variants
     ]
-    for variant, (child, model) in zip(result.variants, logged, strict=True):
-        if model:
-            registry.register(client, variant, model, child, result)
-    registry.appoint(client, result)
+    for variant, (child, model) in zip(entry.variants, logged, strict=True):
+        if model and entry.data_hash:
+            registry.register(client, variant, model, child, entry)
+    registry.appoint(client, entry)
     client.set_terminated(run)
     return run
 
@@ -159,7 +160,7 @@ def _log(client: MlflowClient, experiment: str, result: Result, origin: Origin, 
 def _log_variant(
     client: MlflowClient,
     experiment: str,
-    result: Result,
+    entry: Entry,
     variant: Variant,
     network: "Network | None",
     name: str,
@@ -175,12 +176,12 @@ def _log_variant(
         | {"variant": variant.name, "model": f"seed {best.seed}" if best else "none, all seeds diverged"}
     )
     run = client.create_run(experiment, tags=tags, run_name=name).info.run_id
-    model = models.log(client, experiment, run, variant, network, result) if network else None
+    model = models.log(client, experiment, run, variant, network) if network else None
     points = [
         Point(name, value, 0) for name, value in variant.numbers.items() if name not in {p.name for p in variant.curves}
     ]
-    _log_batches(client, run, params=result.params | {"variant": variant.name}, metrics=[*variant.curves, *points])
-    client.log_inputs(run, [_input(split) for split in result.data])
+    _log_batches(client, run, params=entry.params | {"variant": variant.name}, metrics=[*variant.curves, *points])
+    client.log_inputs(run, [_input(split) for split in entry.data])
     client.log_artifact(run, str(variant.checkpoint), "checkpoints")
     client.set_terminated(run)
     return run, model
