@@ -1,0 +1,198 @@
+"""measure: one network, all its seeds: streams and gradients before and after training; lenses and patches after it."""
+
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import click
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+from torch.linalg import vector_norm
+from torch.nn.functional import normalize
+
+from gradflow import checkpoints
+from gradflow.files import parquet
+from gradflow.kit.block import Block, adds_to_the_stream
+from gradflow.kit.building import build
+from gradflow.kit.inits import stack
+from gradflow.networks import transformer
+from gradflow.params.loading import load, of_stage
+from gradflow.streams import lens, patching
+from gradflow.streams.contributions import contributions
+from gradflow.training import device
+from studies.streams.induction import LENSES, PATCHES, UNTOLD, Induction, Tokens, drawn, targets
+from studies.streams.params import Params
+
+
+@click.command()
+@click.argument("variant")
+@click.argument("models", type=click.Path(path_type=Path))
+@click.argument("logs", type=click.Path(path_type=Path))
+def main(variant: str, models: Path, logs: Path) -> None:
+    """Measure VARIANT of MODELS, and write to LOGS.
+
+    VARIANT may also be what DVC calls the stage: measure@VARIANT.
+    """
+    config = load(Params)
+    variant = of_stage(variant, config.variants)
+    device.from_environment()  # for its threads
+    about, trained = config.described(variant), config.trained(variant)
+    start = stack(partial(build, about), seeds=config.seeds, init=about["init"], seed=config.train.seed)
+    test, train = np.split(drawn(config.sequences, 2 * config.measure.sequences, config.sequences.seed, LENSES), 2)
+    found: dict[str, list[pd.DataFrame]] = {"streams": [], "reading": [], "patches": []}
+    for seed in range(config.seeds):
+        end = checkpoints.load(models / f"{variant}.safetensors", seed, trained)
+        first = build(about)
+        first.load_state_dict({name: value[seed] for name, value in start.state_dict().items()})
+        assert isinstance(first, transformer.Network) and isinstance(end, transformer.Network)
+        for moment, network in (("start", first), ("end", end)):
+            found["streams"].append(_streams(network, config, test).assign(seed=seed, moment=moment))
+        tuned = _tuned(end, config, train)
+        by_position, whole = _patches(end, config)
+        layers, positions = np.indices(by_position.shape).reshape(2, -1)
+        patches = {"layer": layers, "position": positions, "recovered": by_position.ravel(), "seed": seed}
+        found["patches"].append(pd.DataFrame(patches))
+        found["reading"].append(_reading(end, tuned, config, test).assign(whole=whole, seed=seed))
+        if not seed:
+            _write(logs / f"{variant}.tokens.parquet", _tokens(end, tuned, config, test[:1]))
+    for name, tables in found.items():
+        _write(logs / f"{variant}.{name}.parquet", pd.concat(tables))
+
+
+def _write(path: Path, table: pd.DataFrame) -> None:
+    parquet.write(path, pa.Table.from_pandas(table, preserve_index=False))
+
+
+def _inputs(config: Params, tokens: Tokens) -> Tensor:
+    return transformer.inputs(torch.from_numpy(tokens), config.sequences.tokens)
+
+
+def _streams(network: transformer.Network, config: Params, sequences: Tokens) -> pd.DataFrame:
+    """Streams and their gradients.
+
+    Returns:
+        A row a stream: layer, in sublayers; norm, root mean square over rows of ||x_l||; gradient, likewise of
+        dLoss/dx_l; cosine, the mean between two positions of a sequence, 1 where all of them hold the same (collapse of
+        the rank, arXiv 2103.03404).
+    """
+    known = torch.from_numpy(targets(sequences)).flatten()
+    streams = [network.embedded(_inputs(config, sequences[:, :-1])).detach().requires_grad_()]
+    for block in network.blocks:
+        streams.append(block(streams[-1]))
+    loss = Induction.losses(network.read(streams[-1]).unsqueeze(0), known).sum()
+    rows = []
+    for layer, (stream, gradient) in enumerate(zip(streams, torch.autograd.grad(loss, streams), strict=True)):
+        x, g = stream.detach().double(), gradient.double()
+        directions = normalize(x.view(len(sequences), -1, x.shape[1]), dim=2)
+        positions = directions.shape[1]
+        pairs = (directions.sum(1).square().sum(1) - positions) / (positions * (positions - 1))
+        norm, size = (vector_norm(each, dim=1).square().mean().sqrt().item() for each in (x, g))
+        rows.append({"layer": layer, "norm": norm, "gradient": size, "cosine": pairs.mean().item()})
+    return pd.DataFrame(rows)
+
+
+def _told(network: transformer.Network, config: Params, sequences: Tokens) -> tuple[list[Tensor], Tensor]:
+    """The streams at positions whose next token can be told, (rows, width) each; and these tokens, (rows,)."""
+    known = torch.from_numpy(targets(sequences)).flatten()
+    told = known != UNTOLD
+    first = network.embedded(_inputs(config, sequences[:, :-1]))
+    return [x[told] for x in patching.streams(network, first)], known[told]
+
+
+def _tuned(network: transformer.Network, config: Params, sequences: Tokens) -> lens.Tuned:
+    """The tuned lens, which has learnt on these sequences."""
+    chosen = config.measure
+    return lens.Tuned(_told(network, config, sequences)[0], network.read, steps=chosen.lens_steps, lr=chosen.lens_lr)
+
+
+@torch.no_grad()
+def _reading(network: transformer.Network, tuned: lens.Tuned, config: Params, sequences: Tokens) -> pd.DataFrame:
+    """What lenses read, and what sublayers write, where the next token can be told.
+
+    Returns:
+        A row a stream: layer; logit and tuned, KL(network || lens) in nats, a mean over tokens; direct, what the
+        sublayer in front of it (layer 0: the embedding) gives to the logit of the right token, less what it gives to
+        all tokens on average, nan where sublayers do not add to a stream.
+    """
+    streams, known = _told(network, config, sequences)
+    last = network.read(streams[-1])
+    found = {
+        "layer": range(len(streams)),
+        "logit": [lens.distance(last, network.read(x)).mean().item() for x in streams],
+        "tuned": [lens.distance(last, logits).mean().item() for logits in tuned(torch.stack(streams))],
+        "direct": [float("nan")] * len(streams),
+    }
+    blocks = [block for block in network.blocks if isinstance(block, Block)]
+    if all(adds_to_the_stream(block, streams[0], block.carry(streams[0])) for block in blocks):
+        told = torch.from_numpy(targets(sequences)).flatten() != UNTOLD
+        parts = contributions(network, _inputs(config, sequences[:, :-1]))[:-1, told]
+        right = parts[:, torch.arange(len(known)), known]
+        found["direct"] = (right - parts.mean(2)).mean(1).tolist()
+    return pd.DataFrame(found)
+
+
+@torch.no_grad()
+def _tokens(network: transformer.Network, tuned: lens.Tuned, config: Params, sequence: Tokens) -> pd.DataFrame:
+    """What lenses read in one sequence, (1, positions + 1).
+
+    Returns:
+        A row a stream and position: layer, position; token, which stands there; next, which follows; told, whether it
+        can be told; for logit lens and tuned lens the token that they hold for the likeliest, and its probability.
+    """
+    streams = patching.streams(network, network.embedded(_inputs(config, sequence[:, :-1])))
+    tokens = sequence[0]
+    read = {"logit": [network.read(x) for x in streams], "tuned": list(tuned(torch.stack(streams)))}
+    tables = []
+    for layer in range(len(streams)):
+        said: dict[str, Any] = {}
+        for name, logits in read.items():
+            likeliest = logits[layer].softmax(1).max(1)
+            said |= {name: likeliest.indices.numpy(), f"{name}_probability": likeliest.values.numpy()}
+        table = {"layer": layer, "position": range(len(tokens) - 1), "token": tokens[:-1], "next": tokens[1:]}
+        table |= {"told": (targets(sequence)[0] != UNTOLD).astype(np.int64)}
+        tables.append(pd.DataFrame(table | said))
+    return pd.concat(tables)
+
+
+@torch.no_grad()
+def _patches(network: transformer.Network, config: Params) -> tuple[NDArray[np.float64], list[float]]:
+    """What of the answer at the last position comes back when a part of a stream is put into a corrupted run.
+
+    All sequences have the longest period, so that the answer stood at the same positions in all. There it is replaced
+    by a token that the sequence does not have. What comes back is of the logit of the answer less that of its
+    replacement.
+
+    Returns:
+        By stream and position (streams, positions), which alone is patched; and by stream with all positions patched.
+    """
+    about = config.sequences
+    longest = about.model_copy(update={"shortest": about.longest})
+    clean = drawn(longest, config.measure.patched, about.seed, PATCHES)
+    answers = clean[:, -1:]
+    others = np.array([np.setdiff1d(np.arange(about.tokens), row)[0] for row in clean])[:, None]
+    corrupted, whole = (
+        patching.streams(network, network.embedded(_inputs(config, tokens)))
+        for tokens in (np.where(clean[:, :-1] == answers, others, clean[:, :-1]), clean[:, :-1])
+    )
+    told = [torch.from_numpy(each) for each in (answers, others)]
+
+    def ahead(last: Tensor) -> Tensor:
+        logits = network.read(last).view(len(clean), about.positions, -1)[:, -1]
+        one, other = (logits.gather(1, each) for each in told)
+        return (one - other).mean()
+
+    def recovered(layer: int, rows: Tensor) -> float:
+        patched = patching.patched(network, whole, corrupted, layer, rows.repeat(len(clean)))
+        return patching.recovered(ahead(whole[-1]), ahead(corrupted[-1]), ahead(patched)).item()
+
+    places = torch.eye(about.positions, dtype=torch.bool)
+    found = np.array([[recovered(layer, place) for place in places] for layer in range(len(whole))])
+    return found, [recovered(layer, places.any(0)) for layer in range(len(whole))]
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,1 @@
+"""The twin of the transformers: perceptrons on digits, with and without a skip, read and changed in the same ways."""

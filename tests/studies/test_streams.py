@@ -1,0 +1,276 @@
+"""The study of streams: task, measurements, numbers and figures, against sequences and tables made by hand."""
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+
+from gradflow.kit.building import build
+from gradflow.params.loading import load
+from gradflow.streams import lens
+from studies.streams import measure, plot, summary
+from studies.streams.figures import layers, patches, reading, tokens, training
+from studies.streams.induction import PATCHES, UNTOLD, VALIDATION, Induction, drawn, targets
+from studies.streams.params import Params, Sequences
+
+TOKENS, POSITIONS, LONGEST = 6, 7, 3
+ABOUT = Sequences(tokens=TOKENS, positions=POSITIONS, shortest=2, longest=LONGEST, validation=30, seed=0)
+
+
+@pytest.fixture
+def config():
+    whole = load(Params, Path(__file__).parents[2] / "studies/streams/params.yaml")
+    measured = whole.measure.model_copy(update={"sequences": 6, "lens_steps": 3, "patched": 5})
+    return whole.model_copy(update={"sequences": ABOUT, "measure": measured, "seeds": 2})
+
+
+def network(block="pre", **settings):
+    torch.manual_seed(0)
+    about = {"network": "transformer", "block": block, "depth": 2, "width": 8, "widths": None}
+    return build(about | {"settings": {"tokens": TOKENS, "positions": POSITIONS, "heads": 2, **settings}})
+
+
+def test_sequences_repeat_a_block_of_distinct_tokens():
+    periods = set()
+    for row in drawn(ABOUT, 200, 0, VALIDATION).tolist():
+        period = next(p for p in range(1, POSITIONS) if row[p:] == row[:-p])
+        assert len(set(row[:period])) == period
+        periods.add(period)
+    assert periods == {2, 3} and drawn(ABOUT, 3, 1, PATCHES).shape == (3, POSITIONS + 1)
+
+
+def test_the_next_token_can_be_told_where_the_one_before_it_has_stood_already():
+    rows = drawn(ABOUT, 50, 0, VALIDATION)
+    for row, known in zip(rows.tolist(), targets(rows).tolist(), strict=True):
+        assert known == [row[i + 1] if row[i] in row[:i] else UNTOLD for i in range(POSITIONS)]
+
+
+def task():
+    return Induction(ABOUT, steps=7, batch_size=4, every=3, seed=5)
+
+
+def test_batches_are_fresh_and_go_on_where_they_were():
+    assert (task().epochs, task().steps) == (2, 3)
+    first, second = task().batches(1)
+    assert len(first) == len(second) == 3 and len({batch.numpy().tobytes() for batch in [*first, *second]}) == 6
+    [again] = task().batches(2)
+    assert all(torch.equal(one, other) for one, other in zip(second, again, strict=True))
+
+
+def test_loss_and_accuracy_count_only_what_can_be_told():
+    net = network()
+    of_seeds = torch.func.functional_call
+    inputs, known = task().pick(task().validation)
+    logits = of_seeds(net, dict(net.named_parameters()), (inputs,))
+    told = [(row, token) for row, token in enumerate(known.tolist()) if token != UNTOLD]
+    expected = np.mean([-logits[row].log_softmax(0)[token].item() for row, token in told])
+    assert Induction.losses(logits.unsqueeze(0), known).tolist() == pytest.approx([expected])
+
+    class Always(torch.nn.Module):
+        """Says token 2 for sure."""
+
+        def __init__(self):
+            super().__init__()
+            self.weight = torch.nn.Parameter(torch.zeros(1, 1))
+
+        def forward(self, x):
+            return torch.eye(TOKENS)[2].expand(*x.shape[:-1], TOKENS)
+
+    [[_, accuracy]] = task().measure(Always()).tolist()
+    assert accuracy == pytest.approx(np.mean([token == 2 for _, token in told]))
+
+
+def test_streams_and_gradients_are_those_of_the_network(config):
+    net, sequences = network(), drawn(ABOUT, 6, 3)
+    found = measure._streams(net, config, sequences)
+    inputs, known = task().pick(torch.from_numpy(sequences))
+    first = net.embedded(inputs)
+    assert found["norm"][0] == pytest.approx(first.square().sum(1).mean().sqrt().item())
+    assert len(found) == 5
+    last = net.through(first).detach().requires_grad_()
+    Induction.losses(net.read(last).unsqueeze(0), known).sum().backward()
+    assert found["gradient"][4] == pytest.approx(last.grad.square().sum(1).mean().sqrt().item(), rel=1e-5)
+    pairs = [
+        torch.cosine_similarity(x[i], x[j], dim=0).item()
+        for x in last.detach().view(6, POSITIONS, -1)
+        for i in range(POSITIONS)
+        for j in range(i)
+    ]
+    assert found["cosine"][4] == pytest.approx(np.mean(pairs), rel=1e-4)
+
+
+def test_without_skip_positions_become_the_same(config):
+    torch.manual_seed(0)
+    about = {"network": "transformer", "block": "pre", "depth": 12, "width": 32, "widths": None}
+    for skip, low, high in ((True, -0.1, 0.7), (False, 0.99, 1.0001)):
+        settings = {"tokens": TOKENS, "positions": POSITIONS, "heads": 2, "skip": skip}
+        cosine = measure._streams(build(about | {"settings": settings}), config, drawn(ABOUT, 6, 3))["cosine"]
+        assert low < cosine.iloc[-1] < high and cosine.iloc[0] < 0.5
+
+
+@pytest.mark.parametrize(("block", "skip"), [("pre", True), ("post", True), ("pre", False)])
+def test_what_is_read_and_written(config, block, skip):
+    net, sequences = network(block, skip=skip), drawn(ABOUT, 6, 3)
+    tuned = measure._tuned(net, config, drawn(ABOUT, 6, 4))
+    found = measure._reading(net, tuned, config, sequences)
+    inputs, known = task().pick(torch.from_numpy(sequences))
+    told = known != UNTOLD
+    logits = net(inputs)[told]
+    assert found["logit"].iloc[-1] == pytest.approx(0, abs=1e-6) and (found["logit"][:-1] > 1e-3).all()
+    first = net.read(net.embedded(inputs)[told])
+    assert found["logit"][0] == pytest.approx(lens.distance(logits, first).mean().item(), rel=1e-5)
+    if (block, skip) == ("pre", True):
+        right = logits[torch.arange(len(logits)), known[told]] - logits.mean(1)
+        assert found["direct"].sum() == pytest.approx(right.mean().item(), abs=1e-5)  # a bias of 0 at the end
+    else:
+        assert found["direct"].isna().all()
+
+
+@pytest.mark.parametrize(("block", "skip"), [("pre", True), ("post", True), ("pre", False)])
+def test_patches(config, block, skip):
+    by_position, whole = measure._patches(network(block, skip=skip), config)
+    assert by_position.shape == (5, POSITIONS) and whole == pytest.approx([1] * 5, abs=1e-5)
+    assert by_position[-1].tolist() == pytest.approx([0] * (POSITIONS - 1) + [1], abs=1e-5)
+    stood = [POSITIONS - LONGEST, POSITIONS - 2 * LONGEST]
+    assert [position for position in range(POSITIONS) if abs(by_position[0, position]) > 1e-6] == sorted(stood)
+
+
+def test_tokens_are_those_that_the_lens_holds_for_likeliest(config):
+    net, sequence = network(), drawn(ABOUT, 1, 3)
+    tuned = measure._tuned(net, config, drawn(ABOUT, 6, 4))
+    found = measure._tokens(net, tuned, config, sequence).set_index(["layer", "position"])
+    inputs, known = task().pick(torch.from_numpy(sequence))
+    sure = net(inputs).softmax(1).max(1)
+    last = found.loc[4]
+    assert last["logit"].tolist() == sure.indices.tolist()
+    assert last["logit_probability"].tolist() == pytest.approx(sure.values.tolist())
+    assert last["token"].tolist() == sequence[0, :-1].tolist() and last["next"].tolist() == sequence[0, 1:].tolist()
+    assert last["told"].tolist() == (known != UNTOLD).long().tolist() and len(found) == 5 * POSITIONS
+
+
+def tables(config, seeds=2):
+    """Of two variants; post learns at step 75 with seed 0 alone, and reads the answer from half of its sublayers on."""
+    variants, depth = ("post", "pre"), 2 * config.depth
+    about = config.sequences
+    history = [
+        {"variant": variant, "seed": seed, "epoch": epoch, "train_loss": 1.0, "val_loss": 1.0}
+        | {"val_accuracy": 0.96 if epoch >= 3 and (seed == 0 or variant == "pre") else 0.5}
+        for variant in variants
+        for seed in range(seeds)
+        for epoch in range(1, 13)
+    ]
+    streams = [
+        {"variant": variant, "layer": layer, "norm": 2.0 + layer, "gradient": 2.0 ** (seed - layer / depth)}
+        | {"cosine": layer / depth, "seed": seed, "moment": moment}
+        for variant in variants
+        for moment in ("start", "end")
+        for seed in range(seeds)
+        for layer in range(depth + 1)
+    ]
+    read = [
+        {"variant": variant, "layer": layer, "logit": 3.0 - layer / depth, "tuned": 1.0 - layer / depth}
+        | {"direct": layer if variant == "pre" else np.nan, "whole": 1 + 1e-6 * layer, "seed": seed}
+        for variant in variants
+        for seed in range(seeds)
+        for layer in range(depth + 1)
+    ]
+    patched = [
+        {"variant": variant, "layer": layer, "position": position, "seed": seed}
+        | {"recovered": float((position == about.positions - 1) == (layer > 4)) if position > 3 else 0.0}
+        for variant in variants
+        for seed in range(seeds)
+        for layer in range(depth + 1)
+        for position in range(about.positions)
+    ]
+    said = [
+        {"variant": variant, "layer": layer, "position": position, "token": position % 3, "next": (position + 1) % 3}
+        | {
+            "told": int(position > 2),
+            "logit": layer % 3,
+            "logit_probability": 0.5,
+            "tuned": 0,
+            "tuned_probability": 1.0,
+        }
+        for variant in variants
+        for layer in range(depth + 1)
+        for position in range(about.positions)
+    ]
+    names = ("history", "streams", "reading", "patches", "tokens")
+    return dict(zip(names, map(pd.DataFrame, (history, streams, read, patched, said)), strict=True))
+
+
+def test_the_numbers_of_a_variant(config):
+    found = tables(config)
+    del found["tokens"]
+    post, pre = (
+        summary.of_variant(config, **{name: table[table["variant"] == variant] for name, table in found.items()})
+        for variant in ("post", "pre")
+    )
+    depth = 2 * config.depth
+    assert post["accuracy"]["mean"] == pytest.approx(0.73) and post["solved"] == 0.5
+    assert post["solved_at"] == {"mean": 75, "std": 0, "min": 75, "max": 75, "seeds": 1} and pre["solved"] == 1
+    assert post["norm_growth_end"]["mean"] == (2 + depth) / 2
+    assert post["power_added_start"]["mean"] == ((2 + depth) / 2) ** 2 - 1
+    assert post["gradient_ratio_start"]["mean"] == pytest.approx(2)
+    assert post["cosine_start"]["mean"] == 1 and post["first_cosine_end"]["mean"] == 0
+    assert post["logit_lens_middle"]["mean"] == 2.5 and post["tuned_lens_middle"]["mean"] == 0.5
+    assert post["source_half"]["mean"] == 4 / depth and post["query_half"]["mean"] == 5 / depth
+    assert post["whole_layer_error"]["max"] == pytest.approx(1e-6 * depth)
+    assert "direct_of_last_quarter" not in post
+    layers_of = range(depth + 1)
+    late = sum(layer for layer in layers_of if layer > 0.75 * depth) / sum(layers_of)
+    assert pre["direct_of_last_quarter"]["mean"] == pytest.approx(late)
+
+
+def test_a_seed_whose_history_ends_early_has_diverged(config):
+    history = tables(config)["history"]
+    kept = history[~((history["variant"] == "post") & (history["seed"] == 1) & (history["epoch"] > 4))]
+    variants = {name: config.variants[name] for name in ("post", "pre")}
+    found = plot.diverged(config.model_copy(update={"variants": variants}), kept)
+    assert found == {"post": {1: 100}, "pre": {}}
+
+
+def test_gradients_are_drawn_relative_to_the_last_stream():
+    table = pd.DataFrame({"variant": "a", "seed": 0, "moment": "end", "layer": [2, 0, 1], "gradient": [2.0, 8.0, 4.0]})
+    assert plot.relative(table)["gradient"].tolist() == [1, 4, 2]
+    assert plot.relative(table.assign(gradient=0.0))["gradient"].isna().all()
+
+
+def test_networks_are_compared_in_a_panel_with_those_of_the_same_start(config):
+    history = tables(config)["history"]
+    names = ("post", "pre_warm", "post_gpt2", "no_skip_half")
+    both = pd.concat([history[history["variant"] == "pre"].assign(variant=name) for name in names])
+    drawn_by, experiment = plot.by_kind(config, both, {name: {} for name in config.variants} | {"post_gpt2": {1: 50}})
+    found = drawn_by.groupby(["panel", "variant"], sort=False).size()
+    assert list(found.index) == [
+        ("xavier, rate 0.003, 8 layers", "post-norm"),
+        ("xavier, rate 0.003, 8 layers", "pre-norm, warm-up 100"),
+        ("gpt2, rate 0.01, 8 layers", "post-norm"),
+        ("xavier, rate 0.001, no skip", "pre-norm, no skip, 4 layers, warm-up 100"),
+    ]
+    assert experiment.label("post-norm") == "post-norm (diverged: 1 of 2 seeds at gpt2, rate 0.01, 8 layers)"
+    assert drawn_by["step"].max() == 12 * config.train.every
+
+
+@pytest.mark.parametrize("seeds", [1, 2])
+def test_the_figures_show_what_there_is(config, seeds):
+    config = config.model_copy(update={"seeds": seeds})
+    found = tables(config, seeds)
+    lost = {name: {} for name in config.variants}
+    experiment = plot.experiment(config, ["post", "pre"], lost)
+    passed = {name: found[name].assign(passed=found[name]["layer"] / 16) for name in ("streams", "reading")}
+    drawn_figures = [
+        training.draw(*plot.by_kind(config, found["history"], lost)),
+        layers.draw(passed["streams"], experiment),
+        reading.draw(passed["reading"], experiment),
+        patches.draw(found["patches"], 4, experiment),
+        tokens.draw(found["tokens"], experiment),
+    ]
+    for figure in drawn_figures:
+        figure.draw_without_rendering()
+    for figure in drawn_figures[:3]:
+        assert ("One seed." in figure.get_supxlabel()) == (seeds == 1)
+    letters = [text.get_text() for text in drawn_figures[4].axes[0].texts]
+    assert letters[:POSITIONS] == ["A"] * POSITIONS and letters[POSITIONS] == "B"
