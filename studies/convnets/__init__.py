@@ -1,0 +1,1 @@
+"""Convolutional residual networks: depth, batch norm, bottlenecks and shortcuts on small images."""
