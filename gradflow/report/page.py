@@ -15,7 +15,7 @@ import vl_convert
 from gradflow.drawing import style
 from gradflow.drawing.experiment import Experiment
 from gradflow.guards.errors import RunError
-from gradflow.report import charts, claims, evolution, headline, routing
+from gradflow.report import charts, claims, evolution, headline, lenses, routing
 from gradflow.report.words import count, number
 
 _TEMPLATES = Path(__file__).with_name("template")
@@ -112,6 +112,7 @@ def render(
     run: Run,
     study: Identity,
     routed: routing.Routing,
+    read: lenses.Lenses,
     figures: Sequence[Drawn],
     ledger: Sequence[Mapping[str, Any]],
 ) -> str:
@@ -121,11 +122,12 @@ def render(
         run: The root pipeline's results.
         study: Those of the distant-identity experiment.
         routed: Those of the study of routing.
+        read: Those of the study of streams.
         figures: Those of further studies.
         ledger: The evaluated claims, as in reports/claims.json.
 
     Raises:
-        RunError: The page is larger than 4 MB.
+        RunError: The page is larger than 6 MB.
     """
     gradients = _evolution(
         "epoch",
@@ -145,6 +147,7 @@ def render(
         ],
     )
     rows = claims.claims(ledger)
+    lens = lenses.payload(read)
     losses = {"val_loss": "validation", "train_loss": "train, during the epoch"}
     drawn = {
         "loss": charts.over_time(run.history, "epoch", losses, "cross-entropy (nats)", run.experiment, log=True),
@@ -166,6 +169,9 @@ def render(
         run=run,
         study=study,
         routed=routed,
+        read=read,
+        lens=lens,
+        learnt=lenses.LEARNT,
         figures=figures,
         headlines=headline.headlines(run.metrics, run.experiment, run.params["analysis"]["vanished_below"]),
         gradients=gradients,
@@ -182,6 +188,7 @@ def render(
             "charts": drawn,
             "evolutions": {"gradients": gradients, "steps": steps},
             "routing": routing.payload(routed),
+            "lenses": lens,
         },
         scripts=scripts,
         hashes=" ".join(f"'sha256-{_hash(script)}'" for script in scripts.values()),

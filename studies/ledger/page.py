@@ -15,7 +15,8 @@ from gradflow.ledger.evaluated import Evaluated
 from gradflow.params import reading
 from gradflow.params.loading import load
 from gradflow.recipe import Recipe
-from gradflow.report import page
+from gradflow.report import page, words
+from gradflow.report.lenses import Lenses
 from gradflow.report.routing import Routing
 from gradflow.tables.artefacts import read_table
 from gradflow.tables.columns import by_variant
@@ -24,6 +25,8 @@ from studies.identity.figures import setting as identity_setting
 from studies.identity.params import Params as Identity
 from studies.routing import summary as routing_summary
 from studies.routing.params import Params as RoutingParams
+from studies.streams import summary as streams_summary
+from studies.streams.params import Params as Streams
 
 
 @click.command()
@@ -34,6 +37,8 @@ from studies.routing.params import Params as RoutingParams
 @click.argument("study", type=click.Path(path_type=Path))
 @click.argument("routing_settings", type=click.Path(path_type=Path))
 @click.argument("routing", type=click.Path(path_type=Path))
+@click.argument("streams_settings", type=click.Path(path_type=Path))
+@click.argument("streams", type=click.Path(path_type=Path))
 @click.argument("ledger", type=click.Path(path_type=Path))
 @click.argument("written", type=click.Path(path_type=Path))
 @click.option("--figure", "figures", type=(str, click.Path(path_type=Path)), multiple=True, help="Title and PNG.")
@@ -45,6 +50,8 @@ def main(
     study: Path,
     routing_settings: Path,
     routing: Path,
+    streams_settings: Path,
+    streams: Path,
     ledger: Path,
     written: Path,
     figures: Sequence[tuple[str, Path]],
@@ -52,20 +59,22 @@ def main(
     """Write the page WRITTEN.
 
     SETTINGS is the params.yaml of the run whose tables are in RESULTS, SOURCE (JSON) describes its data;
-    STUDY_SETTINGS and STUDY are those of the distant identity, ROUTING_SETTINGS and ROUTING those of routing. LEDGER
-    holds the evaluated claims (JSON).
+    STUDY_SETTINGS and STUDY are those of the distant identity, ROUTING_SETTINGS and ROUTING those of routing,
+    STREAMS_SETTINGS and STREAMS those of streams. LEDGER holds the evaluated claims (JSON).
     The figures lie in reports/figures of their studies.
     """
     drawn = [path for _, path in figures]
     of_identity = [study / name for name in ("history.csv", "probe.csv", "metrics.json")]
     of_routing = [routing / name for name in ("policies.csv", "rows.csv")]
-    for path in (*of_identity, *of_routing, ledger, *drawn):
+    of_streams = [streams / name for name in ("tokens.csv", "reading.csv")]
+    for path in (*of_identity, *of_routing, *of_streams, ledger, *drawn):
         if not path.exists():
             raise RunError(f"{path}: missing; run `make studies`, which makes all that the page shows")
     html = page.render(
         _run(settings, source, results),
         _identity(study_settings, study),
         _routing(routing_settings, routing),
+        _lenses(streams_settings, streams),
         [page.Drawn(title, path.resolve().parents[2].name, path.read_bytes()) for title, path in figures],
         documents.read(ledger, list[Evaluated]),
     )
@@ -106,6 +115,18 @@ def _routing(settings: Path, study: Path) -> Routing:
         read_table(study / f"{name}.csv", by_variant(columns[name], config.variants)) for name in ("policies", "rows")
     )
     return Routing(reading.read(settings), routing_summary.POLICIES, policies, rows)
+
+
+def _lenses(settings: Path, study: Path) -> Lenses:
+    config = load(Streams, settings)
+    columns = streams_summary.joined(config)
+    tokens, read = (read_table(study / f"{name}.csv", columns[name]) for name in ("tokens", "reading"))
+    names = {
+        name: f"{name}: {'skip' if chosen.skip else 'no skip'}, {words.count(config.layers(name), 'layer')},"
+        f" {f'{chosen.placement}-norm' if chosen.placement != 'none' else 'no norm'}"
+        for name, chosen in config.variants.items()
+    }
+    return Lenses(reading.read(settings), names, tokens, read)
 
 
 if __name__ == "__main__":

@@ -12,9 +12,10 @@ from filelock import FileLock
 
 from gradflow.drawing.experiment import Experiment
 from gradflow.report import page
+from gradflow.report.lenses import Lenses
 from gradflow.report.routing import Routing
 from studies.identity import published
-from tests.routing import write_tables
+from tests import lenses, routing
 
 IDENTITY = {"depth": 3, "width": 8, "seeds": 2, "train.steps": 6, "train.batch_size": 16, "probe.steps": [2, 4]}
 
@@ -63,9 +64,10 @@ class Inputs:
         reports = self.root / "reports"
         identity = [self.root / "studies/identity" / name for name in ("params.yaml", "reports")]
         run = [self.root / "params.yaml", self.root / "data/raw/source.json", reports]
-        routing = [self.root / "studies/routing" / name for name in ("params.yaml", "reports")]
+        sections = [self.root / "studies" / of for of in ("routing", "streams")]
+        shown = [study / name for study in sections for name in ("params.yaml", "reports")]
         figure = ["--figure", TITLE, self.root / "studies/identity/reports/figures/loss.png"]
-        return [*run, *identity, *routing, reports / "claims.json", page, *figure]
+        return [*run, *identity, *shown, reports / "claims.json", page, *figure]
 
 
 @pytest.fixture(scope="session")
@@ -78,7 +80,8 @@ def results(shared, finished):
             study = type(draft)(draft.root / "studies/identity", draft.env)
             study.change(IDENTITY)
             study.run("dvc", "repro")
-            write_tables(draft.root / "studies/routing")
+            routing.write_tables(draft.root / "studies/routing")
+            lenses.write_tables(draft.root / "studies/streams")
             claims = [entry_of_a_claim(number) for number in range(7)]
             (draft.root / "reports/claims.json").write_text(json.dumps(claims), encoding="utf-8")
             draft.root.rename(project.root)
@@ -89,11 +92,11 @@ def results(shared, finished):
 def inputs(results, tmp_path):
     """The results, to be changed."""
     own = Inputs(tmp_path / "results")
-    settings = [f"studies/{study}/params.yaml" for study in ("identity", "routing")]
+    settings = [f"studies/{study}/params.yaml" for study in ("identity", "routing", "streams")]
     for name in ("params.yaml", "data/raw/source.json", *settings):
         (own.root / name).parent.mkdir(parents=True, exist_ok=True)
         shutil.copy(results.root / name, own.root / name)
-    for name in ("reports", "studies/identity/reports", "studies/routing/reports"):
+    for name in ("reports", *(f"studies/{study}/reports" for study in ("identity", "routing", "streams"))):
         shutil.copytree(results.root / name, own.root / name)
     return own
 
@@ -173,6 +176,9 @@ def hostile_page(inputs, tmp_path):
         params["variants"] = {names.get(variant, variant): value for variant, value in params["variants"].items()}
         routed = inputs.root / "studies/routing/reports"
         policies, rows = (pd.read_csv(routed / f"{of}.csv").replace({"moons": name}) for of in ("policies", "rows"))
+        streams = inputs.root / "studies/streams"
+        tokens, read = (pd.read_csv(streams / f"reports/{of}.csv") for of in ("tokens", "reading"))
+        settings = yaml.safe_load((streams / "params.yaml").read_text(encoding="utf-8"))
         metrics, identity = numbers(reports / "metrics.json"), numbers(of_identity / "metrics.json")
         html = page.render(
             page.Run(
@@ -191,6 +197,7 @@ def hostile_page(inputs, tmp_path):
                 published.widest(identity),
             ),
             Routing({"depth": 20, "seeds": 2}, {"random": name}, policies, rows),
+            Lenses(settings, dict.fromkeys(settings["variants"], name), tokens, read),
             [page.Drawn(name, name, b"")],
             [
                 entry_of_a_claim(

@@ -1,9 +1,13 @@
 """The page in a real browser: what moves, what filters, what keys do, and that it asks for nothing."""
 
 import json
+import re
 
+import pandas as pd
 import pytest
 from playwright.sync_api import expect
+
+from tests.lenses import LAYERS, SEQUENCE, TOLD
 
 LINES = ".mark-line path"
 
@@ -98,6 +102,87 @@ def test_another_policy_or_network_keeps_the_share_and_policy(visit, page_file):
     root.locator(".network").select_option(label="spirals")
     expect(root.locator(".policy option:checked")).to_have_text("random")
     expect(root.locator(".now")).to_have_text("25 %")
+
+
+@pytest.mark.parametrize("network", ["pre", "no_skip"])
+@pytest.mark.parametrize("lens", ["logit", "tuned"])
+def test_each_layer_shows_what_the_lens_reads_there_in_the_tables(visit, page_file, results, network, lens):
+    page = visit(page_file)
+    root = page.locator("[data-lenses]")
+    root.locator(".network").select_option(index=["pre", "no_skip"].index(network))  # post has not learnt
+    root.locator(".lens").select_option(lens)
+    slider = root.get_by_role("slider")
+    assert slider.get_attribute("max") == str(LAYERS[network])
+    reports = results.root / "studies/streams/reports"
+    tables = (pd.read_csv(reports / f"{of}.csv") for of in ("tokens", "reading"))
+    tokens, reading = (table[table["variant"] == network] for table in tables)
+    slider.press("Home")
+    for layer in range(LAYERS[network] + 1):
+        rows = tokens[tokens["layer"] == layer]
+        right = rows[lens] == rows["next"]
+        assert texts(root, ".stands") == ["ABCD"[token] for token in SEQUENCE[:-1]]
+        assert texts(root, ".read") == ["ABCD"[token] for token in rows[lens]]
+        assert texts(root, ".sure") == [f"{100 * share:.0f} %" for share in rows[f"{lens}_probability"]]
+        kinds = [("wrong", "right")[each] if told else "untold" for each, told in zip(right, rows["told"], strict=True)]
+        assert root.locator(".cells li").evaluate_all("all => all.map(e => e.dataset.kind)") == kinds
+        said = root.locator(".said")
+        expect(said).to_contain_text(f"{lens} lens gets {kinds.count('right')} of the {6 - TOLD} tokens right")
+        kl = reading[reading["layer"] == layer][lens]
+        mean, least, most = kl.mean(), kl.min(), kl.max()
+        assert numbers(said.locator(".missed")) == pytest.approx(
+            [mean, least, most] if layer < LAYERS[network] else [0], rel=6e-3
+        )
+        slider.press("ArrowRight")
+    assert slider.input_value() == str(LAYERS[network]), "the last layer is the last"
+
+
+def texts(root, name):
+    return root.locator(f".cells {name}").all_text_contents()
+
+
+def numbers(element):
+    return [float(number) for number in re.findall(r"[\d.]+(?:e-?\d+)?", element.text_content())]
+
+
+def test_the_layer_has_a_name_and_another_network_or_lens_stays_at_its_depth(visit, page_file):
+    page = visit(page_file)
+    root = page.locator("[data-lenses]")
+    slider = page.get_by_label("Sublayer")
+    options = root.locator(".network option").all_text_contents()
+    assert options == ["pre: skip, 2 layers, pre-norm", "no_skip: no skip, 1 layer, pre-norm"]
+    expect(root.locator(".now")).to_have_text("4 of 4: feedforward, layer 2")
+    for _ in range(2):
+        slider.press("ArrowLeft")
+    expect(root.locator(".now")).to_have_text("2 of 4: feedforward, layer 1")
+    root.locator(".lens").select_option("tuned")
+    expect(root.locator(".now")).to_have_text("2 of 4: feedforward, layer 1")
+    root.locator(".network").select_option(index=1)
+    expect(root.locator(".now")).to_have_text("1 of 2: attention, layer 1")
+    assert slider.get_attribute("aria-valuetext") == "1 of 2: attention, layer 1"
+    slider.press("Home")
+    expect(root.locator(".said")).to_contain_text("Behind sublayer 0 (embedding) the tuned lens")
+
+
+def test_a_right_token_is_told_from_a_wrong_one_without_colour(visit, page_file):
+    root = visit(page_file).locator("[data-lenses]")
+    root.get_by_role("slider").press("Home")
+    for kind, mark, frame in (("right", "✓", "solid"), ("wrong", "✗", "dashed"), ("untold", "none", "solid")):
+        cell = root.locator(f".cells [data-kind={kind}]").first
+        seen = cell.locator(".kind").evaluate("e => getComputedStyle(e, '::after').content")
+        assert (seen.strip('"'), cell.evaluate("e => getComputedStyle(e).borderTopStyle")) == (mark, frame)
+
+
+def test_without_scripts_the_last_layer_stands_there(browser, page_file):
+    page = browser.new_page(java_script_enabled=False)
+    page.goto(page_file.as_uri())
+    root = page.locator("[data-lenses]")
+    expect(root.locator(".controls")).to_be_hidden()
+    assert texts(root, ".read") == ["ABCD"[token] for token in SEQUENCE[1:]]
+    expect(root.locator(".said")).to_contain_text(
+        "Behind sublayer 4 (feedforward, layer 2) the logit lens gets 3 of the 3"
+    )
+    expect(root.locator(".cells").first.locator("li")).to_have_count(TOLD)
+    page.close()
 
 
 def test_filters_and_search_choose_claims_and_say_how_many(visit, page_file):

@@ -26,7 +26,7 @@ def test_the_same_results_make_the_same_bytes(make, inputs, page_file):
     assert make(inputs).read_bytes() == page_file.read_bytes()
 
 
-def test_the_page_is_one_file_of_at_most_4_mb_that_names_no_other(page_file):
+def test_the_page_is_one_file_of_at_most_6_mb_that_names_no_other(page_file):
     text = page_file.read_text(encoding="utf-8")
     assert len(text.encode()) < 6e6
     shown = text.split('id="data"')[0]
@@ -57,6 +57,7 @@ def test_figures_of_further_studies_are_in_the_page(make, inputs):
     "missing",
     [
         *(f"studies/identity/reports/{name}" for name in ("history.csv", "probe.csv", "metrics.json")),
+        *(f"studies/streams/reports/{name}" for name in ("tokens.csv", "reading.csv")),
         "reports/claims.json",
         "studies/identity/reports/figures/loss.png",
     ],
@@ -66,6 +67,14 @@ def test_a_missing_study_is_named_with_what_makes_it(make, inputs, missing):
     said = make(inputs, code=1)
     assert said.startswith("gradflow: ") and said.count("\n") == 1
     assert missing in said and "make studies" in said
+
+
+def test_where_no_network_has_learnt_the_page_says_so(make, inputs):
+    path = inputs.root / "studies/streams/reports/tokens.csv"
+    table = pd.read_csv(path)
+    table.assign(logit=(table["next"] + 1) % 4).to_csv(path, index=False)
+    text = make(inputs).read_text(encoding="utf-8")
+    assert "No network has learnt to" in text and 'id="lenses-layer"' not in text
 
 
 OWN = "plain with momentum 0.375"

@@ -165,6 +165,49 @@ async function route(root) {
   if (networks.length) chooseNetwork();
 }
 
+function look(root) {
+  const { letters, places, next, told, networks } = data.lenses;
+  const [controls, network, lens, slider, now] = [".controls", ".network", ".lens", ".layer", ".now"].map((name) =>
+    root.querySelector(name),
+  );
+  const cells = [...root.querySelectorAll(".cells li")];
+  const write = (element, name, text) => {
+    element.querySelector(name).textContent = text;
+  };
+
+  function show() {
+    const layer = Number(slider.value);
+    const { read, sure, right, missed } = networks[network.value][lens.value];
+    now.value = `${layer} of ${slider.max}: ${places[layer]}`;
+    slider.setAttribute("aria-valuetext", now.value);
+    cells.forEach((cell, at) => {
+      const token = read[layer][at];
+      write(cell, ".read", letters[token]);
+      write(cell, ".sure", `${sure[layer][at]} %`);
+      cell.style.setProperty("--sure", sure[layer][at]);
+      cell.dataset.kind = told[at] ? (token === next[at] ? "right" : "wrong") : "untold";
+    });
+    write(root, ".place", `${layer} (${places[layer]})`);
+    write(root, ".of", lens.selectedOptions[0].text);
+    write(root, ".right", right[layer]);
+    write(root, ".missed", missed[layer]);
+  }
+
+  function chooseNetwork() {
+    const passed = slider.value / slider.max;  // stay at the share of the sublayers that was shown, or near it
+    slider.max = networks[network.value].logit.read.length - 1;
+    slider.value = Math.round(passed * slider.max);
+    show();
+  }
+
+  slider.addEventListener("input", show);
+  lens.addEventListener("change", show);
+  network.addEventListener("change", chooseNetwork);
+  controls.hidden = false;
+  chooseNetwork();
+}
+document.querySelectorAll("[data-lenses]").forEach(look);
+
 const drawn = [...document.querySelectorAll("[data-evolution]")].map(evolve);
 drawn.push(route(document.querySelector("[data-routing]")));
 
