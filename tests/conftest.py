@@ -404,6 +404,64 @@ def small_studies():
                 "seed": 0,
             },
         },
+        "streams": {
+            "depth": 2,
+            "width": 8,
+            "heads": 2,
+            "seeds": 2,
+            "sequences": {
+                "tokens": 6,
+                "positions": 6,
+                "shortest": 2,
+                "longest": 3,
+                "validation": 8,
+                "seed": 0,
+            },
+            "train.batch_size": 4,
+            "train.every": 2,
+            "variants": {
+                name: {"placement": placement, "skip": skip, "scale": 1.0, "depth_over": over, "init": "gpt2"}
+                | {"lr": 0.01, "warmup": 2, "steps": 4}
+                for name, placement, skip, over in (("post", "post", True, 1), ("none", "pre", False, 2))
+            },
+            "measure": {"sequences": 4, "lens_steps": 2, "lens_lr": 0.01, "patched": 3},
+            "twin.depth": 2,
+            "twin.width": 8,
+            "twin.hidden": 4,
+            "twin.seeds": 2,
+            "twin.digits.validation": 0.9,
+            "twin.train.epochs": 2,
+            "twin.measure.lens_steps": 2,
+        },
+        "convnets": {
+            "depth": 3,
+            "seeds": 2,
+            "digits": {"validation": 0.9, "seed": 0},
+            "train.epochs": 2,
+            "train.batch_size": 64,
+            "variants": {
+                name: {"block": block, "skip": name != "plain", "batch_norm": name != "unnormed"}
+                | {"shortcut": "projection", "padding": "zeros", "clip_norm": None}
+                | {"widths": [4, 8], "depth_over": 3 if name == "third" else 1}
+                for name, block in (
+                    ("plain", "basic"),
+                    ("third", "basic"),
+                    ("unnormed", "basic"),
+                    ("bottleneck", "bottleneck"),
+                )
+            },
+            "denoise": {
+                "widths": [2, 3, 2],
+                "seeds": 2,
+                "train": {"init": "he", "steps": 4, "batch_size": 8, "every": 2, "lr": 0.003, "seed": 0},
+                "variants": {
+                    "skipped": {"noise": 0.1, "long_skips": True},
+                    "zeroed": {"noise": 0.1, "long_skips": False},
+                },
+                "measure": {"starts": ["he"], "shown": 2},
+            },
+            "plot": {"by_depth": ["plain", "third", "unnormed"], "costs": ["third", "bottleneck"]},
+        },
         "overflow": {
             "depths": [1, 3],
             "width": 8,

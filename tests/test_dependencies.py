@@ -22,8 +22,10 @@ ROOT = Path(__file__).parents[1]
 FILES = [ROOT / "dvc.yaml", *sorted(ROOT.glob("studies/*/dvc.yaml")), ROOT / "serving" / "dvc.yaml"]
 PIPELINES = [path.parent.relative_to(ROOT).as_posix() for path in FILES]
 
+NETWORK = re.compile(r'"network": "(\w+)"')  # in the description of one
+
 # Guards refuse, wait and say why; rules refuse what stands in a params.yaml, and hand on what passes.
-NONE = r"gradflow/guards/.*|gradflow/params/.*|gradflow/recipe\.py|(studies/\w+|serving)/params\.py|.*/__init__\.py"
+NONE = r"gradflow/guards/.*|gradflow/params/.*|gradflow/recipe\.py|(studies/.*|serving)/params\.py|.*/__init__\.py"
 MOST_LINES = (
     10.5  # on code that a stage lists, on average over all dvc.yaml that people write and one made from the root's
 )
@@ -43,7 +45,7 @@ def keys(pipeline):
 
 
 STAGES = [(pipeline, stage) for pipeline in PIPELINES for stage in stages(pipeline)]
-WHOLE = ("stages.check", "stages.track")  # modules that read all of the parameters
+WHOLE = r"stages\.check|.*\.track"  # modules that read all of the parameters
 WHOLE_TYPES = ("Recipe", "Params", "Study")  # of arguments that hold all parameters
 
 # Large libraries that importing a stage may load; each costs up to seconds.
@@ -103,6 +105,21 @@ LOADS = {
     "studies.shares.growth": {"pandas", "pyarrow", "torch"},
     "studies.shares.tables": {"pandas", "pyarrow"},
     "studies.shares.plot": {"matplotlib", "pandas", "pyarrow"},
+    "studies.convnets.images": {"pandas", "pyarrow", "scipy", "sklearn"},
+    "studies.convnets.train": {"pandas", "pyarrow", "torch"},
+    "studies.convnets.denoise.train": {"pandas", "pyarrow", "torch"},
+    "studies.convnets.denoise.measure": {"pandas", "pyarrow", "torch"},
+    "studies.convnets.tables": {"pandas", "pyarrow"},
+    "studies.convnets.plot": {"matplotlib", "pandas", "pyarrow"},
+    "studies.convnets.track": {"pyarrow", "torch"},
+    "studies.streams.track": {"pyarrow", "torch"},
+    "studies.streams.train": {"pyarrow", "torch"},
+    "studies.streams.measure": {"pandas", "pyarrow", "torch"},
+    "studies.streams.twin.rows": {"pandas", "pyarrow", "scipy", "sklearn"},
+    "studies.streams.twin.train": {"pyarrow", "torch"},
+    "studies.streams.twin.measure": {"pandas", "pyarrow", "torch"},
+    "studies.streams.tables": {"pandas", "pyarrow"},
+    "studies.streams.plot": {"matplotlib", "pandas", "pyarrow"},
     "studies.ledger.claims": {"pandas", "pyarrow"},
     "studies.ledger.page": {"matplotlib", "pandas", "pyarrow"},
     "serving.stages.champion": {"pandas", "pyarrow"},
@@ -132,7 +149,7 @@ def test_packages_hold_a_docstring_and_nothing_to_depend_on():
 
 @pytest.mark.parametrize(("pipeline", "stage"), STAGES)
 def test_a_stage_lists_exactly_the_parameters_that_it_reads(pipeline, stage):
-    if module(pipeline, stage) in WHOLE:
+    if re.fullmatch(WHOLE, module(pipeline, stage)):
         assert definition(pipeline, stage)["params"] == [{"params.yaml": None}]
     else:
         assert listed(pipeline, stage) == reads(pipeline, path_of(module(pipeline, stage)))
@@ -141,7 +158,7 @@ def test_a_stage_lists_exactly_the_parameters_that_it_reads(pipeline, stage):
 @pytest.mark.parametrize("pipeline", PIPELINES)
 def test_each_parameter_is_listed_by_a_stage(pipeline):
     """Otherwise an experiment that changes it would run nothing and be recorded all the same."""
-    narrow = [stage for stage in stages(pipeline) if module(pipeline, stage) not in WHOLE]
+    narrow = [stage for stage in stages(pipeline) if not re.fullmatch(WHOLE, module(pipeline, stage))]
 
     assert set().union(*(listed(pipeline, stage) for stage in narrow)) == keys(pipeline)
 
@@ -207,13 +224,15 @@ def wanted(pipeline, stage):
         packed = [*(ROOT / "serving/legs/torchserve").glob("handler.py")]
         packed += [path for name in archive.CODE for path in (ROOT / "gradflow").glob(name)]
         used |= {path.relative_to(ROOT).as_posix() for path in packed if path.name != "__init__.py"}
-    if runs == "stages.track":  # logs a result once: other code of networks does not make it log one again
-        used -= imports("gradflow/checkpoints.py") - imports("gradflow/tracking/result.py")
+    if runs.endswith(".track"):  # logs a result once: other code of networks does not make it log one again
+        reader = "result" if runs == "stages.track" else "study"
+        used -= imports("gradflow/checkpoints.py") - imports(f"gradflow/tracking/{reader}.py")
         used = {path for path in used if not path.startswith(("gradflow/blocks/", "gradflow/networks/"))}
     if runs == "stages.check":  # its rules, and what they look at
         own = f"{pipeline}/params.py"
         if (ROOT / own).exists():  # then it does not look at the recipe's, nor at rows
             used = {path for path in used if not path.startswith("gradflow/data/")} | {own}
+            used |= {path.relative_to(ROOT).as_posix() for path in (ROOT / pipeline).glob("*/params.py")}
         else:
             used |= {"gradflow/recipe.py", "gradflow/kit/widths.py", "gradflow/tables/configuration.py"}
         folders = ("guards", "params", "blocks", "instruments")
@@ -223,18 +242,27 @@ def wanted(pipeline, stage):
 
 def found_by_name(pipeline, stage):
     """Blocks, networks, mixing rules and instruments, which no import names."""
-    code = imports(path_of(module(pipeline, stage)))
+    runs = path_of(module(pipeline, stage))
+    code = imports(runs)
     found = set()
     if "gradflow/kit/building.py" in code:
-        each = "foreach" in stages(pipeline)[stage]
-        found |= {"gradflow/blocks/${item.block}.py"} if each else files_of("gradflow/blocks")
-        for path in code:
-            text = (ROOT / path).read_text(encoding="utf-8")
-            found |= {f"gradflow/networks/{name}.py" for name in re.findall(r'"network": "(\w+)"', text)}
-            found |= files_of("gradflow/mixing") if '"mixing": ' in text else set()
+        texts = [(ROOT / path).read_text(encoding="utf-8") for path in code]
+        networks = described(runs) or {name for text in texts for name in NETWORK.findall(text)}
+        for path in (f"gradflow/networks/{name}.py" for name in networks):
+            found |= {each for each in imports(path) if not re.fullmatch(NONE, each)}
+            if "network.blocks(" in (ROOT / path).read_text(encoding="utf-8"):  # others have blocks of their own
+                each = "foreach" in stages(pipeline)[stage]
+                found |= {"gradflow/blocks/${item.block}.py"} if each else files_of("gradflow/blocks")
+        found |= files_of("gradflow/mixing") if any('"mixing": ' in text for text in texts) else set()
     if any("trace.named(" in (ROOT / path).read_text(encoding="utf-8") for path in code):
         found |= files_of("gradflow/instruments")  # which of them, the parameters say
     return found
+
+
+def described(module):
+    """The networks that the rules beside a module describe; none where its own code does."""
+    rules = (ROOT / module).with_name("params.py")
+    return set(NETWORK.findall(rules.read_text(encoding="utf-8"))) if rules.exists() else set()
 
 
 def with_folders(used):
@@ -284,10 +312,12 @@ def reads(pipeline, module):
     """Top-level keys that a stage takes from its parameters, in its own code or in what that calls.
 
     Looked for are attributes of ``load(Recipe, ...)``, of what ``configuration.own`` makes of it, of names bound to
-    them, and of arguments of such a type.
+    them, and of arguments of such a type; and what methods of the rules read that are called so.
     """
     found = set()
-    for path in imports(module) - {"gradflow/recipe.py"}:
+    # What describes the networks of a recipe plays no part where rules describe others.
+    others = {"gradflow/recipe.py"} | ({"gradflow/tables/configuration.py"} if described(module) else set())
+    for path in imports(module) - others:
         for function in ast.walk(ast.parse((ROOT / path).read_text(encoding="utf-8"))):
             if isinstance(function, ast.FunctionDef):
                 loaded = parameters_in(function)
@@ -296,7 +326,19 @@ def reads(pipeline, module):
                     for node in ast.walk(function)
                     if isinstance(node, ast.Attribute) and are_parameters(node.value, loaded)
                 }
+    rules = ROOT / pipeline / "params.py"
+    if rules.exists():
+        tree = ast.parse(rules.read_text(encoding="utf-8"))
+        methods = {node.name: of_self(node) for node in ast.walk(tree) if isinstance(node, ast.FunctionDef)}
+        while called := found & set(methods):
+            found = (found - called).union(*(methods.pop(name) for name in called))
     return found & keys(pipeline)
+
+
+def of_self(method):
+    """Names of the attributes of ``self`` in a method."""
+    attributes = (node for node in ast.walk(method) if isinstance(node, ast.Attribute))
+    return {node.attr for node in attributes if isinstance(node.value, ast.Name) and node.value.id == "self"}
 
 
 def parameters_in(function):

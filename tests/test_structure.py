@@ -17,8 +17,17 @@ MODULES = {
 }
 TREES = {name: ast.parse(path.read_text(encoding="utf-8")) for name, path in MODULES.items()}
 
-# Modules that speak of networks by name: as they were published; laws for the blocks that a study compares.
-BY_NAME = ("studies.identity.published", "studies.gates.signals", "studies.overflow.signals", "studies.shares.growth")
+# Modules that speak of networks by name: as they were published; laws for the blocks that a study compares; blocks of
+# convolutions, which share words with others.
+BY_NAME = (
+    "gradflow.networks.convnet",
+    "studies.convnets.params",
+    "studies.convnets.plot",
+    "studies.gates.signals",
+    "studies.identity.published",
+    "studies.overflow.signals",
+    "studies.shares.growth",
+)
 
 
 def statements(tree):

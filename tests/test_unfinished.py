@@ -19,11 +19,16 @@ import torch
 
 from gradflow.guards.errors import InputError, RunError
 from gradflow.guards.interrupts import Interrupt, StoppedError
+from gradflow.kit.building import build
+from gradflow.kit.inits import stack
 from gradflow.training import compiled, trainer, unfinished
 from gradflow.training.optimisers import Descent
+from gradflow.training.step import Step
 from gradflow.training.unfinished import Unfinished
 from studies.identity import task as identity
 from studies.identity.task import Identity
+from studies.streams.induction import Induction
+from studies.streams.params import Sequences
 from tests import small
 
 ROOT = Path(__file__).parents[1]
@@ -77,6 +82,17 @@ def distant_identity(state, *, optimizer="adam", lr=0.01):
     return *held(network, record), task.at_the_end(network).numpy().tobytes()
 
 
+def sequences(state):
+    """Likewise for transformers that learn to copy."""
+    about = Sequences(tokens=6, positions=5, shortest=2, longest=3, validation=8, seed=0)
+    network = {"network": "transformer", "block": "pre", "depth": 2, "width": 8, "widths": None}
+    network["settings"] = {"tokens": 6, "positions": 5, "heads": 2}
+    network = stack(partial(build, network), seeds=2, init="gpt2", seed=0)
+    task = Induction(about, steps=8, batch_size=4, every=2, seed=0)
+    step = Step(network, task, Descent("adamw", 0.01, clip_norm=1.0, warmup=3))
+    return held(network, trainer.train(step, task, report=lambda _: None, unfinished=state))
+
+
 def held(network, record):
     """All that a training leaves."""
     tensors = [*network.parameters(), record.grad_norm, record.valid, record.history, *record.probes.values()]
@@ -97,6 +113,7 @@ TRAININGS = {
     "one seed diverges after the other": (partial(two_classes, clip_norm=None, lr=3.0, scale=10.0), 6),
     "adam": (partial(two_classes, optimizer="adam"), 9),
     "adamw": (partial(two_classes, block="highway", optimizer="adamw"), 9),
+    "sequences": (sequences, 8),
     "the distant identity": (distant_identity, 8),
     "the distant identity, one seed diverges after the other": (partial(distant_identity, optimizer="sgd", lr=1e30), 3),
 }

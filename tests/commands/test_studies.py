@@ -226,6 +226,43 @@ def test_the_study_of_shares_runs_in_its_folder_and_another_share_to_run_at_trai
     assert folder.repro() == {"check", *(f"measure@{name}" for name in names), "tables", "plot"}
 
 
+def test_the_study_of_streams_runs_in_its_folder_and_other_patches_train_nothing(study):
+    folder = study("streams")
+    variants = {f"{stage}@{name}" for stage in ("train", "measure") for name in ("post", "none")}
+    twins = {f"twin_{stage}@{name}" for stage in ("train", "measure") for name in ("residual", "no_skip")}
+    assert folder.repro() == {"check", "twin_rows", "tables", "plot", "track"} | variants | twins
+    assert folder.repro() == set()
+    numbers = metrics(folder)
+    assert list(numbers) == ["post", "none", "twin_residual", "twin_no_skip"]
+    assert all(of_one["whole_layer_error"]["max"] < 1e-5 for of_one in numbers.values())
+    read = pd.read_csv(reports(folder) / "reading.csv")
+    assert read.groupby("variant")["layer"].max().to_dict() == {"none": 2, "post": 4}
+
+    folder.change({"measure.patched": 4})
+    assert folder.repro() == {"check", "measure@post", "measure@none", "tables", "plot", "track"}
+    folder.change({"depth": 3})
+    assert folder.repro() == {"check", "tables", "plot", "track"} | variants
+
+
+def test_the_study_of_convnets_runs_in_its_folder_and_another_depth_trains_what_depends_on_it(study):
+    folder = study("convnets")
+    names, denoisers = {"plain", "third", "unnormed", "bottleneck"}, {"skipped", "zeroed"}
+    trainings = {f"train@{name}" for name in names}
+    denoising = {f"{stage}@{name}" for stage in ("denoise", "denoised") for name in denoisers}
+    assert folder.repro() == {"check", "images", "tables", "plot", "track"} | trainings | denoising
+    assert folder.repro() == set()
+    numbers = metrics(folder)
+    assert set(numbers) == names | denoisers
+    assert numbers["third"]["train_loss"]["seeds"] == 2 and numbers["third"]["refused"] is None  # of one block
+    assert numbers["plain"]["refused"] == 1
+    assert numbers["skipped"]["long_skips_gain"]["seeds"] == numbers["skipped"]["first_gradient_he"]["seeds"] == 2
+
+    folder.change({"depth": 4})
+    assert folder.repro() == {"check", "tables", "plot", "track"} | trainings
+    folder.change({"denoise.measure.shown": 3})
+    assert folder.repro() == {"check", "denoised@skipped", "denoised@zeroed", "tables", "plot", "track"}
+
+
 def test_the_mixing_study_runs_in_its_folder_and_other_rows_to_measure_train_nothing(study):
     folder = study("mixing")
     names = ("residual", "attention", "floor")

@@ -16,6 +16,7 @@ GATED = (
     "residual, residual_by_depth, scalar_0, scalar_1, scalar_2, scalar_3, unit_0, unit_2, input_0, input_2, highway_2, "
     "highway_2_gap, input_2_gap"
 )
+TRAINED = "placement, skip, scale, depth_over, init, lr, warmup, steps"
 BAD = [
     ("identity", "train.lr", -1, "must be > 0, got -1"),
     ("identity", "train.optimizer", "sgd", "must be 'adam', got 'sgd'"),
@@ -69,6 +70,22 @@ BAD = [
         ["learned", "learned"],
         "must not name a controller twice, got ['learned', 'learned']",
     ),
+    (
+        "convnets",
+        "variants.residual.shortcut",
+        "none",
+        "must be projection or padding where channels change, here [8, 16, 32], got none",
+    ),
+    ("convnets", "variants.bottleneck.widths", [16, 30], "must be multiples of 4 for bottlenecks, got [16, 30]"),
+    ("convnets", "plot.costs", ["wide", "wide"], "must not name a variant twice, got ['wide', 'wide']"),
+    ("convnets", "denoise.widths", [8, 16], "must be odd in number and read the same from both ends, got [8, 16]"),
+    ("convnets", "denoise.variants.sigma_01.long_skips", 1, "must be true or false, got 1"),
+    (
+        "convnets",
+        "denoise.variants",
+        {"plain": {"noise": 0.1, "long_skips": True}},
+        "must not have the names of variants, got plain",
+    ),
     ("shares", "growth.shares", [0.5, 0.25], "must rise from each number to the next, got [0.5, 0.25]"),
     ("shares", "variants.a0_half.share", 0.4, "must be of measure.shares, [0.25, 0.5, 0.75, 1.0], got 0.4"),
     ("routing", "shown.rows", 601, "must be <= 600, the rows of the validation split of moons, got 601"),
@@ -115,6 +132,15 @@ BAD = [
         "matrix",
         "must be 'denseformer', 'hyper_connections', 'depth_attention' or 'matrix_stream', got 'matrix'",
     ),
+    ("streams", "twin.depth", 1, "must be >= 2, got 1"),
+    ("streams", "twin.width", 16384, "must keep what is held at once <= 100,000,000 numbers, got 2,826,436,608"),
+    ("streams", "heads", 5, "must divide width 64, got 5"),
+    ("streams", "sequences.longest", 16, "must be < tokens 16, so that one is left to put in, got 16"),
+    ("streams", "sequences.shortest", 9, "must be <= longest 8, got 9"),
+    ("streams", "sequences.positions", 8, "must be > longest 8, so that a second copy begins, got 8"),
+    ("streams", "variants.pre.steps", 20, "must be >= train.every 25, got 20"),
+    ("streams", "variants.pre.placement", "before", "must be 'pre', 'post', 'peri' or 'none', got 'before'"),
+    ("streams", "variants.pre.layers", 8, f"unknown key. Known: {TRAINED}"),
     ("overflow", "depths", [4, 2], "must rise from each number to the next, got [4, 2]"),
     ("overflow", "overflow.step", 50.0, "must be <= 10, got 50.0"),
     ("overflow", "overflow.precisions", ["float16", "float16"], "must not name one twice, got float16, float16"),
