@@ -14,6 +14,7 @@ from gradflow.kit.inits import stack
 from gradflow.kit.layers import Kit
 from gradflow.networks.convnet import BLOCKS, multiply_adds
 from gradflow.training.optimisers import Descent
+from gradflow.training.probe import COLUMNS
 from gradflow.training.rows import Rows
 from gradflow.training.step import Step
 
@@ -155,6 +156,8 @@ def test_convolutions_start_with_the_inputs_of_a_pixel_and_the_head_as_pytorchs_
         assert made.head.weight.abs().max().item() == pytest.approx(64**-0.5, rel=0.01)
     last = drawn(widths=(32, 64), depth=2, init="gpt2").blocks[1].units[1].convolution.weight
     assert (last.var() * 9 * 64).item() == pytest.approx(1 / 2, rel=0.02)  # it writes to the stream
+    last = drawn(widths=(32, 64), depth=2, init="gpt2", skip=False).blocks[1].units[1].convolution.weight
+    assert (last.var() * 9 * 64).item() == pytest.approx(1.0, rel=0.02)  # there is none
 
 
 def test_layers_are_named_in_their_order():
@@ -189,7 +192,7 @@ def test_zeros_at_the_edges_break_hes_power_and_what_stands_opposite_keeps_it():
 
 def step():
     rows = images(), torch.arange(BATCH) % 10
-    task = Rows(rows, rows, epochs=2, batch_size=BATCH, seed=0, probe_rows=1, probe_every=9)
+    task = Rows(rows, rows, epochs=2, batch_size=BATCH, seed=0, probe_rows=BATCH, probe_every=9)
     return Step(drawn(depth=3), task, Descent("sgd", 0.1, 0.9))
 
 
@@ -204,7 +207,48 @@ def test_a_step_measures_by_running_statistics_and_trains_by_those_of_the_batch(
     torch.testing.assert_close(norm.running_mean[1], 0.1 * seen.mean((0, 2, 3)), rtol=1e-4, atol=1e-6)
     found = made.measure()
     whole = made.network.eval()(images().expand(SEEDS, -1, -1))
-    assert found[:, 1].tolist() == (whole.argmax(2) == torch.arange(BATCH) % 10).double().mean(1).tolist()
+    expected = torch.stack([functional.cross_entropy(own, torch.arange(BATCH) % 10) for own in whole])
+    torch.testing.assert_close(found[:, 0], expected.double(), rtol=1e-6, atol=0)
+
+
+def probed_by_hand(single):
+    """Of each block, a row of what the probe finds, by autograd on one network in evaluation mode."""
+    x, rows, waiting = single.eval().images(images()), [], []
+    for block in single.blocks:
+        first, second = block.units
+        z = first.convolution(x)
+        branch = second(first.norm(z).relu())
+        after = (block.carry(x) + branch).relu()
+        waiting.append([z, *(part.weight for part in block.modules() if isinstance(part, torch.nn.Conv2d))])
+        dead = (z.amax((0, 2, 3)) <= 0).double().mean()
+        of_streams = [of(own) for own in (z, after) for of in (torch.mean, partial(torch.std, correction=0))]
+        rows.append([number.item() for number in (*of_streams, dead, branch.norm() / x.norm())])
+        x = after
+    loss = functional.cross_entropy(single.head(x.mean((2, 3))), torch.arange(BATCH) % 10)
+    gradients = iter(torch.autograd.grad(loss, [each for own in waiting for each in own]))
+    norms = [[next(gradients).norm().item() for _ in own] for own in waiting]
+    return [
+        [sum(norm**2 for norm in of_maps) ** 0.5, delta, *row]
+        for (delta, *of_maps), row in zip(norms, rows, strict=True)
+    ]
+
+
+def test_the_probe_finds_of_each_seed_what_is_in_a_single_network_and_leaves_statistics_alone():
+    made = step()
+    made(torch.arange(BATCH))
+    with torch.no_grad():
+        dead = made.network.blocks[1].units[0].convolution.weight[1, :4]
+        dead.copy_(-dead.abs())  # of a stream that is nowhere negative
+    before = {name: value.clone() for name, value in made.network.state_dict().items()}
+    found, whole = made._task.probe(made)
+    assert made.network.training and whole.all() and found.shape == (SEEDS, 3, len(COLUMNS))
+    assert found[1, 1, COLUMNS.index("dead_fraction")] >= 4 / 16
+    assert all(torch.equal(value, before[name]) for name, value in made.network.state_dict().items())
+    for seed in range(SEEDS):
+        single = build(about(depth=3))
+        single.load_state_dict({name: value[seed] for name, value in before.items()})
+        expected = torch.tensor(probed_by_hand(single), dtype=torch.float64)
+        torch.testing.assert_close(found[seed], expected, rtol=1e-4, atol=1e-6)
 
 
 def test_a_seed_that_diverges_keeps_its_statistics_too():

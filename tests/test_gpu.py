@@ -15,9 +15,9 @@ import yaml
 
 from gradflow.guards.interrupts import StoppedError
 from gradflow.params import catalogue
-from gradflow.training.optimisers import Transfer
-from gradflow.training.step import Step
-from tests.small import moons, network, train
+from gradflow.training.optimisers import Descent, Transfer
+from gradflow.training.step import Step, captured
+from tests.small import moons, network, task, train
 from tests.test_unfinished import Stopping
 
 pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
@@ -92,6 +92,27 @@ def test_a_training_stopped_after_any_step_ends_with_the_same_bytes(optimizer, t
         with ThreadPoolExecutor(1) as pool:
             assert held(*on_gpu("highway", Stopping(path, 0, pool), optimizer=optimizer)) == undisturbed
         path.unlink()
+
+
+def test_captured_steps_leave_the_statistics_of_batch_norms_that_others_leave():
+    rows = tuple(part.cuda() for part in (torch.randn(20, 64), torch.arange(20) % 10))
+    settings = {"skip": True, "batch_norm": True, "shortcut": "projection", "padding": "zeros"}
+    found = []
+    for way in (captured, lambda step: step):
+        stack = network("basic", 2, network="convnet", widths=[4, 8], **settings).cuda()
+        step = Step(stack, task(rows, rows), Descent("sgd", 0.1, 0.9))
+        take = way(step)
+        with warnings.catch_warnings():
+            warnings.simplefilter("error")
+            for batch in (range(16), range(4, 20), range(7), range(16)):  # of two sizes, a graph each
+                take(torch.tensor(batch, device="cuda"))
+        found.append(dict(stack.named_buffers()))
+    graphs, expected = found
+    for name, value in expected.items():
+        if name.endswith("num_batches_tracked"):
+            assert value.tolist() == graphs[name].tolist() == [4] * 3, name
+        else:
+            torch.testing.assert_close(graphs[name], value, rtol=1e-4, atol=1e-6)
 
 
 def recipe(root):

@@ -2,6 +2,7 @@
 
 import importlib.util
 import sys
+from functools import partial
 
 import pytest
 import torch
@@ -9,6 +10,8 @@ from torch import nn
 
 from gradflow.guards.errors import InputError
 from gradflow.kit import network
+from gradflow.kit.building import build
+from gradflow.kit.inits import INITS, stack
 from gradflow.kit.layers import Kit, UnknownLayerError
 from gradflow.params import catalogue
 
@@ -163,3 +166,36 @@ def test_a_block_of_the_users_own_is_refused_by_the_stages_in_one_line(clone):
     line = clone.run("python", "-m", "stages.train", "a", "train.parquet", "val.parquet", ".", ".", code=2).stderr
     assert line == f"gradflow: gradflow/blocks/odd.py: {ASK}, got conv\n"
     assert not [*clone.root.glob("a.*")]
+
+
+STACKED = {
+    "convnet": {
+        "network": "convnet",
+        "block": "basic",
+        "settings": {"skip": True, "batch_norm": True, "shortcut": "projection", "padding": "zeros"},
+        "widths": [4, 8],
+        "depth": 2,
+    },
+    "unet": {
+        "network": "unet",
+        "block": "stage",
+        "settings": {"long_skips": True},
+        "widths": [2, 4, 2],
+        "depth": 3,
+    },
+}
+
+
+@pytest.mark.parametrize("name", STACKED)
+@pytest.mark.parametrize("init", INITS)
+def test_a_seed_of_a_stack_is_the_network_built_right_after_its_seed(name, init):
+    whole = stack(partial(build, STACKED[name]), seeds=3, init=init, seed=4).state_dict()
+    for seed in range(3):
+        torch.manual_seed(4 + seed)
+        single = build(STACKED[name])
+        with torch.no_grad():
+            INITS[init](single)
+            single.start()
+        assert set(single.state_dict()) == set(whole)
+        for key, value in single.state_dict().items():
+            assert torch.equal(whole[key][seed], value), key

@@ -112,6 +112,11 @@ def test_widths_of_no_encoder_and_decoder_are_refused(widths):
         build(about(widths=widths))
 
 
+def test_a_block_that_is_no_stage_is_not_made():
+    with pytest.raises(KeyError, match="residual"):
+        build(about() | {"block": "residual"})
+
+
 def test_halving_keeps_the_largest_and_doubling_repeats():
     image = torch.tensor([[1.0, 2.0, 5.0, 0.0], [3.0, 4.0, 0.0, 0.0]]).view(1, 1, 2, 4)
     assert unet.halved(image).tolist() == [[[[4.0, 5.0]]]]

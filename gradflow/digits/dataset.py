@@ -8,8 +8,8 @@ from numpy.typing import NDArray
 
 from gradflow.files import parquet
 from gradflow.guards import manifest
+from gradflow.params.digits import PIXELS
 
-PIXELS = 64
 CLASSES = 10
 Images = NDArray[np.float32]
 Labels = NDArray[np.int64]

@@ -12,7 +12,7 @@ from gradflow.kit.network import Network
 
 
 def default(network: Network) -> None:
-    """PyTorch's own: U(-1/sqrt(n), 1/sqrt(n)) for weights and biases, as nn.Linear already drew them."""
+    """U(-1/sqrt(n), 1/sqrt(n)) weights and biases, as PyTorch's layers have already drawn them."""
 
 
 def he(network: Network) -> None:
@@ -26,7 +26,10 @@ def he_over_sqrt_depth(network: Network) -> None:
 
 
 def xavier(network: Network) -> None:
-    """N(0, 2/(inputs + outputs)) weights and zero biases (Glorot and Bengio 2010, PMLR 9:249-256)."""
+    """N(0, 2/(inputs + outputs)) weights and zero biases (Glorot and Bengio 2010, PMLR 9:249-256).
+
+    Inputs and outputs are units, for convolutions channels times the pixels of a window.
+    """
     _draw(network, nn.init.xavier_normal_)
 
 
@@ -76,8 +79,9 @@ def stack(
 ) -> Network:
     """``seeds`` networks as one.
 
-    Seed s of it is, to the bit, the ordinary network that ``make(Kit())`` builds right after
-    ``torch.manual_seed(seed + s)``, whatever the number of seeds.
+    Whatever the number of seeds, seed s of it has, to the bit, the parameters and buffers of the ordinary network that
+    ``make(Kit())`` builds right after ``torch.manual_seed(seed + s)``, whose weights ``init`` draws, and which then
+    starts.
 
     Args:
         make: Makes a network of the layers of a kit.

@@ -89,7 +89,7 @@ class Residual(Block):
             self.projection = Unit(
                 kit, place.width, place.out, 1, stride=stride, batch_norm=batch_norm, padding=padding
             )
-        self.writes = (f"units.{len(self.units) - 1}.convolution",)
+        self.writes = (f"units.{len(self.units) - 1}.convolution",) if skip else ()
 
     def sizes(self, place: Place, stride: int) -> list[tuple[int, int, int, int]]:
         """Of each convolution of f: channels that it reads, channels that it makes, kernel, stride."""

@@ -5,11 +5,12 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from gradflow.digits.dataset import CLASSES, PIXELS
+from gradflow.digits.dataset import CLASSES
 from gradflow.kit import network
 from gradflow.kit.block import Place
 from gradflow.kit.layers import Kit
 from gradflow.networks.sublayers import Feedforward, sublayer
+from gradflow.params.digits import PIXELS
 
 
 class Network(network.Network):

@@ -42,12 +42,15 @@ class Stage(Block):
         return relu(self.second(relu(self.first(x))))
 
 
+BLOCKS = {"stage": Stage}
+
+
 class Network(network.Network):
     """Encoder, middle, decoder, and a convolution of single pixels as the head.
 
     Args:
         kit: Makes its layers.
-        block: ``stage``, the one that there is.
+        block: A key of :data:`BLOCKS`.
         settings: ``long_skips``: whether the decoder reads them. If not, it reads zeros in their place: all weights are
             there, and all that it knows of the image has come through the middle.
         widths: Channels of the image, 1, then of each stage; the stages of the decoder have those of the encoder.
@@ -66,7 +69,7 @@ class Network(network.Network):
         self.blocks = nn.Sequential()
         for number, (width, out) in enumerate(pairwise([1, *stages]), start=1):
             skipped = out if number > self._halvings + 1 else 0
-            self.blocks.append(Stage(kit, Place(width, out, len(stages), number), skipped))
+            self.blocks.append(BLOCKS[block](kit, Place(width, out, len(stages), number), skipped))
         self.head = kit.convolution(stages[-1], 1, 1)
 
     def forward(self, x: Tensor) -> Tensor:

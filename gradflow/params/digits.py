@@ -7,6 +7,7 @@ from pydantic import Field
 from gradflow.params.sections import Section, Seed
 
 IMAGES = 1797  # that scikit-learn ships
+PIXELS = 64  # of an image, 8 each way
 
 
 class Digits(Section):

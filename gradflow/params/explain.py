@@ -34,6 +34,7 @@ _RULES = {
     "string_type": "must be text",
     "string_unicode": "must be text",
     "too_short": "must not be empty",
+    "too_long": "must have at most {max_length} entries",
 }
 
 

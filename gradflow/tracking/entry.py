@@ -61,7 +61,7 @@ class Variant:
         tags: What is known of its training, such as the device, and its diverged seeds.
         checkpoint: The weights of all seeds.
         trained: The configuration that the checkpoint must have.
-        best: The seed with the lowest final validation loss; None where every seed diverged.
+        best: The best seed at the end of training; None where every seed diverged.
         model: What is logged of that seed.
     """
 

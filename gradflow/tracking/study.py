@@ -48,7 +48,7 @@ def experiment(name: str) -> str:
 def read(name: str, networks: list[Trained], reports: Path) -> Entry:
     """Read the result of the study in the current folder.
 
-    Its models are not registered, since no network of a study is there to take the place of another.
+    Its models are not registered, since networks of a study are compared, not replaced.
 
     Args:
         name: Of the study.
@@ -83,8 +83,11 @@ def read(name: str, networks: list[Trained], reports: Path) -> Entry:
 
 def _variant(network: Trained, numbers: Mapping[str, Any]) -> Variant:
     history = parquet.read(network.history).to_pandas().rename(columns={"step": "epoch"})
+    if missing := {"seed", "epoch", network.judged} - set(history):
+        raise manifest.unusable(network.history, f"must have a column {', '.join(sorted(missing))}")
     final = history[history["epoch"] == network.last].set_index("seed")[network.judged]
     diverged = sorted(set(range(network.seeds)) - set(final.index))
+    best = final.idxmin if network.best == "lowest" else final.idxmax
     return Variant(
         name=network.name,
         numbers=dict(entry.numbers(numbers)),
@@ -92,6 +95,6 @@ def _variant(network: Trained, numbers: Mapping[str, Any]) -> Variant:
         tags={"diverged_seeds": ", ".join(map(str, diverged)) or "none"},
         checkpoint=network.checkpoint,
         trained=network.about,
-        best=Seed(int((final if network.best == "lowest" else -final).idxmin())) if len(final) else None,
+        best=Seed(int(best())) if len(final) else None,
         model=network.model,
     )

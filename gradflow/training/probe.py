@@ -32,8 +32,9 @@ def probe(network: Network, points: Tensor, targets: Tensor, losses: Callable[[T
     Returns:
         (seeds, depth, columns) in float64, columns as in :data:`COLUMNS`: ||dLoss/dW_l||_F;
         ||dLoss/dz_l||_F over batch and units; mean and standard deviation of z_l and of x_l over batch
-        and units; share of units with z_l <= 0 on the whole batch; the norm of what the block's branch adds over that
-        of x_{l-1}, which is nan where nothing is carried past the branch or the stream is 0.
+        and units; share of units with z_l <= 0 on the whole batch, where a unit of images is a channel, with all its
+        pixels; the norm of what the block's branch adds over that of x_{l-1}, which is nan where nothing is carried
+        past the branch or the stream is 0.
     """
     maps = [[each for each in network.linear_maps() if each.layer == layer + 1] for layer in range(len(network.blocks))]
     found: dict[str, list[Tensor]] = {column: [] for column in COLUMNS}
@@ -46,7 +47,8 @@ def probe(network: Network, points: Tensor, targets: Tensor, losses: Callable[[T
         assert isinstance(module, Block)
         z, x = pre_activations[number].detach(), before[0].detach()
         del pre_activations[number + 1 :]  # a map that the block uses twice
-        found["dead_fraction"].append((z.amax(1) <= 0).double().mean(1))
+        by_unit = z.movedim(2, -1).flatten(1, -2)  # the pixels of images beside the batch
+        found["dead_fraction"].append((by_unit.amax(1) <= 0).double().mean(1))
         for name, values in (("z", z), ("x", after.detach())):
             mean, std = _spread(values)
             found[f"{name}_mean"].append(mean)

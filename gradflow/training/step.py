@@ -167,8 +167,11 @@ class Step:
         return measured
 
     def probe(self, points: Tensor, targets: Tensor) -> Tensor:
-        """Measure every block of every seed on some inputs, see :mod:`gradflow.training.probe`."""
-        return probe(self.network, points, targets, self._task.losses)
+        """Measure every block, see :mod:`gradflow.training.probe`, of networks in evaluation mode."""
+        self.network.eval()
+        measured = probe(self.network, points, targets, self._task.losses)
+        self.network.train()
+        return measured
 
     def _gradients(self, batch: Tensor) -> Tensor:
         """Write the gradients of all parameters, return the losses (seeds,)."""

@@ -1,12 +1,13 @@
 """What may stand in the params.yaml of this study."""
 
+from itertools import pairwise
 from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
 from gradflow.guards.errors import InputError
 from gradflow.kit.widths import of_streams
-from gradflow.params.digits import IMAGES, Digits
+from gradflow.params.digits import IMAGES, PIXELS, Digits
 from gradflow.params.sections import (
     Count,
     Depth,
@@ -22,7 +23,6 @@ from gradflow.params.sections import (
 )
 from studies.convnets.denoise.params import Denoise
 
-PIXELS = 64  # of a digit, 8 each way
 CONVOLUTIONS = {"basic": 2, "bottleneck": 3}  # of a block
 _NARROWER = 4  # times, inside of a bottleneck
 
@@ -58,7 +58,7 @@ class Trained(Section):
     shortcut: Literal["projection", "padding", "none"]
     padding: Literal["zeros", "circular"]
     clip_norm: Annotated[float, Field(gt=0)] | None
-    widths: Annotated[list[Width], Field(min_length=1, max_length=4)]  # 8 pixels each way can be halved three times
+    widths: Annotated[list[Width], Field(min_length=1, max_length=3)]  # 8 pixels each way, then 4, then 2
     depth_over: Count
 
 
@@ -95,16 +95,28 @@ class Params(Parameters):
         found: dict[str, Any] = {"network": "convnet", "block": chosen.block, "settings": settings}
         return found | {"widths": chosen.widths, "depth": self.blocks(variant), "init": self.train.init}
 
+    def trained(self, variant: str) -> dict[str, Any]:
+        """The whole configuration of a training, which its checkpoint holds."""
+        training = self.train.model_dump() | {"clip_norm": self.variants[variant].clip_norm}
+        return self.described(variant) | {"seeds": self.seeds, "train": training}
+
+    def streams(self, variant: str) -> list[int]:
+        """How many numbers the stream of one image holds before the first block and behind each."""
+        channels = of_streams(self.variants[variant].widths, self.blocks(variant))
+        pixels, found = PIXELS, [PIXELS * channels[0]]
+        for before, after in pairwise(channels):
+            pixels = pixels if before == after else pixels // 4
+            found.append(pixels * after)
+        return found
+
     def check(self) -> None:
         """See :meth:`Parameters.check`."""
         for name, chosen in self.variants.items():
             where = f"params.yaml: variants.{name}"
             depth, widest = self.blocks(name), max(chosen.widths)
             check_size(self.variants, self.seeds * depth * CONVOLUTIONS[chosen.block] * 9 * widest**2)
-            rows = max(IMAGES - self.digits.train_rows, self.train.batch_size)
-            check_numbers("train.batch_size", self.seeds * rows * PIXELS * widest)
-            streams = of_streams(chosen.widths, depth)
-            if chosen.skip and chosen.shortcut == "none" and len(set(streams)) > 1:
+            self._check_memory(name)
+            if chosen.skip and chosen.shortcut == "none" and len(set(of_streams(chosen.widths, depth))) > 1:
                 rule = f"must be projection or padding where channels change, here {chosen.widths}"
                 raise InputError(f"{where}.shortcut", f"{rule}, got none")
             if chosen.block == "bottleneck" and any(width % _NARROWER for width in chosen.widths):
@@ -120,3 +132,11 @@ class Params(Parameters):
         self.denoise.check(IMAGES - self.digits.train_rows)
         if both := sorted(set(self.variants) & set(self.denoise.variants)):  # in metrics.json they stand side by side
             raise InputError("params.yaml: denoise.variants", f"must not have the names of variants, got {both[0]}")
+
+    def _check_memory(self, variant: str) -> None:
+        """Check a stream of all rows of a split, and what autograd keeps of a batch: one for each layer and norm."""
+        chosen, rows = self.variants[variant], self.digits.train_rows
+        (stem, *blocks), most = self.streams(variant), max(rows, IMAGES - rows)
+        check_numbers(f"variants.{variant}.widths", self.seeds * most * max(stem, *blocks))
+        layers = (stem + CONVOLUTIONS[chosen.block] * sum(blocks)) * (2 if chosen.batch_norm else 1)
+        check_numbers("train.batch_size", self.seeds * min(self.train.batch_size, rows) * layers)

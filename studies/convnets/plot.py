@@ -46,12 +46,13 @@ def by_seed(seeds: pd.DataFrame, history: pd.DataFrame, gradients: pd.DataFrame)
 
     Returns:
         The rows of seeds.csv with columns train_loss and val_accuracy, of the last epoch, nan of a seed that diverged;
-        and gradient_ratio, the largest over the smallest norm of a layer's gradient before training.
+        and gradient_ratio, the largest over the smallest norm of a layer's gradient before training, nan where
+        that is 0 or infinite.
     """
     keys = ["variant", "seed"]
     last = history.sort_values("epoch").groupby(keys)[["train_loss", "val_accuracy"]].last()
     norms = gradients.groupby(keys)["grad_norm"]
-    ratios = (norms.max() / norms.min()).rename("gradient_ratio")
+    ratios = summary.ratios(norms.max(), norms.min()).rename("gradient_ratio")
     ends = seeds.join(last, on=keys).join(ratios, on=keys)
     ends.loc[ends["diverged"].notna(), ["train_loss", "val_accuracy"]] = float("nan")
     return ends
@@ -76,7 +77,7 @@ def by_depth(config: Params, ends: pd.DataFrame) -> Figure:
 def _panel(first: Trained) -> str:
     """Batch norm or none, and what networks like the first one of a panel have in common."""
     clipped = "unclipped" if first.clip_norm is None else f"clipped at norm {first.clip_norm:g}"
-    return f"{_NORMS[first.batch_norm]}\n({clipped}, padding {first.padding})"
+    return f"{_NORMS[first.batch_norm]} ({clipped}, padding {first.padding})"
 
 
 def by_cost(config: Params, ends: pd.DataFrame) -> Figure:
@@ -146,22 +147,25 @@ def of_denoising(config: Params, history: pd.DataFrame, starts: pd.DataFrame, im
     chosen, train = config.denoise, config.denoise.train
     kinds = {name: "long skips" if own.long_skips else "zeros instead" for name, own in chosen.variants.items()}
     noises = {name: own.noise for name, own in chosen.variants.items()}
+    diverged: dict[str, dict[int, int]] = {kind: {} for kind in kinds.values()}
+    at: dict[str, dict[float | str, int]] = {}
+    for name, kind in kinds.items():
+        looks = history[history["variant"] == name].groupby("seed")["step"].max()
+        last = looks.reindex(range(chosen.seeds), fill_value=0)
+        own = {seed: int(last[seed]) + train.every for seed in range(chosen.seeds) if last[seed] < train.steps}
+        diverged[kind] |= own
+        if own:
+            at.setdefault(kind, {})[f"noise {noises[name]:g}"] = len(own)
     history, starts, images = (
         table.assign(noise=table["variant"].map(noises), variant=table["variant"].map(kinds))
         for table in (history, starts, images)
     )
-    last = history.groupby(["variant", "noise", "seed"])["step"].max().reset_index()
-    lost = last[last["step"] < train.steps]
     setting = Experiment(
         depths=dict.fromkeys(kinds.values(), len(chosen.widths)),
         seeds=chosen.seeds,
         epochs=1,
-        diverged={
-            kind: dict(own[["seed", "step"]].astype(int).to_numpy().tolist())
-            for kind in kinds.values()
-            for own in [lost[lost["variant"] == kind]]
-        },
-        time="step",
+        diverged=diverged,
+        diverged_at=at,
         caption=(
             f"U-Nets with {', '.join(map(str, chosen.widths))} channels from end to end, {chosen.seeds}"
             f" seed{'s' * (chosen.seeds != 1)}, {train.steps} steps of Adam, learning rate {train.lr:g}, batches of"
@@ -170,7 +174,8 @@ def of_denoising(config: Params, history: pd.DataFrame, starts: pd.DataFrame, im
         ),
     )
     ends, first = history[history["step"] == train.steps], starts[starts["noise"] == starts["noise"].min()]
-    return denoised.draw(images, ends, first, setting)
+    noisy = history.groupby("noise")["noisy"].first().reindex(sorted(set(noises.values())))
+    return denoised.draw(images, ends, noisy, first, setting)
 
 
 if __name__ == "__main__":

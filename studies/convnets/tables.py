@@ -27,7 +27,10 @@ def main(logs: Path, reports: Path) -> None:
     for name, table in of_all.items():
         artefacts.write_csv(reports / f"{name}.csv", table)
     numbers = {
-        variant: summary.of_variant(**{name: table[table["variant"] == variant] for name, table in of_all.items()})
+        variant: summary.of_variant(
+            **{name: table[table["variant"] == variant] for name, table in of_all.items()},
+            blocks=config.blocks(variant),
+        )
         for variant in config.variants
     }
     denoise = {

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 class Images(Rows):
-    """Rows of pixels, whose networks have images for streams, of which the probe knows nothing."""
+    """Rows of pixels, whose networks are not probed: no table of the study holds what a probe finds."""
 
     def __init__(self, train: Labelled, validation: Labelled, *, epochs: int, batch_size: int, seed: int) -> None:
         super().__init__(

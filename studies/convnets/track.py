@@ -44,7 +44,7 @@ def main(
     convnets = [
         Trained(
             name=name,
-            about=config.described(name),
+            about=config.trained(name),
             seeds=config.seeds,
             checkpoint=models / f"{name}.safetensors",
             history=logs / f"{name}.history.parquet",
@@ -57,7 +57,7 @@ def main(
     unets = [
         Trained(
             name=name,
-            about=denoise.described(name),
+            about=denoise.trained(name),
             seeds=denoise.seeds,
             checkpoint=denoise_models / f"{name}.safetensors",
             history=denoise_logs / f"{name}.history.parquet",

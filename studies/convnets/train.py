@@ -14,11 +14,12 @@ from gradflow.files import parquet
 from gradflow.kit.building import build
 from gradflow.kit.inits import stack
 from gradflow.networks import convnet
+from gradflow.params.digits import PIXELS
 from gradflow.params.loading import load, of_stage
 from gradflow.tables import logs
 from gradflow.training import compiled, device, trainer, unfinished
 from gradflow.training.optimisers import Descent
-from studies.convnets.params import PIXELS, Params
+from studies.convnets.params import Params
 from studies.convnets.task import Images, accuracy
 
 
@@ -35,14 +36,13 @@ def main(variant: str, train: Path, validation: Path, models: Path, written: Pat
     """
     config = load(Params)
     variant = of_stage(variant, config.variants)
-    about, training, clip_norm = config.described(variant), config.train, config.variants[variant].clip_norm
+    about, training, clip_norm = config.trained(variant), config.train, config.variants[variant].clip_norm
     where, threads = device.from_environment()
     network = stack(partial(build, about), seeds=config.seeds, init=training.init, seed=training.seed).to(where)
     images = [labelled(path, where) for path in (train, validation)]
     task = Images(*images, epochs=training.epochs, batch_size=training.batch_size, seed=training.seed)
     step = compiled.fastest(network, task, Descent("sgd", training.lr, training.momentum, clip_norm))
     costs = {"multiply_adds": convnet.multiply_adds(build(about), PIXELS), "refused": refused(about)}
-    about |= {"seeds": config.seeds, "train": training.model_dump() | {"clip_norm": clip_norm}}
     circumstances = device.circumstances(where, threads) | {"processor": device.processor(where)}
     with unfinished.kept(unfinished.fingerprint(about, circumstances, (train, validation))) as state:
         record = trainer.train(step, task, report=lambda _: None, unfinished=state)
@@ -73,7 +73,7 @@ def refused(about: dict[str, object]) -> float:
         if branch.shape[1] != x.shape[1]:
             changes += 1
             try:
-                x + branch
+                torch.broadcast_shapes(x.shape, branch.shape)  # type: ignore[no-untyped-call]  # PyTorch's
             except RuntimeError:
                 refusals += 1
         x = block(x)

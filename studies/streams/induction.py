@@ -1,7 +1,8 @@
 """The task: a block of distinct tokens is repeated, and from its second copy on each next token can be told.
 
 To tell it, a network has to find where the token that it reads stood before, and what followed there: an induction head
-(Olsson et al. 2022, arXiv 2209.11895). Batches are fresh, so nothing can be learnt by heart.
+(Olsson et al. 2022, arXiv 2209.11895). Batches are fresh, so nothing can be learnt by heart; of the sequences that are
+not for training one in a few dozen is drawn for a batch by chance.
 """
 
 from collections.abc import Iterator, Sequence
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
     from gradflow.training.step import Step
 
 UNTOLD = -100  # in the place of a token that cannot be told yet
-TRAIN, VALIDATION, LENSES, PATCHES = range(4)  # what sequences are drawn for, so that no two are the same
+TRAIN, VALIDATION, LENSES, PATCHES = range(4)  # what sequences are drawn for, each on its own
 Tokens = NDArray[np.int64]
 
 
@@ -50,7 +51,7 @@ class Induction:
 
     Args:
         about: The sequences.
-        steps: How many in all; what is left over of a whole number of epochs is not taken.
+        steps: How many in all, a multiple of ``every``.
         batch_size: Sequences of each.
         every: Steps of an epoch.
         seed: Of the batches.

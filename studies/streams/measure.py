@@ -64,7 +64,9 @@ def main(variant: str, models: Path, logs: Path) -> None:
 
 
 def _write(path: Path, table: pd.DataFrame) -> None:
-    parquet.write(path, pa.Table.from_pandas(table, preserve_index=False))
+    """Write a table; what is not finite, of a network that has diverged, becomes a gap."""
+    found = table.replace([np.inf, -np.inf], np.nan)
+    parquet.write(path, pa.Table.from_pandas(found, preserve_index=False))
 
 
 def _inputs(config: Params, tokens: Tokens) -> Tensor:

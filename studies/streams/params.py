@@ -33,7 +33,7 @@ class Sequences(Section):
         shortest: Smallest period.
         longest: Largest one.
         validation: Sequences to validate on.
-        seed: Of those that are never trained on.
+        seed: Of those that are not for training.
     """
 
     tokens: Tokens
@@ -143,6 +143,9 @@ class Params(Parameters):
         rows = about.positions * max(self.train.batch_size, about.validation, 2 * self.measure.sequences)
         check_numbers("width", self.seeds * rows * self.width * self.depth * 2)
         for name, chosen in self.variants.items():
-            if chosen.steps < self.train.every:
-                rule = f"must be >= train.every {self.train.every}"
+            if chosen.steps % self.train.every:
+                rule = f"must be a multiple of train.every {self.train.every}"
                 raise InputError(f"params.yaml: variants.{name}.steps", f"{rule}, got {chosen.steps}")
+            if chosen.warmup > chosen.steps:
+                rule = f"must be <= steps {chosen.steps}"
+                raise InputError(f"params.yaml: variants.{name}.warmup", f"{rule}, got {chosen.warmup}")

@@ -30,7 +30,7 @@ def main(reports: Path, figures: Path) -> None:
     lost, first = diverged(config, found["history"]), next(iter(config.variants.values()))
     alike = [name for name, chosen in config.variants.items() if not chosen.skip or _start(chosen) == _start(first)]
     best = found["history"].groupby(["variant", "seed"])["val_accuracy"].max().groupby("variant").median()
-    learnt = [name for name in alike if best[name] >= _LEARNT] or alike[:1]
+    learnt = [name for name in alike if best.get(name, 0) >= _LEARNT] or alike[:1]
     without = [name for name in learnt if not config.variants[name].skip]
     shown = sorted(list(dict.fromkeys([*without[-2:], *learnt]))[:_MOST], key=list(config.variants).index)
     for name in ("streams", "reading"):
@@ -111,6 +111,8 @@ def by_kind(config: Params, history: pd.DataFrame, lost: dict[str, dict[int, int
             + [f"scale {chosen.scale:g}"] * (chosen.scale != 1)
         )
         titles[name] = f"{chosen.init}, rate {chosen.lr:g}, {deep if chosen.skip else 'no skip'}"
+        if (titles[name], kinds[name]) in {(titles[other], kinds[other]) for other in list(kinds)[:-1]}:
+            kinds[name] += f" ({name})"  # the same but for its length, or where few layers leave no half
     table = history.assign(panel=history["variant"].map(titles), step=history["epoch"] * config.train.every)
     of_kinds: dict[str, dict[int, int]] = {kind: {} for kind in kinds.values()}
     at: dict[str, dict[float | str, int]] = {kind: {} for kind in kinds.values()}

@@ -10,7 +10,9 @@ from studies.streams.params import Params
 
 SOLVED = 0.95  # accuracy
 GAPS = Column(gaps=True)
-_DISTANCE = Column(low=-1e-6)  # 0 but for rounding
+_DISTANCE = Column(low=-1e-6, gaps=True)  # 0 but for rounding
+_SIZE = Column(low=0, gaps=True)
+_READ = 0.5  # nats, from which on a tuned lens reads what the network says
 
 
 def tables(config: Params, variant: str) -> dict[str, Columns]:
@@ -23,9 +25,9 @@ def tables(config: Params, variant: str) -> dict[str, Columns]:
         "history": {"seed": FROM_0, "epoch": FROM_1, "train_loss": SIZE, "val_loss": SIZE, "val_accuracy": SHARE},
         "streams": {
             **layer,
-            "norm": SIZE,
-            "gradient": SIZE,
-            "cosine": Column(low=-1.000001, high=1.000001),
+            "norm": _SIZE,
+            "gradient": _SIZE,
+            "cosine": Column(low=-1.000001, high=1.000001, gaps=True),
             "seed": FROM_0,
             "moment": Column(str, words=("start", "end"), key=True),
         },
@@ -64,21 +66,27 @@ def of_variant(
         patches: Those of patches.csv.
 
     Returns:
-        ``accuracy`` at the end, and the ``best`` one; ``solved``, the share of seeds whose accuracy has reached SOLVED,
-        and ``solved_at``, the step at which they had. At start and end of the training: ``norm_growth``, ||x_L|| /
-        ||x_0||; ``power_added``, its square less 1; ``gradient_ratio``, ||dLoss/dx_0|| / ||dLoss/dx_L||; ``cosine``
-        between positions of the last stream, ``first_cosine`` of the first. ``logit_lens_middle``,
-        ``tuned_lens_middle``: KL of the lens behind half of the sublayers. ``source_half`` and ``query_half``: the
-        share of the sublayers up to which patches at the positions where the answer stood bring half of it back, taken
-        together, and from which one at the last position does. ``whole_layer_error``: the largest distance from 1 of
-        what whole layers bring back. Where sublayers add to a stream: ``direct_of_last_quarter``, what the last quarter
-        of the sublayers give to the logit of the right token, over what all give.
+        ``lost``, the share of seeds that diverged; ``accuracy`` at the end, of the others; ``best``, the best one;
+        ``solved``, the share of seeds whose accuracy has reached SOLVED, and ``solved_at``, the step at which they had.
+        At start and end of the training: ``norm_growth``, ||x_L|| / ||x_0||; ``power_added``, its square less 1;
+        ``gradient_ratio``, ||dLoss/dx_0|| / ||dLoss/dx_L||; ``cosine`` between positions of the last stream,
+        ``first_cosine`` of the first. ``logit_lens_middle``, ``tuned_lens_middle``: KL of the lens behind half of the
+        sublayers. ``tuned_lens_reads``: the share of the sublayers from which on a tuned lens is less than 0.5 nats
+        from the network, and ``logit_lens_there``, KL of the logit lens at that place. ``source_half`` and
+        ``query_half``: the share of the sublayers up to which patches at the positions where the answer stood, summed,
+        bring half of it back, and from which one at the last position does; ``best_position``: the largest share of the
+        answer that a patch at one position brings back, a mean over layers. ``whole_layer_error``: the largest distance
+        from 1 of what whole layers bring back. Where sublayers add to a stream: ``direct_of_last_quarter``, what the
+        last quarter of the sublayers give to the logit of the right token, over what all give.
     """
+    epochs = config.variants[str(history["variant"].iloc[0])].steps // config.train.every
     solved = history[history["val_accuracy"] >= SOLVED].groupby("seed")["epoch"].min()
-    by_seed = history.sort_values("epoch").groupby("seed")["val_accuracy"]
+    by_seed = history.groupby("seed")["val_accuracy"]
+    ends = history[history["epoch"] == epochs].set_index("seed")["val_accuracy"]
     depth = int(streams["layer"].max())
     found: dict[str, Any] = {
-        "accuracy": over_seeds(by_seed.last()),
+        "lost": 1 - len(ends) / config.seeds,
+        "accuracy": over_seeds(ends),
         "best": over_seeds(by_seed.max()),
         "solved": len(solved) / config.seeds,
         "solved_at": over_seeds(solved * config.train.every),
@@ -89,19 +97,22 @@ def of_variant(
         found |= {
             f"norm_growth_{moment}": over_seeds(growth),
             f"power_added_{moment}": over_seeds(growth**2 - 1),
-            f"gradient_ratio_{moment}": over_seeds(first["gradient"] / last["gradient"]),
+            f"gradient_ratio_{moment}": over_seeds(first["gradient"] / last["gradient"].where(last["gradient"] > 0)),
             f"cosine_{moment}": over_seeds(last["cosine"]),
             f"first_cosine_{moment}": over_seeds(first["cosine"]),
         }
     middle = reading[reading["layer"] == depth // 2]
     found |= {f"{name}_lens_middle": over_seeds(middle[name]) for name in ("logit", "tuned")}
+    read = reading[reading["tuned"] < _READ].sort_values("layer").groupby("seed").first()
+    found |= {"tuned_lens_reads": over_seeds(read["layer"] / depth), "logit_lens_there": over_seeds(read["logit"])}
     about = config.sequences
     stood = list(range(about.positions - about.longest, -1, -about.longest))
     for name, places, pick in (("source", stood, "max"), ("query", [about.positions - 1], "min")):
         back = patches[patches["position"].isin(places)].groupby(["seed", "layer"], as_index=False)["recovered"].sum()
-        found[f"{name}_half"] = over_seeds(
-            back[back["recovered"] >= 0.5].groupby("seed")["layer"].agg(pick) / depth  # half of the answer
-        )
+        half = back[back["recovered"] >= 0.5].groupby("seed")["layer"].agg(pick)
+        found[f"{name}_half"] = over_seeds(half / depth)
+    best = patches.groupby(["seed", "layer"])["recovered"].max()
+    found["best_position"] = over_seeds(best.groupby("seed").mean())
     found["whole_layer_error"] = over_seeds((reading["whole"] - 1).abs().groupby(reading["seed"]).max())
     if not reading["direct"].isna().any():
         late = reading[reading["layer"] > depth - depth / 4].groupby("seed")["direct"].sum()

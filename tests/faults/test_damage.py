@@ -20,7 +20,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from tests.routing import write_tables
+from tests import lenses, routing
 
 CHECKOUT = Path(__file__).parents[2]
 SEED = 11
@@ -139,7 +139,8 @@ def reading(finished, small_studies, tmp_path_factory):
             shutil.copytree(others, project.root / others.relative_to(CHECKOUT), dirs_exist_ok=True)
     for name in ("claims.json", "claims.md"):
         shutil.copy2(CHECKOUT / "reports" / name, project.root / "reports")
-    write_tables(project.root / "studies/routing")
+    routing.write_tables(project.root / "studies/routing")
+    lenses.write_tables(project.root / "studies/streams")
     (project.root / "reports/index.html").write_text("a page")  # must stay
     for folder in ("studies/identity", "studies/initialisation", "studies/overflow", "studies/ledger"):
         lock(project.root / folder, [file for files, _ in READ[folder].values() for file in files])

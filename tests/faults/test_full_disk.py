@@ -19,6 +19,7 @@ from filelock import FileLock
 
 from gradflow.files.writing import write_text
 from gradflow.guards.errors import RunError
+from tests import lenses
 
 CHECKOUT = Path(__file__).parents[2]
 STUDIES = ("identity", "initialisation", "overflow", "recipe", "routing", "ledger")
@@ -92,6 +93,7 @@ def whole(shared, fresh, small_studies):
                 replace(draft, root=draft.root / "studies" / name).change(values | VARIANTS.get(name, {}))
             ledger = draft.root / "studies" / "ledger"
             (ledger / "claims.yaml").write_text(yaml.safe_dump(CLAIMS, sort_keys=False))
+            lenses.write_tables(draft.root / "studies/streams")  # which the page shows
             draft.run("git", "commit", "--quiet", "--all", "--message", "Small")
             for shown in re.findall(r"\S+\.png", (ledger / "dvc.yaml").read_text(encoding="utf-8")):  # on the page
                 (ledger / shown).parent.mkdir(parents=True, exist_ok=True)

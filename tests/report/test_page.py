@@ -74,7 +74,7 @@ def test_where_no_network_has_learnt_the_page_says_so(make, inputs):
     table = pd.read_csv(path)
     table.assign(logit=(table["next"] + 1) % 4).to_csv(path, index=False)
     text = make(inputs).read_text(encoding="utf-8")
-    assert "No network has learnt to" in text and 'id="lenses-layer"' not in text
+    assert "so there is nothing to read" in text and 'id="lenses-layer"' not in text
 
 
 OWN = "plain with momentum 0.375"

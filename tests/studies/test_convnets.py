@@ -11,10 +11,16 @@ import yaml
 from click.testing import CliRunner
 
 from gradflow.digits import dataset
+from gradflow.kit.block import Place
+from gradflow.kit.building import build
+from gradflow.kit.layers import Kit, linear_maps
+from gradflow.networks import convnet
 from gradflow.params.loading import load
+from gradflow.tables import artefacts
+from gradflow.tables.columns import by_variant
 from gradflow.training import compiled
 from gradflow.training.step import Step
-from studies.convnets import plot, summary, train
+from studies.convnets import params, plot, summary, train
 from studies.convnets.figures import costs
 from studies.convnets.params import Params
 
@@ -99,6 +105,26 @@ def test_depth_is_that_of_the_params_over_that_of_the_variant():
     assert {found[1].blocks(name) for name in names} == {1}
 
 
+def test_the_numbers_in_the_rules_are_those_of_the_blocks():
+    assert set(params.CONVOLUTIONS) == set(convnet.BLOCKS)
+    settings = {"skip": True, "batch_norm": True, "shortcut": "projection", "padding": "zeros"}
+    for name, count in params.CONVOLUTIONS.items():
+        assert len(linear_maps(convnet.BLOCKS[name](Kit(), Place(8, 8), **settings))) == count
+    block = convnet.BLOCKS["bottleneck"](Kit(), Place(8 * params._NARROWER, 8 * params._NARROWER), **settings)
+    assert block.units[1].convolution.weight.shape == (8, 8, 3, 3)
+
+
+def test_streams_are_as_large_as_those_of_the_networks():
+    config = load(Params, FOLDER / "params.yaml")
+    for name in ("residual_third", "bottleneck_wide", "plain_ninth", "residual_ninth"):
+        made, found = build(config.described(name)).eval(), []
+        x = made.images(torch.zeros(1, 64))
+        for block in [torch.nn.Identity(), *made.blocks]:
+            x = block(x)
+            found.append(x.numel())
+        assert config.streams(name) == found
+
+
 def tables(seeds=2):
     """Of two networks; seed 1 of b has diverged in epoch 2."""
     of_all = [(variant, seed) for variant in "ab" for seed in range(seeds)]
@@ -131,7 +157,7 @@ def tables(seeds=2):
 
 def test_the_numbers_of_a_variant():
     numbers = {
-        name: summary.of_variant(**{key: table[table["variant"] == name] for key, table in tables().items()})
+        name: summary.of_variant(**{key: table[table["variant"] == name] for key, table in tables().items()}, blocks=2)
         for name in "ab"
     }
     whole, lost = numbers["a"], numbers["b"]
@@ -144,6 +170,34 @@ def test_the_numbers_of_a_variant():
     for name in ("train_loss", "train_accuracy", "val_loss", "val_accuracy"):
         assert lost[name]["seeds"] == 1, name
     assert lost["train_loss"]["mean"] == 1.0
+
+
+def test_a_gradient_of_nothing_has_no_ratio():
+    given = tables()
+    gradients = given["gradients"]
+    gradients.loc[(gradients["seed"] == 0) & (gradients["layer"] == 2), "grad_norm"] = 0.0
+    numbers = summary.of_variant(**{key: table[table["variant"] == "a"] for key, table in given.items()}, blocks=2)
+    assert numbers["gradient_ratio"] == {"mean": 16.0, "std": 0.0, "min": 16.0, "max": 16.0, "seeds": 1}
+    assert numbers["gradient_first_over_last"] == {"mean": 5.0, "std": 0.0, "min": 5.0, "max": 5.0, "seeds": 1}
+    assert plot.by_seed(**given)["gradient_ratio"].isna().tolist() == [True, False, True, False]
+
+
+def test_where_all_seeds_diverge_in_the_first_step_there_are_numbers_and_figures(trained, tmp_path):
+    trained("a")
+    config, found = load(Params, tmp_path / "params.yaml"), {}
+    for name, columns in summary.tables(config).items():
+        table = artefacts.joined(tmp_path / "a", f".{name}.parquet", {"a": columns})
+        table = table.assign(diverged=1.0) if name == "seeds" else table[:0]
+        artefacts.write_csv(tmp_path / f"{name}.csv", table)
+        found[name] = artefacts.read_table(tmp_path / f"{name}.csv", by_variant(columns, config.variants))
+    numbers = summary.of_variant(**found, blocks=config.blocks("a"))
+    assert numbers["lost"] == 1.0
+    for name in ("train_loss", "gradient_ratio", "gradient_first_over_last"):
+        assert numbers[name] == {"mean": None, "std": None, "min": None, "max": None, "seeds": 0}, name
+    ends = plot.by_seed(**found)
+    assert ends["train_loss"].isna().all() and ends["gradient_ratio"].isna().all()
+    for figure in (plot.by_depth(config, ends), plot.by_cost(config, ends)):
+        figure.draw_without_rendering()
 
 
 def test_kinds_of_networks_are_told_apart_by_all_that_differs_but_depth_and_batch_norm():

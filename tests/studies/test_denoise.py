@@ -14,15 +14,18 @@ from click.testing import CliRunner
 from gradflow import checkpoints
 from gradflow.digits import dataset
 from gradflow.drawing.experiment import Experiment
-from gradflow.guards.errors import InputError
+from gradflow.guards.errors import InputError, RunError
 from gradflow.kit.building import build
 from gradflow.kit.inits import stack
+from gradflow.params.loading import load
 from gradflow.tables.artefacts import joined
 from gradflow.training import unfinished
+from studies.convnets import plot, track
 from studies.convnets.denoise import measure, summary, train
 from studies.convnets.denoise.params import Denoise, Denoiser, Measure, Train
 from studies.convnets.denoise.task import Denoising, bright, psnr
 from studies.convnets.figures import denoised
+from studies.convnets.params import Params
 
 STUDY = Path(__file__).parents[2] / "studies" / "convnets"
 SEEDS, ROWS = 2, 12
@@ -163,6 +166,15 @@ def test_the_numbers_of_all_variants():
     assert "long_skips_gain" not in found["high"] and "long_skips_gain" not in found["low_zeroed"]
 
 
+def test_a_gradient_of_nothing_has_no_ratio_and_lost_networks_saw_the_same_noise():
+    before = starts()
+    before.loc[(before["variant"] == "low_zeroed") & (before["seed"] == 0), "grad_norm"] = 0.0
+    looks = history()
+    found = summary.of_variants(config(), looks[looks["step"] < 4], before)["low"]
+    assert found["first_gradient_he"] == {"mean": 8.0, "std": 0.0, "min": 8.0, "max": 8.0, "seeds": 1}
+    assert found["noisy"] == 20.0 and found["psnr"]["seeds"] == found["gain"]["seeds"] == 0
+
+
 @pytest.mark.parametrize(
     ("given", "key", "rule"),
     [
@@ -268,6 +280,45 @@ def test_a_checkpoint_of_other_noise_is_not_measured(folder):
     assert refused.exit_code == 1 and "was trained with noise 0.1, params.yaml says 0.5" in refused.output
 
 
+def test_a_model_is_tracked_only_of_the_training_that_the_params_describe(folder, monkeypatch):
+    assert run(train, "low", "models", "logs").exit_code == 0
+    found = []
+    monkeypatch.setattr(track.study, "read", lambda _, networks, __: found.extend(networks))
+    monkeypatch.setattr(track.stage, "log", lambda *_: None)
+    arguments = ["train.parquet", "validation.parquet", "convnets", "logs", "models", "logs", "reports", "tracked"]
+    assert CliRunner().invoke(track.main, arguments).exit_code == 0
+    about = {network.name: network.about for network in found}
+    path = folder / "models" / "low.safetensors"
+    assert checkpoints.read(path)[1] == about["low"]
+    with pytest.raises(RunError, match=r"was trained with noise 0\.1, params\.yaml says 0\.5"):
+        checkpoints.load(path, trained=about["high"])
+    assert set(about["residual"]) >= {"widths", "seeds", "train"} and about["residual"]["train"]["clip_norm"] is None
+
+
+def shown():
+    pixels = pd.MultiIndex.from_product([config().variants, range(2), range(64)], names=["variant", "image", "pixel"])
+    return pd.DataFrame({"clean": 0.5, "noisy": 0.4, "denoised": 0.6}, index=pixels).reset_index()
+
+
+def test_the_figure_tells_of_all_seeds_that_were_lost_at_which_noise():
+    whole = load(Params, STUDY / "params.yaml").model_copy(update={"denoise": config()})
+    seen, looks = [], history()
+    looks = looks[(looks["variant"] != "low") | (looks["seed"] != 1)]  # lost before the first look
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(denoised, "draw", lambda *arguments: seen.append(arguments))
+        plot.of_denoising(whole, looks, starts(), shown())
+        plot.of_denoising(whole, looks[:0], starts(), shown())
+    (*_, setting), (*_, of_nothing) = seen
+    assert setting.diverged == {"long skips": {1: 4}, "zeros instead": {}}
+    assert setting.label("long skips") == "long skips (diverged: 1 of 2 seeds at noise 0.1, 1 of 2 seeds at noise 0.5)"
+    assert setting.label("zeros instead") == "zeros instead"
+    assert of_nothing.diverged == {"long skips": {0: 2, 1: 2}, "zeros instead": {0: 2, 1: 2}}
+    for arguments in seen:
+        figure = denoised.draw(*arguments)
+        figure.draw_without_rendering()
+        assert figure.axes[1].get_xlim() == pytest.approx((0.04, 0.56))
+
+
 @pytest.mark.parametrize(("seeds", "levels", "starting"), [(1, [0.1], ["he"]), (2, [0.1, 0.5], ["default", "he"])])
 def test_the_figure_shows_what_there_is(seeds, levels, starting):
     kinds = {"long skips": {}, "zeros": {0: 2}}
@@ -291,7 +342,7 @@ def test_the_figure_shows_what_there_is(seeds, levels, starting):
     )
     ends = pd.DataFrame(
         [
-            {"variant": kind, "noise": noise, "seed": seed, "psnr": 20.0, "noisy": 19.0}
+            {"variant": kind, "noise": noise, "seed": seed, "psnr": 20.0}
             for kind, noise in of_kinds
             for seed in range(seeds)
         ]
@@ -305,7 +356,7 @@ def test_the_figure_shows_what_there_is(seeds, levels, starting):
             for layer in (1, 1, 2, 3, 4)
         ]
     )
-    figure = denoised.draw(shown, ends, norms, experiment)
+    figure = denoised.draw(shown, ends, pd.Series(19.0, index=levels), norms, experiment)
     figure.draw_without_rendering()
     assert ("One seed." in figure.get_supxlabel()) == (seeds == 1)
     digits, _, *gradients = figure.axes

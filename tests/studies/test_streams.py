@@ -9,7 +9,8 @@ import torch
 
 from gradflow.kit.building import build
 from gradflow.params.loading import load
-from gradflow.streams import lens
+from gradflow.streams import lens, patching
+from gradflow.tables.artefacts import read_table
 from studies.streams import measure, plot, summary
 from studies.streams.figures import layers, patches, reading, tokens, training
 from studies.streams.induction import PATCHES, UNTOLD, VALIDATION, Induction, drawn, targets
@@ -146,6 +147,9 @@ def test_tokens_are_those_that_the_lens_holds_for_likeliest(config):
     last = found.loc[4]
     assert last["logit"].tolist() == sure.indices.tolist()
     assert last["logit_probability"].tolist() == pytest.approx(sure.values.tolist())
+    first = tuned(torch.stack(patching.streams(net, net.embedded(inputs))))[0].softmax(1).max(1)
+    assert found.loc[0]["tuned"].tolist() == first.indices.tolist()
+    assert found.loc[0]["tuned_probability"].tolist() == pytest.approx(first.values.tolist())
     assert last["token"].tolist() == sequence[0, :-1].tolist() and last["next"].tolist() == sequence[0, 1:].tolist()
     assert last["told"].tolist() == (known != UNTOLD).long().tolist() and len(found) == 5 * POSITIONS
 
@@ -209,7 +213,10 @@ def test_the_numbers_of_a_variant(config):
         for variant in ("post", "pre")
     )
     depth = 2 * config.depth
-    assert post["accuracy"]["mean"] == pytest.approx(0.73) and post["solved"] == 0.5
+    assert post["accuracy"]["mean"] == pytest.approx(0.73) and post["solved"] == 0.5 and post["lost"] == 0
+    assert post["tuned_lens_reads"]["mean"] == (depth // 2 + 1) / depth  # from there on less than half a nat
+    assert post["logit_lens_there"]["mean"] == pytest.approx(3 - (depth // 2 + 1) / depth)
+    assert post["best_position"]["mean"] == pytest.approx(1)
     assert post["solved_at"] == {"mean": 75, "std": 0, "min": 75, "max": 75, "seeds": 1} and pre["solved"] == 1
     assert post["norm_growth_end"]["mean"] == (2 + depth) / 2
     assert post["power_added_start"]["mean"] == ((2 + depth) / 2) ** 2 - 1
@@ -222,6 +229,20 @@ def test_the_numbers_of_a_variant(config):
     layers_of = range(depth + 1)
     late = sum(layer for layer in layers_of if layer > 0.75 * depth) / sum(layers_of)
     assert pre["direct_of_last_quarter"]["mean"] == pytest.approx(late)
+
+
+def test_a_seed_that_has_diverged_has_no_accuracy_and_gaps_where_numbers_are_not_finite(config, tmp_path):
+    found = tables(config)
+    del found["tokens"]
+    found = {name: table[table["variant"] == "post"] for name, table in found.items()}
+    lost = (found["history"]["seed"] == 0) & (found["history"]["epoch"] > 5)
+    found["history"] = found["history"][~lost]
+    found["streams"] = found["streams"].assign(norm=np.where(found["streams"]["seed"] == 0, np.inf, 1.0))
+    measure._write(tmp_path / "streams.parquet", found["streams"].drop(columns="variant"))
+    found["streams"] = read_table(tmp_path / "streams.parquet", summary.tables(config, "post")["streams"])
+    numbers = summary.of_variant(config, **found)
+    assert numbers["lost"] == 0.5 and numbers["accuracy"]["seeds"] == 1 and numbers["accuracy"]["mean"] == 0.5
+    assert numbers["norm_growth_end"] == {"mean": 1, "std": 0, "min": 1, "max": 1, "seeds": 1}
 
 
 def test_a_seed_whose_history_ends_early_has_diverged(config):
@@ -252,6 +273,14 @@ def test_networks_are_compared_in_a_panel_with_those_of_the_same_start(config):
     ]
     assert experiment.label("post-norm") == "post-norm (diverged: 1 of 2 seeds at gpt2, rate 0.01, 8 layers)"
     assert drawn_by["step"].max() == 12 * config.train.every
+
+
+def test_networks_that_differ_in_nothing_that_is_said_are_told_by_their_names(config):
+    history = tables(config)["history"]
+    shallow = config.model_copy(update={"depth": 1})
+    both = pd.concat([history[history["variant"] == "pre"].assign(variant=name) for name in ("pre", "pre_half")])
+    found, _ = plot.by_kind(shallow, both, {name: {} for name in config.variants})
+    assert set(found["variant"]) == {"pre-norm", "pre-norm (pre_half)"} and found["panel"].nunique() == 1
 
 
 @pytest.mark.parametrize("seeds", [1, 2])

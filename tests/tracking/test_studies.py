@@ -244,6 +244,24 @@ def test_a_result_that_is_not_whole_leaves_no_run_and_one_that_broke_off_is_repl
     assert len(runs()) == 3 and {run.info.status for run in runs().values()} == {"FINISHED"}
 
 
+def test_a_history_that_is_damaged_or_of_something_else_is_named_in_one_line(make):
+    (network,) = make("convnet")
+    whole = network.history.read_bytes()
+    network.history.write_bytes(whole[:-1])
+    with pytest.raises(RunError, match=r"^convnet\.history\.parquet: cannot be read"):
+        log([network])
+    table = history("convnet").drop(columns="val_loss")
+    parquet.write(network.history, pa.Table.from_pandas(table, preserve_index=False))
+    with pytest.raises(RunError, match=r"^convnet\.history\.parquet: must have a column val_loss"):
+        log([network])
+
+
+def test_a_checkpoint_of_another_training_is_not_logged(make):
+    (network,) = make("unet")
+    with pytest.raises(RunError, match=r"unet\.safetensors: was trained with depth 3, params\.yaml says 5"):
+        log([network._replace(about=network.about | {"depth": 5})])
+
+
 def test_a_network_whose_seeds_all_diverged_has_a_run_and_no_model(make):
     (lost,) = make("perceptron")
     log([lost._replace(last=3)])

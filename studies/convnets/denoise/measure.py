@@ -2,7 +2,6 @@
 
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 import click
 import pandas as pd
@@ -37,7 +36,7 @@ def main(variant: str, train: Path, validation: Path, models: Path, logs: Path) 
     variant = of_stage(variant, config.denoise.variants)
     training, measured = config.denoise.train, config.denoise.measure
     device.from_environment()  # for its threads
-    about = config.denoise.described(variant)
+    about = config.denoise.trained(variant)
     images = bright(*(labelled(path)[0] for path in (train, validation)))
     noise = config.denoise.variants[variant].noise
     task = Denoising(*images, noise=noise, steps=1, batch_size=1, every=1, seed=training.seed)
@@ -47,8 +46,7 @@ def main(variant: str, train: Path, validation: Path, models: Path, logs: Path) 
         ).assign(start=init)
         for init in measured.starts
     ]
-    wanted: dict[str, Any] = about | {"seeds": config.denoise.seeds, "noise": noise, "train": training.model_dump()}
-    shown = _shown(checkpoints.load(models / f"{variant}.safetensors", trained=wanted), task, measured.shown)
+    shown = _shown(checkpoints.load(models / f"{variant}.safetensors", trained=about), task, measured.shown)
     for name, table in (("starts", pd.concat(starts)), ("images", shown)):
         parquet.write(logs / f"{variant}.{name}.parquet", pa.Table.from_pandas(table, preserve_index=False))
 

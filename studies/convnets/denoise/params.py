@@ -5,6 +5,7 @@ from typing import Annotated, Any
 from pydantic import Field
 
 from gradflow.guards.errors import InputError
+from gradflow.params.digits import PIXELS
 from gradflow.params.sections import (
     Count,
     Init,
@@ -17,8 +18,7 @@ from gradflow.params.sections import (
     check_size,
 )
 
-_PIXELS = 64  # of a digit, 8 each way, so an image can be halved three times
-_MOST_STAGES = 7
+_MOST_STAGES = 7  # 8 pixels each way can be halved three times
 
 
 class Train(Section):
@@ -61,6 +61,11 @@ class Denoise(Section):
         found: dict[str, Any] = {"network": "unet", "block": "stage", "settings": settings}
         return found | {"widths": self.widths, "depth": len(self.widths), "init": self.train.init}
 
+    def trained(self, variant: str) -> dict[str, Any]:
+        """The whole configuration of a training, which its checkpoint holds."""
+        noise = self.variants[variant].noise
+        return self.described(variant) | {"seeds": self.seeds, "noise": noise, "train": self.train.model_dump()}
+
     def check(self, validation_rows: int) -> None:
         """Check the rules that involve several keys.
 
@@ -78,7 +83,7 @@ class Denoise(Section):
             raise InputError("params.yaml: denoise.train.steps", f"{rule}, got {self.train.steps}")
         check_size(self.variants, self.seeds * len(self.widths) * 27 * max(self.widths) ** 2)
         rows = max(validation_rows, self.train.batch_size)
-        check_numbers("denoise.widths", self.seeds * rows * _PIXELS * len(self.widths) * 2 * max(self.widths))
+        check_numbers("denoise.widths", self.seeds * rows * PIXELS * len(self.widths) * 2 * max(self.widths))
         if len(set(self.measure.starts)) < len(self.measure.starts):
             raise InputError("params.yaml: denoise.measure.starts", f"must differ, got {self.measure.starts}")
         known: dict[tuple[float, bool], str] = {}

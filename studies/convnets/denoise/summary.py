@@ -5,10 +5,10 @@ from typing import Any
 import pandas as pd
 
 from gradflow.analysis.spread import over_seeds
+from gradflow.params.digits import PIXELS
 from gradflow.tables.columns import FROM_0, FROM_1, NUMBER, SIZE, Column, Columns, within
 from studies.convnets.denoise.params import Denoise
-
-_PIXELS = 64
+from studies.convnets.summary import ratios
 
 
 def tables(config: Denoise) -> dict[str, Columns]:
@@ -34,7 +34,7 @@ def tables(config: Denoise) -> dict[str, Columns]:
         "images": within(
             {"image": FROM_0, "pixel": FROM_0, "clean": NUMBER, "noisy": NUMBER, "denoised": NUMBER},
             image=measured.shown - 1,
-            pixel=_PIXELS - 1,
+            pixel=PIXELS - 1,
         ),
     }
 
@@ -57,14 +57,14 @@ def of_variants(config: Denoise, history: pd.DataFrame, starts: pd.DataFrame) ->
     found = {}
     for name, chosen in config.variants.items():
         own = _end(config, history, name)
-        noisy = float(history.loc[history["variant"] == name, "noisy"].iloc[0]) if len(own) else None
+        noisy = next(map(float, history.loc[history["variant"] == name, "noisy"]), None)  # the same in all rows
         numbers = {"psnr": over_seeds(own), "noisy": noisy, "gain": over_seeds(own - (noisy or 0.0))}
         other = without(config, name)
         if chosen.long_skips and other:
             numbers["long_skips_gain"] = over_seeds(own - _end(config, history, other))
             for start in config.measure.starts:
                 first = {variant: _first(starts, variant, start) for variant in (name, other)}
-                numbers[f"first_gradient_{start}"] = over_seeds(first[name] / first[other])
+                numbers[f"first_gradient_{start}"] = over_seeds(ratios(first[name], first[other]))
         found[name] = numbers | {"seeds": config.seeds}
     return found
 

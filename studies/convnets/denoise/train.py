@@ -35,7 +35,7 @@ def main(variant: str, train: Path, validation: Path, models: Path, written: Pat
     variant = of_stage(variant, config.denoise.variants)
     chosen, training, seeds = config.denoise.variants[variant], config.denoise.train, config.denoise.seeds
     where, threads = device.from_environment()
-    about = config.denoise.described(variant)
+    about = config.denoise.trained(variant)
     network = stack(partial(build, about), seeds=seeds, init=training.init, seed=training.seed).to(where)
     images = bright(*(labelled(path, where)[0] for path in (train, validation)))
     task = Denoising(
@@ -47,7 +47,6 @@ def main(variant: str, train: Path, validation: Path, models: Path, written: Pat
         seed=training.seed,
     )
     step = compiled.fastest(network, task, Descent("adam", training.lr))
-    about |= {"seeds": seeds, "noise": chosen.noise, "train": training.model_dump()}
     circumstances = device.circumstances(where, threads) | {"processor": device.processor(where)}
     with unfinished.kept(unfinished.fingerprint(about, circumstances, (train, validation))) as state:
         record = trainer.train(step, task, report=lambda _: None, unfinished=state)

@@ -20,12 +20,15 @@ Image = NDArray[np.float64]
 
 
 @matplotlib.rc_context(style.RC)
-def draw(images: pd.DataFrame, ends: pd.DataFrame, starts: pd.DataFrame, experiment: Experiment) -> Figure:
+def draw(
+    images: pd.DataFrame, ends: pd.DataFrame, noisy: pd.Series, starts: pd.DataFrame, experiment: Experiment
+) -> Figure:
     """A row a digit, with columns for each noise; below them PSNR by noise, and gradients before training by stage.
 
     Args:
         images: Columns variant, noise, image, pixel, clean, noisy, denoised.
-        ends: Columns variant, noise, seed, psnr, noisy.
+        ends: Columns variant, noise, seed, psnr.
+        noisy: PSNR of noisy digits, by noise; nan where no network saw any.
         starts: Columns variant, start, seed, layer, grad_norm, all of the same noise.
         experiment: What is shared; its variants are the U-Nets with long skips and without.
     """
@@ -36,7 +39,7 @@ def draw(images: pd.DataFrame, ends: pd.DataFrame, starts: pd.DataFrame, experim
     below = ["psnr", *kinds]
     panels = figure.subplot_mosaic([["digits"] * len(below), below], height_ratios=(height + 0.3, 2.0))
     _digits(panels["digits"], picture, columns, titles)
-    _psnr(panels["psnr"], ends, experiment)
+    _psnr(panels["psnr"], ends, noisy, experiment)
     norms = starts.groupby(["variant", "start", "seed", "layer"], sort=False)["grad_norm"]
     by_stage = norms.agg(lambda own: np.sqrt((own**2).sum())).reset_index()
     for kind in kinds:
@@ -98,11 +101,10 @@ def _digits(axes: Axes, picture: Image, columns: dict[float, str], titles: dict[
         )
 
 
-def _psnr(axes: Axes, ends: pd.DataFrame, experiment: Experiment) -> None:
+def _psnr(axes: Axes, ends: pd.DataFrame, noisy: pd.Series, experiment: Experiment) -> None:
     axes.set_title("after training", loc="left")
     for variant, own in ends.groupby("variant", sort=False):
         curves.points(axes, curves.over_seeds(own, "noise", "psnr"), experiment, str(variant), hollow=False)
-    noisy = ends.groupby("noise")["noisy"].first()
     axes.plot(noisy.index, noisy, color=style.DARK, linestyle=_INPUT, linewidth=1.2, marker="_", markersize=7)
     axes.xaxis.set_major_locator(FixedLocator(list(noisy.index)))
     room = 0.15 * (noisy.index.max() - noisy.index.min()) or 0.1

@@ -23,12 +23,14 @@ def draw(streams: pd.DataFrame, experiment: Experiment) -> Figure:
     grid = figure.subplots(2, len(_LABELS), sharex=True)
     for panels, (moment, when) in zip(grid, _MOMENTS.items(), strict=True):
         own = streams[streams["moment"] == moment]
+        whole = own[~own["variant"].isin([name for name, lost in experiment.diverged.items() if lost])]
+        within = whole if moment == "end" and len(whole) else own  # what has diverged may leave the axes
         panels[0].set_ylabel(when)
         for axes, name in zip(panels, _LABELS, strict=True):
             if name == "cosine":
                 axes.set_ylim(min(0.0, own[name].min()) - 0.03, 1.03)
             else:
-                curves.log_axis(axes, own[name].dropna().to_numpy(dtype=float))
+                curves.log_axis(axes, within[name].dropna().to_numpy(dtype=float))
             for variant, of_variant in own.groupby("variant", sort=False):
                 curves.curve(axes, curves.over_seeds(of_variant, "passed", name), experiment, str(variant))
     for axes, label in zip(grid[0], _LABELS.values(), strict=True):

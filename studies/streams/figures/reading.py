@@ -40,7 +40,7 @@ def draw(reading: pd.DataFrame, experiment: Experiment) -> Figure:
         Line2D([], [], color=style.DARK, linewidth=1.0, linestyle=style.DASHES, label="tuned lens"),
     ]
     notes = (
-        f"{curves.reading(experiment)} Networks that have learnt to copy, where the next token can be told. Right: with"
-        " the last norm held where it is; at 0 the embedding; networks that do not add to a stream have no such parts."
+        f"{curves.reading(experiment)} Where the next token can be told. Right: with the last norm held where it is; at"
+        " 0 the embedding; networks that do not add to a stream have no such parts."
     )
     return style.finish(figure, experiment, "What the stream says behind each sublayer", handles, notes)

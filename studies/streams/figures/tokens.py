@@ -58,7 +58,7 @@ def _panel(axes: Axes, tokens: pd.DataFrame, name: str, scale: Normalize) -> Non
     axes.pcolormesh(range(positions), range(depth + 1), probability, norm=scale, cmap="Blues")
     right = tokens[(tokens[name] == tokens["next"]) & (tokens["told"] == 1)]
     axes.scatter(right["position"], right["layer"], marker="s", facecolor="none", edgecolor=_RIGHT, linewidth=0.8, s=46)
-    if positions <= _MOST and tokens[name].max() < len(_LETTERS):
+    if positions <= _MOST and tokens[["token", "logit", "tuned"]].to_numpy().max() < len(_LETTERS):
         for layer, position, token, sure in zip(
             tokens["layer"], tokens["position"], tokens[name], probability.ravel(), strict=True
         ):
