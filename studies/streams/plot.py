@@ -29,8 +29,7 @@ def main(reports: Path, figures: Path) -> None:
     found = {name: read_table(reports / f"{name}.csv", columns) for name, columns in summary.joined(config).items()}
     lost, first = diverged(config, found["history"]), next(iter(config.variants.values()))
     alike = [name for name, chosen in config.variants.items() if not chosen.skip or _start(chosen) == _start(first)]
-    best = found["history"].groupby(["variant", "seed"])["val_accuracy"].max().groupby("variant").median()
-    learnt = [name for name in alike if best.get(name, 0) >= _LEARNT] or alike[:1]
+    learnt = have_learnt(alike, found["history"])
     without = [name for name in learnt if not config.variants[name].skip]
     shown = sorted(list(dict.fromkeys([*without[-2:], *learnt]))[:_MOST], key=list(config.variants).index)
     for name in ("streams", "reading"):
@@ -52,6 +51,12 @@ def main(reports: Path, figures: Path) -> None:
     }
     for name, figure in drawn.items():
         style.save(figure, figures / name, _DPI)
+
+
+def have_learnt(variants: list[str], history: pd.DataFrame) -> list[str]:
+    """Those of some variants whose best accuracy, a median over seeds, is high enough; the first one if none is."""
+    best = history.groupby(["variant", "seed"])["val_accuracy"].max().groupby("variant").median()
+    return [name for name in variants if best.get(name, 0) >= _LEARNT] or variants[:1]
 
 
 def relative(streams: pd.DataFrame) -> pd.DataFrame:

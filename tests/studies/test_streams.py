@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+from matplotlib.collections import PathCollection
 
 from gradflow.kit.building import build
 from gradflow.params.loading import load
@@ -253,6 +254,12 @@ def test_a_seed_whose_history_ends_early_has_diverged(config):
     assert found == {"post": {1: 100}, "pre": {}}
 
 
+def test_what_is_shown_are_networks_that_have_learnt_and_one_without_a_row_has_not(config):
+    history = tables(config)["history"]  # the median of post is 0.73, of pre 0.96
+    assert plot.have_learnt(["lost", "post", "pre"], history) == ["pre"]
+    assert plot.have_learnt(["lost", "post"], history) == ["lost"]
+
+
 def test_gradients_are_drawn_relative_to_the_last_stream():
     table = pd.DataFrame({"variant": "a", "seed": 0, "moment": "end", "layer": [2, 0, 1], "gradient": [2.0, 8.0, 4.0]})
     assert plot.relative(table)["gradient"].tolist() == [1, 4, 2]
@@ -301,5 +308,9 @@ def test_the_figures_show_what_there_is(config, seeds):
         figure.draw_without_rendering()
     for figure in drawn_figures[:3]:
         assert ("One seed." in figure.get_supxlabel()) == (seeds == 1)
+    read = found["tokens"][lambda table: table["variant"] == "post"]
+    right = ((read["logit"] == read["next"]) & (read["told"] == 1)).sum()
+    [marks] = [each for each in drawn_figures[4].axes[0].collections if isinstance(each, PathCollection)]
+    assert len(marks.get_offsets()) == right > 0
     letters = [text.get_text() for text in drawn_figures[4].axes[0].texts]
     assert letters[:POSITIONS] == ["A"] * POSITIONS and letters[POSITIONS] == "B"
