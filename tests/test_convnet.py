@@ -125,6 +125,7 @@ def test_counting_leaves_the_statistics_of_batch_norms_alone():
         ("basic", {}),
         ("bottleneck", {}),
         ("basic", {"batch_norm": False, "padding": "circular", "shortcut": "padding"}),
+        ("bottleneck", {"batch_norm": False, "padding": "circular", "shortcut": "padding"}),
         ("basic", {"skip": False}),
     ],
 )
