@@ -16,7 +16,7 @@ Read = Callable[[Tensor], Tensor]  # a stream (..., rows, width) to logits (...,
 
 
 def distance(last: Tensor, logits: Tensor) -> Tensor:
-    """KL(network || lens) in nats of each row: logits (..., rows, tokens), also of one network against many, to (..., rows)."""
+    """KL(network || lens) in nats of each row: logits (..., rows, tokens) to (..., rows); axes may be broadcast."""
     return kl_div(logits.log_softmax(-1), last.log_softmax(-1), reduction="none", log_target=True).sum(-1)
 
 
