@@ -85,7 +85,8 @@ class _Picture:
         self._progress = Progress(*columns, console=live.console, auto_refresh=False, expand=True)
         self._task = self._progress.add_task(variant, total=epochs)
         self._epochs, self._step, self._live = epochs, step, live
-        self._next, self._first, self._profile = 0.0, True, Profile()
+        self._next, self._first = 0.0, True
+        self._profile: list[Profile] = []
 
     def report(self, epoch: Epoch) -> None:
         """Draw an epoch, unless the last picture is too young."""
@@ -102,36 +103,31 @@ class _Picture:
         self._next = now + _SECONDS
         said = []
         if epoch.training:
-            loss, val_loss, accuracy = epoch.means[:3]
-            said.append(f"loss {loss:.4g}, validation loss {val_loss:.4g}, accuracy {accuracy:.3f}")
-            self._profile.show(by_layer(self._step, epoch.number, self._epochs))
+            loss, val_loss, accuracy = epoch.means
+            seeds = "1 seed" if epoch.training == 1 else f"mean of {epoch.training} seeds"
+            said.append(f"loss {loss:.4g}; validation: loss {val_loss:.4g}, accuracy {accuracy:.3f}; {seeds}")
+            self._profile = [Profile(by_layer(self._step, epoch.number, self._epochs))]
         numbers = Text("; ".join([*said, *_diverged(epoch)]))
-        self._live.update(Group(self._progress, numbers, self._profile), refresh=True)
+        self._live.update(Group(self._progress, numbers, *self._profile), refresh=True)
 
 
 class Profile:
     """A bar for each layer, as high as the logarithm of its gradient norm, with scale and legend.
 
-    The scale grows with what was seen, so that heights can be compared from one picture to the next.
+    Args:
+        norms: (layers,), the stem's first.
     """
 
-    def __init__(self) -> None:
-        self._norms: NDArray[np.float64] = np.array([])
-        self._low, self._high = math.inf, -math.inf  # powers of ten
-
-    def show(self, norms: NDArray[np.float64]) -> None:
-        """Take the norms of the layers, (layers,)."""
+    def __init__(self, norms: NDArray[np.float64]) -> None:
         self._norms = norms
-        if len(positive := norms[norms > 0]):
-            self._low = min(self._low, math.floor(math.log10(positive.min())))
-            self._high = max(self._high, math.ceil(math.log10(positive.max())), self._low + 1)
+        logarithms = np.log10(norms[norms > 0]) if (norms > 0).any() else np.zeros(1)
+        self._low = math.floor(logarithms.min())
+        self._high = max(math.ceil(logarithms.max()), self._low + 1)
 
     def __rich_console__(self, console: "Console", options: "ConsoleOptions") -> "RenderResult":
         """Draw it in the width that there is."""
         from rich.text import Text
 
-        if not self._low < self._high:
-            return
         labels = [f"1e{power:+03d} " for power in (self._high, self._low)]
         left = max(map(len, labels))
         room = max(1, options.max_width - left - 1)
@@ -143,17 +139,13 @@ class Profile:
         for row in range(_ROWS, 0, -1):
             label = {_ROWS: labels[0], 1: labels[1]}.get(row, "").rjust(left)
             drawn = "".join(_cell(bar * _ROWS - row + 1, levels, column) for bar in bars)
-            yield (
-                Text(label, end="")
-                .append(f"{'┤' if levels is _EIGHTHS else '|'}")
-                .append(drawn.rstrip(), "cyan")
-                .append("\n")
-            )
+            yield Text.assemble(label, "┤" if levels is _EIGHTHS else "|", (drawn.rstrip(), "cyan"))
         first, last = "stem", "head"
         between = max(1, column * len(groups) - len(first) - len(last) - (column > 1))
         yield Text(f"{'':{left + 1}}{first}{'':{between}}{last}")
-        shared = f"; {together} layers a bar, their mean" if together > 1 else ""
-        yield Text(f"gradient norm by layer, logarithmic: input left, output right{shared}")
+        legend = "gradient norm by layer on a log scale, median of seeds: input left, output right"
+        legend += f"; {together} layers a bar, their mean" * (together > 1)
+        yield Text(legend + "; no bar: 0" * bool((self._norms == 0).any()))
 
     def _height(self, norms: NDArray[np.float64]) -> float:
         """Of a bar, from 0 to 1: more than 0 where a norm is."""

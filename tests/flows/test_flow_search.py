@@ -24,7 +24,7 @@ stages:
     cmd: >-
       echo ${size} >> $DVC_ROOT/ran.log;
       if [ ${size} = 13 ]; then echo 'gradflow: params.yaml: size: must not be 13, got 13' >&2; exit 2; fi;
-      if [ ${size} = 99 ] && [ ! -e $DVC_ROOT/go.log ]; then echo $$ > $DVC_ROOT/wait.pid; sleep 600; fi;
+      if [ ${size} = 99 ] && [ ! -e "$DVC_ROOT/go.log" ]; then echo $$ > $DVC_ROOT/wait.pid; sleep 600; fi;
       python -c "import json, math;
       loss = math.log10(10 * ${rate}) ** 2 + (${size} / 7 - 1) ** 2;
       json.dump(dict(all=dict(loss=dict(mean=loss, seeds=1), diverged=[])), open('metrics.json', 'w'))"
