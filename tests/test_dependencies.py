@@ -49,7 +49,19 @@ WHOLE = r"stages\.check|.*\.track"  # modules that read all of the parameters
 WHOLE_TYPES = ("Recipe", "Params", "Study")  # of arguments that hold all parameters
 
 # Large libraries that importing a stage may load; each costs up to seconds.
-HEAVY = {"datasets", "matplotlib", "mlflow", "pandas", "plotly", "prefect", "pyarrow", "scipy", "sklearn", "torch"}
+HEAVY = {
+    "datasets",
+    "matplotlib",
+    "mlflow",
+    "pandas",
+    "plotly",
+    "prefect",
+    "pyarrow",
+    "rich",
+    "scipy",
+    "sklearn",
+    "torch",
+}
 LOADS = {
     "stages.check": set(),
     "stages.fetch": {"pyarrow"},
