@@ -294,8 +294,9 @@ def _check_metric(folder: Path, metric: str) -> None:
 
 
 def _unknown(metric: str, numbers: Mapping[str, Any]) -> InputError:
-    like = get_close_matches(metric, numbers, 3) or list(numbers)[:3]
-    return InputError("--metric", f"must be a number of metrics.json, such as {', '.join(like)}; got {metric}")
+    like = ", ".join(get_close_matches(metric, numbers, 3) or list(numbers)[:3])
+    hint = f", such as {like}" if like else ", which has none"
+    return InputError("--metric", f"must be a number of metrics.json{hint}; got {metric}")
 
 
 def _parsed(content: bytes, path: str) -> dict[str, Any]:

@@ -174,12 +174,15 @@ def _ends(medians: pd.DataFrame, depth: int) -> Iterator[Point]:
 
 
 def _table(medians: pd.DataFrame, depth: int) -> dict[str, list[Any]]:
-    """Gradient norms by layer, medians over seeds, in the first, a middle and the last epoch."""
+    """Gradient norms by layer, medians over seeds, in the first, a middle and the last epoch.
+
+    As texts: MLflow would round numbers to ten decimals, to which many are 0.
+    """
     if medians.empty:
         return {}
     ends = {0: "stem", depth + 1: "head"}
     epochs = dict.fromkeys(medians.index[[0, len(medians) // 2, -1]])
-    columns = {f"epoch {epoch}": medians.loc[epoch].tolist() for epoch in epochs}
+    columns = {f"epoch {epoch}": [f"{norm:.3g}" for norm in medians.loc[epoch]] for epoch in epochs}
     return {"layer": [ends.get(layer, f"block {layer}") for layer in medians.columns]} | columns
 
 
