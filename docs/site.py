@@ -12,6 +12,8 @@ import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+import mmdr
+
 ROOT = Path(__file__).parents[1]
 LAID_OUT = ROOT / ".site"
 REPORT = "reports/index.html"
@@ -37,6 +39,7 @@ REFERENCE: Mapping[str, Sequence[str]] = {
     "Flows and serving": ("pipelines", "serving"),
 }
 
+_MERMAID = re.compile(r"^```mermaid\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 _CODE = re.compile(r"(^ *```.*?^ *```$|`[^`\n]+`)", re.MULTILINE | re.DOTALL)
 _LINK = re.compile(r"\]\(([^)\s#]+)(#[^)\s]*)?\)")
 _LANGUAGES = {".py": "python", ".yaml": "yaml", ".yml": "yaml", ".json": "json"}
@@ -76,7 +79,7 @@ class Layout:
         """Write all of it, anew."""
         shutil.rmtree(LAID_OUT, ignore_errors=True)
         for name, place in self._pages.items():
-            _write(place, self._linked(name, (ROOT / name).read_text(encoding="utf-8")))
+            _write(place, self._linked(name, _drawn(place, (ROOT / name).read_text(encoding="utf-8"))))
         for name, place in self._reference.items():
             _write(place, f"# {name}\n\n" + "".join(f"::: {module}\n\n" for module in _modules(name)))
         shutil.copy(ROOT / "docs" / "site.css", LAID_OUT / "pages")
@@ -104,7 +107,7 @@ class Layout:
 
         def linked(found: re.Match[str]) -> str:
             address, anchor = found[1], found[2] or ""
-            if re.match(r"[a-z]+:", address):
+            if re.match(r"[a-z]+:", address) or anchor.startswith("#only-"):
                 return found[0]
             target = os.path.normpath(Path(name).parent / address)
             place = self._target(target)
@@ -148,6 +151,21 @@ def _written() -> list[str]:
     named = ["README.md", *(name for names in PAGES.values() for name in names)]
     found = [path.relative_to(ROOT).as_posix() for path in sorted((ROOT / "docs").glob("*.md"))]
     return list(dict.fromkeys([*named, *found]))
+
+
+def _drawn(place: str, text: str) -> str:
+    """A page whose diagrams are pictures, drawn here: Mermaid's own script would come from another machine."""
+
+    def drawn(diagram: re.Match[str]) -> str:
+        pictures = []
+        for theme, scheme in (("neutral", "light"), ("dark", "dark")):
+            name = f"{Path(place).stem}-{diagram.start()}-{scheme}.svg"
+            picture = mmdr.render(f"%%{{init: {{'theme': '{theme}'}}}}%%\n{diagram[1]}").svg()
+            _write(Path(place).with_name(name).as_posix(), picture)
+            pictures.append(f"![Diagram]({name}#only-{scheme})")
+        return "".join(pictures)
+
+    return _MERMAID.sub(drawn, text)
 
 
 def _place(name: str) -> str:

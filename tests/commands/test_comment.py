@@ -2,6 +2,7 @@
 
 import json
 import re
+import shutil
 import threading
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
@@ -18,6 +19,16 @@ FILES = "https://example.org/raw/{commit}"
 
 def claim(key, verdict):
     return {"id": key, "claim": f"What {key} <says> of a|b @somebody", "verdict": verdict}
+
+
+@pytest.fixture
+def project(project):
+    """Without the studies, which DVC would read each time."""
+    for pipeline in project.root.glob("studies/*/dvc.yaml"):
+        if pipeline.parent.name != "ledger":
+            shutil.rmtree(pipeline.parent)
+    project.run("git", "commit", "--quiet", "--all", "--message", "No studies")
+    return project
 
 
 @pytest.fixture
