@@ -12,8 +12,6 @@ import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-import mmdr
-
 ROOT = Path(__file__).parents[1]
 LAID_OUT = ROOT / ".site"
 REPORT = "reports/index.html"
@@ -79,7 +77,13 @@ class Layout:
         """Write all of it, anew."""
         shutil.rmtree(LAID_OUT, ignore_errors=True)
         for name, place in self._pages.items():
-            _write(place, self._linked(name, _drawn(place, (ROOT / name).read_text(encoding="utf-8"))))
+            text = self._linked(name, (ROOT / name).read_text(encoding="utf-8"))
+            bare = "navigation" if place == "index.md" else "toc" * ("\n## " not in text)  # no column without content
+            _write(place, f"---\nhide: [{bare}]\n---\n\n{text}")
+        if self.broken:
+            return
+        for place in self._pages.values():
+            _draw(place)
         for name, place in self._reference.items():
             _write(place, f"# {name}\n\n" + "".join(f"::: {module}\n\n" for module in _modules(name)))
         shutil.copy(ROOT / "docs" / "site.css", LAID_OUT / "pages")
@@ -94,7 +98,10 @@ class Layout:
         pages = {**PAGES, "Guides": [*PAGES["Guides"], *more]}
         return [
             {"Home": "index.md"},
-            *({title: [{_title(name): self._pages[name]} for name in names]} for title, names in pages.items()),
+            *(
+                {title: [{_title(name): self._pages[name]} for name in names if name in self._pages]}
+                for title, names in pages.items()
+            ),
             {
                 "Reference": [
                     {title: [{name: self._reference[name]} for name in names]} for title, names in _documented().items()
@@ -107,7 +114,7 @@ class Layout:
 
         def linked(found: re.Match[str]) -> str:
             address, anchor = found[1], found[2] or ""
-            if re.match(r"[a-z]+:", address) or anchor.startswith("#only-"):
+            if re.match(r"[a-z]+:", address):
                 return found[0]
             target = os.path.normpath(Path(name).parent / address)
             place = self._target(target)
@@ -123,16 +130,14 @@ class Layout:
     def _target(self, name: str) -> str | None:
         """Where a file or folder of the repository is in the site; None where there is none."""
         path = ROOT / name
-        if name in self._pages:
-            return self._pages[name]
-        if _module(name) in self._modules:
-            return self._modules[_module(name)]
-        if _module(name) in self._reference:
-            return self._reference[_module(name)]
-        if path.is_dir() and (path / "params.yaml").exists():  # a study
+        known = (
+            self._pages | {name: self._pages["docs/page.md"]} if name == REPORT and not path.exists() else self._pages
+        )
+        for places, key in ((known, name), (self._modules, _module(name)), (self._reference, _module(name))):
+            if key in places:
+                return places[key]
+        if (path / "params.yaml").is_file():  # a study
             return self._target(f"{name}/params.yaml")
-        if name == REPORT and not path.exists():
-            return self._pages["docs/page.md"]
         if not path.is_file():
             return None
         if path.suffix in _ASSETS:
@@ -150,22 +155,24 @@ def _written() -> list[str]:
     """All pages that somebody has written."""
     named = ["README.md", *(name for names in PAGES.values() for name in names)]
     found = [path.relative_to(ROOT).as_posix() for path in sorted((ROOT / "docs").glob("*.md"))]
-    return list(dict.fromkeys([*named, *found]))
+    return [name for name in dict.fromkeys([*named, *found]) if (ROOT / name).exists()]
 
 
-def _drawn(place: str, text: str) -> str:
-    """A page whose diagrams are pictures, drawn here: Mermaid's own script would come from another machine."""
+def _draw(place: str) -> None:
+    """Make pictures of the diagrams of a page: Mermaid's own script would come from another machine."""
 
     def drawn(diagram: re.Match[str]) -> str:
         pictures = []
         for theme, scheme in (("neutral", "light"), ("dark", "dark")):
             name = f"{Path(place).stem}-{diagram.start()}-{scheme}.svg"
-            picture = mmdr.render(f"%%{{init: {{'theme': '{theme}'}}}}%%\n{diagram[1]}").svg()
-            _write(Path(place).with_name(name).as_posix(), picture)
+            source = f"%%{{init: {{'theme': '{theme}'}}}}%%\n{diagram[1]}"
+            command = [sys.executable, "-m", "mmdr", "-i", "-", "-o", (LAID_OUT / "pages" / place).with_name(name)]
+            subprocess.run(command, input=source, text=True, check=True, stdout=subprocess.DEVNULL)  # noqa: S603
             pictures.append(f"![Diagram]({name}#only-{scheme})")
-        return "".join(pictures)
+        return f'<div class="diagram" markdown>\n{"".join(pictures)}\n</div>'
 
-    return _MERMAID.sub(drawn, text)
+    page = LAID_OUT / "pages" / place
+    page.write_text(_MERMAID.sub(drawn, page.read_text(encoding="utf-8")), encoding="utf-8")
 
 
 def _place(name: str) -> str:

@@ -51,18 +51,15 @@ class Table:
         folded = len(self.rows) > _OPEN
         head = f"<details><summary>{self.title}</summary>\n\n" if folded else f"**{self.title}**\n\n"
         head += f"{_row(self.columns)}\n{_row('---' for _ in self.columns)}\n"
-        foot = f"\n{len(self.rows)} more\n" + "</details>\n" * folded + "\n"
-        lines, left = [], room - len(head) - len(foot)
-        for row in self.rows:
+        end = "\n</details>\n" * folded + "\n"
+        text, left = "", room - len(head) - len(end) - len(_more(len(self.rows)))
+        for number, row in enumerate(self.rows):
             line = f"{_row(row)}\n"
             if left < len(line):
-                break
-            lines.append(line)
+                return f"{head}{text}{_more(len(self.rows) - number)}{end}" if text else ""
+            text += line
             left -= len(line)
-        if not lines:
-            return ""
-        cut = f"\n{len(self.rows) - len(lines)} more\n" * (len(lines) < len(self.rows))
-        return head + "".join(lines) + cut + "\n</details>\n" * folded + "\n"
+        return f"{head}{text}{end}"
 
 
 @click.command()
@@ -287,6 +284,10 @@ def _table(what: str, happened: str, columns: Sequence[str], rows: Sequence[Sequ
 
 def _count(number: int, what: str, happened: str) -> str:
     return f"{number or 'no'} {what}{'s' * (number != 1)} {happened}"
+
+
+def _more(rows: int) -> str:
+    return f"\n{rows} more\n"
 
 
 def _row(cells: Iterable[str]) -> str:
