@@ -26,7 +26,7 @@ PAGES: Mapping[str, Sequence[str]] = {
 
 # The reference in the order in which data flow. What gradflow/ has besides follows at its end.
 REFERENCE: Mapping[str, Sequence[str]] = {
-    "Stages": ("stages",),
+    "Stages": tuple(f"stages.{name}" for name in ("check", "fetch", "scale", "train", "gradients", "plot", "track")),
     "Rows and files": ("gradflow.data", "gradflow.tables", "gradflow.files"),
     "Networks": ("gradflow.kit", "gradflow.blocks", "gradflow.mixing", "gradflow.networks", "gradflow.memory"),
     "Training": ("gradflow.training", "gradflow.instruments", "gradflow.checkpoints", "gradflow.boundary"),
@@ -40,8 +40,8 @@ REFERENCE: Mapping[str, Sequence[str]] = {
 _MERMAID = re.compile(r"^```mermaid\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 _CODE = re.compile(r"(^ *```.*?^ *```$|`[^`\n]+`)", re.MULTILINE | re.DOTALL)
 _LINK = re.compile(r"\]\(([^)\s#]+)(#[^)\s]*)?\)")
-_LANGUAGES = {".py": "python", ".yaml": "yaml", ".yml": "yaml", ".json": "json"}
-_ASSETS = (".png", ".svg", ".html")
+_LANGUAGES = {".py": "python", ".yaml": "yaml", ".yml": "yaml"}
+_ASSETS = (".png", ".svg", ".html", ".json")  # which browsers show as they are
 
 
 def main() -> None:
