@@ -85,7 +85,9 @@ class Layout:
         for place in self._pages.values():
             _draw(place)
         for name, place in self._reference.items():
-            _write(place, f"# {name}\n\n" + "".join(f"::: {module}\n\n" for module in _modules(name)))
+            several = f"# {name}\n\n" + "".join(f"::: {module}\n\n" for module in _modules(name))
+            alone = f"::: {name}\n    options:\n      heading_level: 1\n"
+            _write(place, alone if _modules(name) == [name] else several)
         shutil.copy(ROOT / "docs" / "site.css", LAID_OUT / "pages")
         shutil.copy(ROOT / "docs" / "roles.py", LAID_OUT)
         settings = (ROOT / "docs" / "zensical.toml").read_text(encoding="utf-8")

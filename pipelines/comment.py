@@ -115,8 +115,8 @@ def _fitted(head: str, tables: Sequence[Table]) -> str:
     """The head and as much of the tables as there is room for."""
     cut = "Not all of it fits into a comment: `dvc metrics diff` and `dvc params diff` show the rest.\n"
     text = head
-    for table in tables:
-        text += table.text(_LONGEST - len(text) - len(cut))
+    for number, table in enumerate(tables):  # each gets its share of what those before it have left
+        text += table.text((_LONGEST - len(text) - len(cut)) // (len(tables) - number))
     whole = head + "".join(table.text(10**9) for table in tables)
     return text if text == whole else text + cut
 
@@ -134,8 +134,8 @@ def _compared(root: Path, commit: str) -> tuple[dict[str, Any], dict[str, Any], 
     for project in checkout.projects(root):
         try:
             with Repo(str(project)) as repo:
-                params |= _readable(repo.params.diff(a_rev=commit))
-                metrics |= _readable(repo.metrics.diff(a_rev=commit, all=True))
+                params |= _readable(root, project, repo.params.diff(a_rev=commit))
+                metrics |= _readable(root, project, repo.metrics.diff(a_rev=commit, all=True))
                 files = {_file(address) for address in _changed(repo.status())}
                 outdated |= {
                     file for file in files if Path(file).with_name("dvc.lock").exists()
@@ -145,14 +145,17 @@ def _compared(root: Path, commit: str) -> tuple[dict[str, Any], dict[str, Any], 
     return dict(sorted(params.items())), dict(sorted(metrics.items(), key=_root_first)), sorted(outdated)
 
 
-def _readable(found: Mapping[str, Any]) -> Mapping[str, Any]:
-    """What differs by file, if DVC could read all files that there are here."""
+def _readable(root: Path, project: Path, found: Mapping[str, Any]) -> dict[str, Any]:
+    """What differs by file, seen from the root, if DVC could read all files that there are here."""
+
+    def named(file: str) -> str:
+        return (project / file).relative_to(root).as_posix()  # DVC names it as seen from its project
+
     here = found.get("errors", {}).get("workspace", {})
-    for file, error in here.items() if isinstance(here, Mapping) else [("DVC", here)]:
+    for file, error in here.items() if isinstance(here, Mapping) else [("dvc.yaml", here)]:
         if not isinstance(error, FileNotFoundError):  # of a study that has not run yet
-            raise RunError(f"{file}: cannot be read: {' '.join(str(error).split())}")
-    differs: Mapping[str, Any] = found.get("diff", {})
-    return differs
+            raise RunError(f"{named(file)}: cannot be read: {' '.join(str(error).split())}")
+    return {named(file): changes for file, changes in found.get("diff", {}).items()}
 
 
 def _changed(status: Mapping[str, Any]) -> Iterator[str]:

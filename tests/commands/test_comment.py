@@ -116,9 +116,26 @@ def test_where_nothing_changed_that_is_said(project):
     assert "|" not in written(project, "HEAD")
 
 
-def test_what_was_not_run_again_is_named(project):
+def test_other_projects_of_dvc_are_compared_too_and_what_was_not_run_again_is_named(project):
+    served = project.root / "serving/reports/metrics.json"
+    served.parent.mkdir(exist_ok=True)
+    served.write_text('{"difference": 0.25}', encoding="utf-8")
+    project.run("git", "add", "serving")
+    project.run("git", "commit", "--quiet", "--message", "Served")
+    served.write_text('{"difference": 0.5}', encoding="utf-8")
+    settings = project.root / "serving/params.yaml"
+    settings.write_text(settings.read_text(encoding="utf-8") + "added: 1\n", encoding="utf-8")
     project.change({"train.lr": 0.05})
-    assert "Not run again, though out of date: `dvc.yaml`." in written(project, "HEAD")
+
+    comment = written(project, "HEAD")
+
+    assert "Not run again, though out of date: `dvc.yaml`.\n" in comment
+    assert "**1 metric moved in `serving/reports/metrics.json`**" in comment
+    assert rows(comment, ["metric", "before", "now", "change"]) == [["`difference`", "0.25", "0.5", "+0.25 (+100.0%)"]]
+    assert [row[:2] for row in rows(comment, ["file", "parameter", "before", "now"])] == [
+        ["`params.yaml`", "`train.lr`"],
+        ["`serving/params.yaml`", "`added`"],
+    ]
 
 
 @pytest.mark.parametrize(
