@@ -17,6 +17,7 @@ setup: .venv/installed ## Make .venv from requirements.lock
 .venv/installed: requirements.lock $(shell at=$$(cat .venv/installed 2>/dev/null); [ -z "$$at" ] || [ "$$at" = "$$(cd .venv && pwd -P)" ] || echo moved)
 .venv-bench/installed: benchmarks/requirements.lock
 .venv-cluster/installed: requirements.cluster.lock
+.venv-docs/installed: docs/requirements.lock
 .venv-torchserve/installed: serving/requirements.torchserve.lock
 .venv-vllm/installed: serving/requirements.vllm.lock
 # The lock file has all that is needed; vLLM itself asks for more, see UNWANTED.
@@ -24,7 +25,7 @@ setup: .venv/installed ## Make .venv from requirements.lock
 # It is built for PyTorch's build for CPUs, which PyPI does not have.
 .venv-vllm/installed: FIRST = pip="$*/bin/python -m pip install --quiet --disable-pip-version-check --no-deps $$(grep ^torch== $<)"; \
 	$$pip 2>/dev/null || $$pip --index-url https://download.pytorch.org/whl/cpu
-.venv/installed .venv-bench/installed .venv-cluster/installed .venv-torchserve/installed .venv-vllm/installed: %/installed:
+.venv/installed .venv-bench/installed .venv-cluster/installed .venv-docs/installed .venv-torchserve/installed .venv-vllm/installed: %/installed:
 	@command -v "$(PYTHON)" >/dev/null || { echo "gradflow: needs Python 3.11 or newer, found no $(PYTHON); name one: make PYTHON=/path/to/python3" >&2; exit 1; }
 	@"$(PYTHON)" -c 'import sys; v = sys.version_info; sys.exit(None if v >= (3, 11) else f"gradflow: needs Python 3.11 or newer, $(PYTHON) is {v[0]}.{v[1]}; name another: make PYTHON=/path/to/python3")'
 	"$(PYTHON)" -m venv --clear $*
@@ -57,6 +58,24 @@ remote: $(if $(filter s3:%,$(URL)),cluster,setup) ## Keep results in a DVC remot
 	dvc push dvc.yaml
 	cd studies && if [ -d .dvc/cache ]; then dvc push; fi
 
+# What a branch changes since it left BASE; of studies, those whose own files it changes are run.
+BASE ?= main
+SINCE = $(or $(shell git merge-base '$(BASE)' HEAD 2>/dev/null),$(BASE))
+CHANGED = $(shell git diff --name-only '$(SINCE)' -- 'studies/*/params.yaml' 'studies/*/dvc.yaml' 'studies/*/*.py')
+TOUCHED = $(filter-out ledger,$(sort $(foreach path,$(CHANGED),$(word 2,$(subst /, ,$(path))))))
+ON_S3 := $(filter s3:%,$(shell sed -n 's/^ *url = //p' .dvc/config))
+OR_MAKE := || echo "gradflow: what DVC could not pull is made here" >&2
+
+.PHONY: comment
+comment: export PATH := $(CURDIR)/$(if $(ON_S3),.venv-cluster,.venv)/bin:$(PATH)
+comment: $(if $(ON_S3),cluster,setup) ## Bring results up to date and write what a branch changes since BASE=main into comment.md
+	@python -m pipelines.mend
+	dvc pull $(OR_MAKE)
+	dvc repro
+	cd studies && for study in $(TOUCHED); do { dvc pull $$study/dvc.yaml $(OR_MAKE); } && dvc repro $$study/dvc.yaml || exit; done
+	cd studies/ledger && dvc repro --single-item claims
+	@python -m pipelines.comment '$(SINCE)' $${FILES:+--files "$$FILES"} $${RUN:+--run "$$RUN"} >comment.md
+
 .PHONY: ui
 ui: setup ## Show what was tracked, in MLflow's pages (PORT=5000)
 	@python -m gradflow.tracking.ui --port $(PORT)
@@ -87,7 +106,7 @@ lint: setup ## Format and lint, types, layers
 
 .PHONY: test
 test: lint ## Every check and test, but for the longer ones of the next two lines
-	pytest -n auto --ignore tests/commands --ignore tests/flows --ignore tests/tracking --ignore tests/report --ignore tests/serving --ignore tests/cluster
+	pytest -n auto --ignore tests/commands --ignore tests/flows --ignore tests/tracking --ignore tests/report --ignore tests/serving --ignore tests/cluster --ignore tests/docs
 
 .PHONY: test-commands
 test-commands: setup ## The README's commands and DVC's experiments as people type them: some minutes
@@ -126,6 +145,14 @@ test-vllm: setup vllm ## A real vLLM, with and without the front: some minutes; 
 test-faults: setup ## Kills, full disks, damaged files, senseless parameters by the hundred: an hour
 	pytest -n auto tests/faults --campaign
 
+.PHONY: docs
+docs: .venv-docs/installed ## Build the documentation as a site in site/, with the reference of all modules; links are checked
+	@.venv-docs/bin/python docs/site.py
+
+.PHONY: test-docs
+test-docs: setup docs ## The same, looked at with a browser
+	pytest tests/docs
+
 .PHONY: picture
 picture: setup ## Take the page's picture in README anew, with Chromium
 	@python docs/picture.py
@@ -142,7 +169,7 @@ bench: .venv-bench/installed ## Measure this beside what others would write (an 
 UNWANTED := torchaudio torchcodec torchvision triton
 
 .PHONY: lock
-lock: setup ## Renew the five lock files from pyproject.toml
+lock: setup ## Renew the six lock files from pyproject.toml
 	python -m piptools compile --quiet --extra dev --strip-extras --allow-unsafe \
 	    --no-emit-find-links --no-emit-index-url --output-file requirements.lock pyproject.toml
 	python -m piptools compile --quiet --extra bench --constraint requirements.lock --strip-extras --allow-unsafe \
@@ -155,5 +182,7 @@ lock: setup ## Renew the five lock files from pyproject.toml
 	$(call group,vllm) | python -m piptools compile --quiet --strip-extras $(patsubst %,--unsafe-package %,$(UNWANTED)) \
 	    --no-emit-find-links --no-emit-index-url --output-file serving/requirements.vllm.lock -
 	sed -i 's/^\(torch==[0-9.]*\)+cpu/\1/' serving/requirements.torchserve.lock
+	$(call group,docs) | python -m piptools compile --quiet --strip-extras --allow-unsafe \
+	    --no-emit-find-links --no-emit-index-url --output-file docs/requirements.lock -
 
 group = python -c 'import sys, tomllib; print(*tomllib.load(sys.stdin.buffer)["dependency-groups"]["$(1)"], sep="\n")' <pyproject.toml
