@@ -1,4 +1,4 @@
-"""A project made from template/: its own tests pass where it lies, and a changed parameter reruns what depends on it."""
+"""A project made from template/: its own tests pass where it lies; a changed parameter reruns what depends on it."""
 
 import re
 from dataclasses import replace
