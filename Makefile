@@ -154,7 +154,7 @@ lock: setup ## Renew the five lock files from pyproject.toml, and that of templa
 	python -m piptools compile --quiet --extra dev --extra cluster --constraint requirements.lock --strip-extras --allow-unsafe \
 	    --no-emit-find-links --no-emit-index-url --output-file requirements.cluster.lock pyproject.toml
 	sed -i 's/^\(torch==[0-9.]*\)+cpu/\1/' requirements.lock requirements.cluster.lock benchmarks/requirements.lock  # any build of that version will do
-	python -m piptools compile --quiet --constraint requirements.lock --strip-extras --allow-unsafe --no-header \
+	python -m piptools compile --quiet --constraint requirements.lock --strip-extras --allow-unsafe --no-header --no-annotate \
 	    --no-emit-find-links --no-emit-index-url --output-file template/project/requirements.lock template/project/requirements.in
 	$(call group,torchserve) | python -m piptools compile --quiet --strip-extras --allow-unsafe \
 	    --no-emit-find-links --no-emit-index-url --output-file serving/requirements.torchserve.lock -
