@@ -97,6 +97,10 @@ schedule: PORT = 4200
 schedule: setup ## Run the flows of prefect.yaml when their time comes, with Prefect's pages (PORT=4200)
 	@python -m pipelines.schedule --port $(PORT)
 
+.PHONY: new
+new: setup ## Make a project of your own from this pattern: make new NAME=../my-project (docs/template.md)
+	@python -m pipelines.new "$(NAME)"
+
 .PHONY: lint
 lint: setup ## Format and lint, types, layers
 	ruff format --check .
@@ -169,7 +173,7 @@ bench: .venv-bench/installed ## Measure this beside what others would write (an 
 UNWANTED := torchaudio torchcodec torchvision triton
 
 .PHONY: lock
-lock: setup ## Renew the six lock files from pyproject.toml
+lock: setup ## Renew the six lock files from pyproject.toml, and that of template/
 	python -m piptools compile --quiet --extra dev --strip-extras --allow-unsafe \
 	    --no-emit-find-links --no-emit-index-url --output-file requirements.lock pyproject.toml
 	python -m piptools compile --quiet --extra bench --constraint requirements.lock --strip-extras --allow-unsafe \
@@ -177,6 +181,8 @@ lock: setup ## Renew the six lock files from pyproject.toml
 	python -m piptools compile --quiet --extra dev --extra cluster --constraint requirements.lock --strip-extras --allow-unsafe \
 	    --no-emit-find-links --no-emit-index-url --output-file requirements.cluster.lock pyproject.toml
 	sed -i 's/^\(torch==[0-9.]*\)+cpu/\1/' requirements.lock requirements.cluster.lock benchmarks/requirements.lock  # any build of that version will do
+	python -m piptools compile --quiet --constraint requirements.lock --strip-extras --allow-unsafe --no-header --no-annotate \
+	    --no-emit-find-links --no-emit-index-url --output-file template/project/requirements.lock template/project/requirements.in
 	$(call group,torchserve) | python -m piptools compile --quiet --strip-extras --allow-unsafe \
 	    --no-emit-find-links --no-emit-index-url --output-file serving/requirements.torchserve.lock -
 	$(call group,vllm) | python -m piptools compile --quiet --strip-extras $(patsubst %,--unsafe-package %,$(UNWANTED)) \
