@@ -65,7 +65,8 @@ ui: setup ## Show what was tracked, in MLflow's pages (PORT=5000)
 .PHONY: notebook
 notebook: PORT = 8888
 notebook: setup ## Open the notebooks in JupyterLab (PORT=8888)
-	@jupyter lab --ip 127.0.0.1 --port $(PORT) --ServerApp.port_retries 0 $(if $(filter 0,$(shell id -u)),--allow-root) notebooks/residual_connections.ipynb
+	@jupyter lab --ip 127.0.0.1 --port $(PORT) --ServerApp.port_retries 0 $(if $(filter 0,$(shell id -u)),--allow-root) --log-level WARN \
+	    --LabApp.default_url /lab/tree/notebooks/residual_connections.ipynb
 
 .PHONY: serve
 serve: PORT = 8000

@@ -71,8 +71,8 @@ def differences(known, new):
 
 
 @pytest.fixture
-def clone(fresh, tmp_path):
-    """All that this checkout holds, as large as it is, and nothing run; with a database of its own."""
+def whole(fresh, tmp_path):
+    """All that this checkout holds, with its own parameters, and nothing run; it has a database of its own."""
     environment = fresh.env | {"MLFLOW_TRACKING_URI": ""}
     return type(fresh)(refresh.fresh_clone(tmp_path / "a fresh clone", environment), environment)
 
@@ -81,13 +81,13 @@ def executed(clone, name):
     return refresh.executed(clone.root / "notebooks" / f"{name}.ipynb", clone.env)
 
 
-def test_the_student_sees_in_a_fresh_clone_what_is_committed(clone):
+def test_the_student_sees_in_a_fresh_clone_what_is_committed(whole):
     """Down to a CSV of one's own; pytest ends what takes ten minutes."""
-    fresh = executed(clone, "residual_connections")
+    fresh = executed(whole, "residual_connections")
 
     assert [*differences(outputs(committed("residual_connections")), outputs(fresh))] == [], "run `make notebooks`"
-    assert clone.run("git", "status", "--porcelain").stdout == ""
-    assert clone.run("git", "for-each-ref", "refs/exps").stdout == "", "experiments stay in the notebook's own clone"
+    assert whole.run("git", "status", "--porcelain").stdout == ""
+    assert whole.run("git", "for-each-ref", "refs/exps").stdout == "", "experiments stay in the notebook's own clone"
 
 
 def test_the_student_brings_a_file_and_sees_its_classes(clone):
@@ -126,19 +126,19 @@ def test_outside_of_a_checkout_the_first_cell_clones_and_installs(clone, tmp_pat
     assert (tmp_path / "content/gradflow/notebooks/work/dvc.yaml").is_file()
 
 
-def test_the_researcher_gets_in_a_fresh_clone_what_is_committed_and_the_figure_as_a_pdf(clone):
-    fresh = executed(clone, "results")
+def test_the_researcher_gets_in_a_fresh_clone_what_is_committed_and_the_figure_as_a_pdf(whole):
+    fresh = executed(whole, "results")
 
     assert [*differences(outputs(committed("results")), outputs(fresh))] == [], "run `make notebooks`"
-    assert clone.run("git", "status", "--porcelain").stdout == ""
-    exported = clone.root / "notebooks/exported"
+    assert whole.run("git", "status", "--porcelain").stdout == ""
+    exported = whole.root / "notebooks/exported"
     figure = (exported / "depth.pdf").read_bytes()
     assert figure.startswith(b"%PDF") and b"CreationDate" not in figure
     assert "\\toprule" in (exported / "paired.tex").read_text(encoding="utf-8")
 
     [command] = re.findall(r"^(jupyter execute \S+)", README, re.MULTILINE)
     (exported / "depth.pdf").unlink()
-    clone.run(*command.split())
+    whole.run(*command.split())
     assert (exported / "depth.pdf").read_bytes() == figure, "the same bytes, and nothing trained again"
 
 
