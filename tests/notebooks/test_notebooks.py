@@ -136,10 +136,13 @@ def test_the_researcher_gets_in_a_fresh_clone_what_is_committed_and_the_figure_a
     assert figure.startswith(b"%PDF") and b"CreationDate" not in figure
     assert "\\toprule" in (exported / "paired.tex").read_text(encoding="utf-8")
 
+    nbformat.write(fresh, whole.root / "notebooks/results.ipynb")  # as JupyterLab saves it
+    tried = whole.run("git", "for-each-ref", "refs/exps").stdout
     [command] = re.findall(r"^(jupyter execute \S+)", README, re.MULTILINE)
     (exported / "depth.pdf").unlink()
     whole.run(*command.split())
-    assert (exported / "depth.pdf").read_bytes() == figure, "the same bytes, and nothing trained again"
+    assert (exported / "depth.pdf").read_bytes() == figure, "the same bytes"
+    assert whole.run("git", "for-each-ref", "refs/exps").stdout == tried, "nothing is trained again"
 
 
 def test_make_opens_the_notebook_on_this_machine_alone_and_asks_strangers_for_a_token(
