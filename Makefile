@@ -80,6 +80,13 @@ comment: $(if $(ON_S3),cluster,setup) ## Bring results up to date and write what
 ui: setup ## Show what was tracked, in MLflow's pages (PORT=5000)
 	@python -m gradflow.tracking.ui --port $(PORT)
 
+# Jupyter wants to be told that root, as in a container, is meant.
+.PHONY: notebook
+notebook: PORT = 8888
+notebook: setup ## Open the notebooks in JupyterLab (PORT=8888)
+	@jupyter lab --ip 127.0.0.1 --port $(PORT) --ServerApp.port_retries 0 $(if $(filter 0,$(shell id -u)),--allow-root) --log-level WARN \
+	    --LabApp.default_url /lab/tree/notebooks/residual_connections.ipynb
+
 .PHONY: serve
 serve: PORT = 8000
 serve: LEG = litserve
@@ -110,15 +117,15 @@ lint: setup ## Format and lint, types, layers
 
 .PHONY: test
 test: lint ## Every check and test, but for the longer ones of the next two lines
-	pytest -n auto --ignore tests/commands --ignore tests/flows --ignore tests/tracking --ignore tests/report --ignore tests/serving --ignore tests/cluster --ignore tests/docs
+	pytest -n auto --ignore tests/commands --ignore tests/flows --ignore tests/tracking --ignore tests/report --ignore tests/serving --ignore tests/cluster --ignore tests/docs --ignore tests/notebooks
 
 .PHONY: test-commands
 test-commands: setup ## The README's commands and DVC's experiments as people type them: some minutes
 	pytest -n auto tests/commands
 
 .PHONY: test-servers
-test-servers: setup ## Tracking, flows, serving and pages, with real servers and a browser: some minutes more
-	pytest -n auto tests/tracking tests/flows tests/report tests/serving --ignore tests/serving/test_torchserve.py --ignore tests/serving/test_vllm.py
+test-servers: setup ## Tracking, flows, serving, pages and notebooks, with real servers and a browser: some minutes more
+	pytest -n auto tests/notebooks tests/tracking tests/flows tests/report tests/serving --ignore tests/serving/test_torchserve.py --ignore tests/serving/test_vllm.py
 
 .PHONY: cluster
 cluster: .venv-cluster/installed ## Make .venv-cluster, for sweeps on several machines: docs/cluster.md
@@ -160,6 +167,10 @@ test-docs: setup docs ## The same, looked at with a browser
 .PHONY: picture
 picture: setup ## Take the page's picture in README anew, with Chromium
 	@python docs/picture.py
+
+.PHONY: notebooks
+notebooks: setup ## Run the notebooks anew, each in a fresh clone, and keep what they show
+	@PYTHONPATH=. python notebooks/refresh.py
 
 .PHONY: blocks
 blocks: setup ## Make the table of blocks in docs/ anew, from their files

@@ -281,8 +281,9 @@ def table(
 def edits(folder: Path) -> str:
     """What has been edited in the checkout since its commit, as a patch.
 
-    Outputs that lie in git, and dvc.lock, do not count: they follow from the rest. Nor does anything else in a
-    larger git repository that holds the project in a folder.
+    Outputs that lie in git, and dvc.lock, do not count: they follow from the rest. Nor do notebooks, which only look
+    at results and change whenever they are run, nor anything else in a larger git repository that holds the project
+    in a folder.
     """
     plan = dag.read(folder)
     root = plan.root.resolve()
@@ -290,7 +291,8 @@ def edits(folder: Path) -> str:
     in_git = (Path(os.path.normpath(root / path)) for path in plan.outputs_in_git)
     outputs = [f":(exclude){path.relative_to(top).as_posix()}" for path in in_git if path.is_relative_to(top)]
     alike = ("--no-ext-diff", "--no-textconv", "--no-color", "--full-index", "--src-prefix=a/", "--dst-prefix=b/")
-    return git(top, "diff", *alike, "--binary", "HEAD", "--", ".", *outputs, ":(exclude,glob)**/dvc.lock")
+    others = (":(exclude,glob)**/dvc.lock", ":(exclude,glob)**/*.ipynb")
+    return git(top, "diff", *alike, "--binary", "HEAD", "--", ".", *outputs, *others)
 
 
 def state(folder: Path) -> str:
