@@ -269,7 +269,7 @@ def table(
         result = outcomes[point.label]
         rows.append(
             {"experiment": point.name}
-            | (marks or {}).get(point.name, {})
+            | dict((marks or {}).get(point.name, {}))
             | point.values
             | {"outcome": result.kind.value, "error": result.line}
             | flat(metrics.get(point.name, {}))

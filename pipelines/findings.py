@@ -44,7 +44,7 @@ def printed(
         for variant in dict.fromkeys(number["variant"] for number in numbers) or [""]:
             means = {number["metric"]: number["mean"] for number in numbers if number["variant"] == variant}
             told = {"outcome": outcomes[point.label].kind.value, "variant": variant}
-            rows.append((marks or {}).get(point.name, {}) | point.values | told | means)
+            rows.append(dict((marks or {}).get(point.name, {})) | point.values | told | means)
     return pd.DataFrame(rows).to_string(index=False, na_rep="", float_format="{:.4g}".format)
 
 
@@ -88,7 +88,7 @@ def searched(search: "Search", caption: str) -> Figure | None:
         None where no trial has a number.
     """
     numbered = dict(enumerate(search.trials.values(), 1))
-    found = {number: trial for number, trial in numbered.items() if trial.value is not None}
+    found = {number: (trial, trial.value) for number, trial in numbered.items() if trial.value is not None}
     lost = numbered.keys() - found.keys()
     if not found or not search.best:
         return None
@@ -97,7 +97,7 @@ def searched(search: "Search", caption: str) -> Figure | None:
     rows = -(-(1 + len(axes)) // columns)
     figure = Figure(figsize=(style.WIDTH, 1.9 * rows + 0.2), layout="constrained")
     panels = figure.subplots(rows, columns, sharey=True, squeeze=False).ravel()
-    values = [trial.value for trial in found.values()]
+    values = [value for _, value in found.values()]
     panels[0].step([*found], np.minimum.accumulate(values), where="post", color=style.GREY, linewidth=1)
     panels[0].set_xlabel("trial")
     places: list[Mapping[int, Any]] = [{number: number for number in numbered}]
@@ -108,7 +108,7 @@ def searched(search: "Search", caption: str) -> Figure | None:
             panel.set_xscale("log")
     for panel, at in zip(panels, places, strict=False):
         panel.plot([at[number] for number in found], values, "o", color=style.COLOURS[1], markersize=3.5, alpha=0.7)
-        (star,) = (at[number] for number, trial in found.items() if trial == search.best)
+        (star,) = (at[number] for number, (trial, _) in found.items() if trial == search.best)
         panel.plot([star], [search.best.value], "*", color=style.COLOURS[0], markersize=9, zorder=5)
         for number in lost:
             edge = {"clip_on": False, "transform": panel.get_xaxis_transform(), "in_layout": False}

@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from difflib import get_close_matches
 from enum import StrEnum
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -216,7 +217,7 @@ class Search:
         params: dict[str, dict[str, dict[str, Any]]] = {}
         for file in {axis.file for axis in self.axes}:
             path = (self.folder / file).resolve().relative_to(top).as_posix()
-            params[file] = refs.read(top, commits, [path], lambda content, path=path: _parsed(content, path))
+            params[file] = refs.read(top, commits, [path], partial(_parsed, path))
         found = []
         for name in commits:
             places = {axis.key: axis.place(params[axis.file][name]) for axis in self.axes}
@@ -299,7 +300,7 @@ def _unknown(metric: str, numbers: Mapping[str, Any]) -> InputError:
     return InputError("--metric", f"must be a number of metrics.json{hint}; got {metric}")
 
 
-def _parsed(content: bytes, path: str) -> dict[str, Any]:
+def _parsed(path: str, content: bytes) -> dict[str, Any]:
     """A parameters file; empty where it cannot be read: it belongs to no trial."""
     try:
         found = PARSERS[Path(path).suffix.lower()](content.decode(), path)

@@ -180,7 +180,7 @@ def _table(medians: pd.DataFrame, depth: int) -> dict[str, list[Any]]:
     """
     if medians.empty:
         return {}
-    ends = {0: "stem", depth + 1: "head"}
+    ends: dict[Any, str] = {0: "stem", depth + 1: "head"}
     epochs = dict.fromkeys(medians.index[[0, len(medians) // 2, -1]])
     columns = {f"epoch {epoch}": [f"{norm:.3g}" for norm in medians.loc[epoch]] for epoch in epochs}
     return {"layer": [ends.get(layer, f"block {layer}") for layer in medians.columns]} | columns
