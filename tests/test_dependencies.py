@@ -184,7 +184,8 @@ def test_a_stage_loads_only_the_large_libraries_that_it_needs(stage):
     code = f"import {stage}, sys; print(*sys.modules)"
     done = subprocess.run([sys.executable, "-B", "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
 
-    assert HEAVY & set(done.stdout.split()) <= LOADS[stage]
+    brought = {"rich"} if "sklearn" in LOADS[stage] else set()  # scikit-learn loads it where it is installed
+    assert HEAVY & set(done.stdout.split()) <= LOADS[stage] | brought
 
 
 @pytest.mark.parametrize("stage", stages("."))
