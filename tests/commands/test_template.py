@@ -77,17 +77,22 @@ REFUSED = [
 ]
 
 
+def files(folder):
+    """All there is, but for what Python leaves behind."""
+    return sorted(path for path in folder.rglob("*") if "__pycache__" not in path.parts)
+
+
 @pytest.mark.parametrize(("name", "rule"), REFUSED)
 def test_a_name_or_a_place_that_will_not_do_is_refused_in_one_line(clone, name, rule):
     (clone.root.parent / "taken").mkdir()
     (clone.root.parent / "taken" / "file").touch()
-    before = sorted(clone.root.parent.rglob("*"))
+    before = files(clone.root.parent)
 
     done = clone.run("make", "-o", ".venv/installed", "new", f"NAME={name}", code=2)
 
     assert done.stderr.splitlines()[0] == f"gradflow: NAME: {rule}"
     assert "made" not in done.stdout and "Error 2" in done.stderr.splitlines()[1], "and make says that it ended with 2"
-    assert sorted(path for path in clone.root.parent.rglob("*") if "__pycache__" not in path.parts) == before
+    assert files(clone.root.parent) == before
 
 
 def test_it_is_made_in_an_empty_folder(fresh, tmp_path):
