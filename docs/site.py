@@ -55,7 +55,9 @@ def main() -> None:
     if not (ROOT / REPORT).exists():
         print(f"gradflow: {REPORT} is not there, so the site is without it: `make studies` makes it")
     zensical = Path(sys.executable).with_name("zensical")
-    subprocess.run([zensical, "build", "--strict", "--config-file", LAID_OUT / "zensical.toml"], cwd=ROOT, check=True)  # noqa: S603
+    command = [zensical, "build", "--strict", "--config-file", LAID_OUT / "zensical.toml"]
+    if subprocess.run(command, cwd=ROOT, check=False).returncode:  # noqa: S603
+        sys.exit("gradflow: the site is not built; the warnings above say why")
     shutil.rmtree(ROOT / "site", ignore_errors=True)
     (LAID_OUT / "html").rename(ROOT / "site")
 

@@ -59,7 +59,7 @@ class Standing:
     """The project as experiments start from it now, and which experiments there are.
 
     Attributes:
-        state: See :func:`state`.
+        state: That of the checkout, as the function of that name tells it.
         known: Name to experiment, the oldest first.
     """
 

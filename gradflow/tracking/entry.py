@@ -93,7 +93,6 @@ class Entry:
         variants: In the order of params.yaml.
         files: What to keep with the result, by folder; the checkpoints belong to the variants.
         fingerprint: SHA-256 of the parameters and of the content of all files, hence of the result.
-        picture: A figure to stand among the charts of each variant.
     """
 
     name: str
@@ -104,7 +103,6 @@ class Entry:
     variants: list[Variant]
     files: dict[str, list[Path]]
     fingerprint: str
-    picture: Path | None
 
 
 def files(tables: list[Path], reports: Path, params: Path, lock: Path) -> dict[str, list[Path]]:

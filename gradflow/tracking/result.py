@@ -114,7 +114,6 @@ def _read(artefacts: Artefacts, document: Mapping[str, Any]) -> Result:
         variants=variants,
         files=files,
         fingerprint=fingerprint,
-        picture=reports / "figures" / "gradient_flow.png",
         scaler=scaler,
     )
 

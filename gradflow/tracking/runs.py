@@ -10,7 +10,7 @@ from getpass import getuser
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
-from mlflow import Image, MlflowClient
+from mlflow import MlflowClient
 from mlflow.entities import Dataset, DatasetInput, InputTag, Metric, Param, Run
 from mlflow.exceptions import MlflowException
 from mlflow.utils.mlflow_tags import (
@@ -23,7 +23,7 @@ from mlflow.utils.mlflow_tags import (
 )
 
 from gradflow.tracking import registry
-from gradflow.tracking.entry import CURVES, DataSet, Entry, Point, Variant
+from gradflow.tracking.entry import DataSet, Entry, Point, Variant
 from gradflow.tracking.experiment import DEFAULT
 from gradflow.tracking.origin import Origin
 from gradflow.tracking.store import Store
@@ -181,8 +181,6 @@ def _log_variant(
     _log_batches(client, run, params=entry.params | {"variant": variant.name}, metrics=[*variant.curves, *points])
     client.log_inputs(run, [_input(split) for split in entry.data])
     client.log_artifact(run, str(variant.checkpoint), "checkpoints")
-    if entry.picture:
-        client.log_image(run, Image(str(entry.picture)), key=f"{CURVES}{entry.picture.stem}")
     if variant.layers:
         client.log_table(run, dict(variant.layers), "gradient_norms_by_layer.json")
     client.set_terminated(run)

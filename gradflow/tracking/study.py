@@ -78,7 +78,6 @@ def read(name: str, networks: list[Trained], reports: Path) -> Entry:
         variants=[_variant(network, numbers[network.name]) for network in networks],
         files=files,
         fingerprint=fingerprint,
-        picture=None,
     )
 
 
