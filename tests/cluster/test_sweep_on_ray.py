@@ -74,6 +74,20 @@ def test_an_edit_travels_and_is_in_each_experiment(project, machines):
         assert "lr: 0.03" in project.run("git", "show", f"{ref}:params.yaml").stdout
 
 
+def test_a_search_on_four_places_finds_what_one_here_finds_with_four_at_once(project, machines, tmp_path):
+    here = project.copy(tmp_path / "here")
+    search = ("--search", "optuna", "train.lr=tag(log,interval(0.01,1))")
+    on_ray = (*SWEEP, "--ray", machines.address, *search)
+    project.run(*on_ray, "--trials", "5", **machines.env)
+    here.run(*SWEEP, "--jobs", "4", *search, "--trials", "5")
+    found = table(project)
+    assert found == table(here) and len(found) == 5
+    assert sum(row["best"] == "*" for row in found.values()) == 1
+
+    project.run(*on_ray, "--trials", "6", **machines.env)
+    assert [row["outcome"] for row in table(project).values()] == ["Present"] * 5 + ["Ran"]
+
+
 REFUSED = {
     "a remote for data that is another folder elsewhere": (
         ("dvc", "remote", "modify", "storage", "url", "../results"),
