@@ -1,8 +1,8 @@
 """study: a study of the same networks, whose dvc.yaml is made from that of the recipe.
 
 ``python -m pipelines.study NAME`` makes ``studies/NAME/`` with the recipe's stages and parameters; where the folder is
-there, its dvc.yaml is made anew. Stages and code are the root's, results stay in the folder. They are logged in MLflow if
-the folder has a ``track.py``.
+there, its dvc.yaml is made anew. Stages and code are the root's, results stay in the folder. They are logged in MLflow
+if the folder has a ``track.py``.
 """
 
 import io

@@ -61,7 +61,9 @@ def _rows(run, random):
     lost = run["variant"] == LOST
     for epoch in (0,) if lost else (0, EPOCHS[-1]):
         for layer in range(1, run["depth"] + 1):
-            gradient = 10 ** (random.normal(size=3) - 0.7 * (run["depth"] - layer) * (1 - run["settings"].get("skip", 1)))
+            gradient = 10 ** (
+                random.normal(size=3) - 0.7 * (run["depth"] - layer) * (1 - run["settings"].get("skip", 1))
+            )
             if run["variant"] == EMPTY and layer == 1:
                 gradient = np.zeros(3)
             yield "weight_grad_norm", epoch, layer, gradient
@@ -72,13 +74,23 @@ def _rows(run, random):
         yield "val_accuracy", epoch, 0, random.uniform(0.5, 1, 3)
 
 
+def _rounded(number):
+    return float(f"{number:.4g}")
+
+
 def write_tables(reports):
     """explorer.csv and explorer.json, as studies/ledger leaves them."""
     seeds = count()
     rows = [
-        (run["study"], run["variant"], quantity, epoch, layer)
-        + tuple(float(f"{number:.4g}") for number in (values.mean(), values.min(), values.max()))
-        + (3,)
+        (
+            run["study"],
+            run["variant"],
+            quantity,
+            epoch,
+            layer,
+            *map(_rounded, (values.mean(), values.min(), values.max())),
+            3,
+        )
         for run in RUNS
         for quantity, epoch, layer, values in _rows(run, np.random.default_rng(next(seeds)))
     ]

@@ -18,8 +18,8 @@ STUDY = "explorer"  # whose trainings the sliders show
 BY_LAYER = ("weight_grad_norm", "stream")
 _BY_EPOCH = ("train_loss", "val_loss", "val_accuracy")
 _KEY = Column(str, key=True)
-# A row a training, quantity, epoch (0: before training) and layer (0: the whole network). The stream is its root mean square
-# over rows and units. Mean, low and high are over the seeds that had not diverged, of which there were ``seeds``.
+# A row a training, quantity, epoch (0: before training) and layer (0: the whole network). The stream is its root mean
+# square over rows and units. Mean, low and high are over the seeds that had not diverged, of which there were ``seeds``.
 COLUMNS: Columns = {
     "study": _KEY,
     "variant": _KEY,
@@ -51,8 +51,8 @@ class Run(Document):
         ended: How it ended, in words.
         theory: Predicted norms of the gradients by block before training, relative to the last block; None: theory has
             no line for the block.
-        boundary: Probability of the second class on a square grid, a letter a point (:func:`as_letters`), row by row from
-            the lower left corner; None: no seed is left.
+        boundary: Probability of the second class on a square grid, a letter a point (:func:`as_letters`), row by row
+            from the lower left corner; None: no seed is left.
         extent: Left, right, lower and upper edge of the grid.
         points: Which of the lists of rows lie on it.
         mlflow: The experiment that it is logged in; None: in none.
@@ -116,8 +116,8 @@ def packed(trainings: Trainings) -> str:
 def _sliders(runs: Sequence[Mapping[str, Any]]) -> dict[str, list[list[int]]]:
     """The frames of both sliders, each the positions of the trainings in it.
 
-    Of the study :data:`STUDY`: networks that differ in the setting ``skip`` alone, one a frame; and those families of networks that
-    differ in their depth alone, at the depths that all of them have.
+    Of the study :data:`STUDY`: networks that differ in the setting ``skip`` alone, one a frame; and those families of
+    networks that differ in their depth alone, at the depths that all of them have.
     """
     own = [(at, run) for at, run in enumerate(runs) if run["study"] == STUDY]
     skips = sorted((run["settings"]["skip"], at) for at, run in own if "skip" in run["settings"])

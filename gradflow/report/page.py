@@ -87,7 +87,7 @@ class Drawn:
 
     @property
     def data(self) -> str:
-        """The picture as an address that holds it, in 256 colours: less than half as large, and the eye sees no difference."""
+        """The picture as an address that holds it, in 256 colours: half as large, and the eye sees no difference."""
         with Image.open(BytesIO(self.png)) as picture, BytesIO() as small:
             on_paper = picture.convert("RGB").quantize(256, dither=Image.Dither.NONE)
             on_paper.save(small, "PNG", optimize=True)

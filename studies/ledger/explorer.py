@@ -35,10 +35,10 @@ _HISTORY = ("train_loss", "val_loss", "val_accuracy")
     "studies",
     type=(click.Path(path_type=Path), str),
     multiple=True,
-    help="Its folder, and the MLflow experiment that it is logged in, or none. The settings of the first are the usual.",
+    help="Folder, and the MLflow experiment that it is logged in, or none. The settings of the first are the usual.",
 )
 def main(table: Path, facts: Path, studies: Sequence[tuple[Path, str]]) -> None:
-    """Write TABLE (CSV), what was measured of each training of the studies, and FACTS (JSON), what each training was."""
+    """Write TABLE (CSV), what was measured of each training of the studies, and FACTS (JSON), what each was."""
     if missing := [path for folder, _ in studies if not (path := folder / "reports/probe.csv").exists()]:
         raise RunError(f"{missing[0]}: missing; run `make studies`, which makes all that the page shows")
     usual = load(Recipe, studies[0][0] / "params.yaml")
@@ -48,13 +48,12 @@ def main(table: Path, facts: Path, studies: Sequence[tuple[Path, str]]) -> None:
         measured.append(_measured(folder, config))
         rows, of_all = _rows(folder)
         points += [] if rows in points else [rows]
-        extent = dataset.around(of_all)
-        for variant in config.variants:
-            described.append(
-                _facts(folder, config, variant, usual)
-                | {"mlflow": None if experiment == "none" else experiment, "points": points.index(rows)}
-                | {"extent": [round(float(edge), 3) for edge in extent]}
-            )
+        shared = {
+            "mlflow": None if experiment == "none" else experiment,
+            "points": points.index(rows),
+            "extent": [round(float(edge), 3) for edge in dataset.around(of_all)],
+        }
+        described += [_facts(folder, config, variant, usual) | shared for variant in config.variants]
     artefacts.write_csv(table, pd.concat(measured))
     write_json(facts, {"points": points, "runs": described})
 
@@ -101,7 +100,7 @@ def _rows(folder: Path) -> tuple[list[list[float]], NDArray[np.float32]]:
 
 
 def _facts(folder: Path, config: Recipe, variant: str, usual: Recipe) -> dict[str, Any]:
-    """What a training was, see :class:`gradflow.report.explorer.Run`."""
+    """What one training of a study was, see :class:`gradflow.report.explorer.Run`."""
     at = folder / "logs" / f"{variant}.json"
     found, about = documents.read(at, logs.Facts), configuration.of(config, variant)
     configuration.check(at, found, about)

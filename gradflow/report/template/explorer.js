@@ -40,7 +40,8 @@ function ticks([low, high], log, most) {
       powers.filter((_, at) => at % every === 0).flatMap((power) => digits.map((digit) => rounded(digit * 10 ** power))).filter((tick) => tick >= low && tick <= high);
     const [tenfold, ...finer] = [[1], [1, 2, 5], [1, 2, 3, 4, 5, 6, 7, 8, 9]].map((digits) => inside(digits, 1));
     if (tenfold.length > 2) return inside([1], Math.ceil(tenfold.length / most));
-    return finer.find((found) => found.length > 2) ?? finer[1];
+    const found = finer.find((each) => each.length > 2) ?? finer[1];
+    return found.filter((_, at) => at % Math.ceil(found.length / most) === 0);
   }
   const rough = (high - low) / most, power = 10 ** Math.floor(Math.log10(rough));
   const step = power * [1, 2, 5, 10].find((factor) => factor * power >= rough);
@@ -433,7 +434,7 @@ function explore(root, all) {
     panel.set(shown, shown.map((each) => each.run), "never run");
     pin.disabled = !chosen;
     unpin.hidden = !pinned;
-    status.textContent = chosen ? `Shown: ${shown.map((each) => each.label).join(", beside ")}.` : "Never run.";
+    status.textContent = chosen ? `Shown: ${shown.map((each) => each.label).join(", beside ")}.` : "";
   }
 
   function choose() {
