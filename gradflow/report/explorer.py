@@ -19,7 +19,7 @@ BY_LAYER = ("weight_grad_norm", "stream")
 _BY_EPOCH = ("train_loss", "val_loss", "val_accuracy")
 _KEY = Column(str, key=True)
 # A row a training, quantity, epoch (0: before training) and layer (0: the whole network). The stream is its root mean
-# square over rows and units. Mean, low and high are over the seeds that had not diverged, of which there were ``seeds``.
+# square over rows and units. Mean, low and high are over the seeds that had not diverged, ``seeds`` of them.
 COLUMNS: Columns = {
     "study": _KEY,
     "variant": _KEY,

@@ -397,9 +397,9 @@ function explore(root, all) {
 
   function options(key, of) {
     const values = [...new Set(answered.filter((answer) => of === null || answer.block === of).map((answer) => answer[key]))];
-    if (key === "depth") values.sort((a, b) => a - b);
-    if (key === "block") values.sort();
-    if (key === "clip" && !values.includes("without")) values.push("without");
+    const further = { init: Object.keys(INITS), clip: ["without"], norm: values.some((value) => value !== "none") ? ["layer", "rms"] : [] };
+    values.push(...(further[key] ?? []).filter((value) => !values.includes(value)));
+    values.sort((a, b) => a.localeCompare(b, "en", { numeric: true }));
     const before = fields[key].value;
     fields[key].replaceChildren(...values.map((value) => new Option(words(key, value), value)));
     if (values.includes(before)) fields[key].value = before;
