@@ -7,7 +7,6 @@ from typing import Any
 import click
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 
 from gradflow.analysis import gradients
 from gradflow.data import dataset
@@ -92,7 +91,7 @@ def _rounded(number: float) -> float:
     return float(f"{number:.{_DIGITS}g}")
 
 
-def _rows(folder: Path) -> tuple[list[list[float]], NDArray[np.float32]]:
+def _rows(folder: Path) -> tuple[list[list[float]], dataset.Points]:
     """The first validation rows as x1, x2 and label, and the points of all."""
     points, labels = dataset.read(folder / "data/scaled/val.parquet")
     shown = zip(points[:_POINTS].round(2).tolist(), labels[:_POINTS].tolist(), strict=True)
