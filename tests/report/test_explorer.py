@@ -87,18 +87,17 @@ def is_drawn(panel, table, run, kind, when, line=0):
 
 def choose(panel, run):
     """Choose a training by all that it is made of."""
-    settings = {key: value for key, value in run["settings"].items() if key not in ("norm", "exponent")}
-    panel.locator("[name=block]").select_option(run["block"])
-    wanted = {"depth": str(run["depth"]), "init": run["init"], "norm": run["settings"].get("norm", "none")}
+    shown = {key: value for key, value in run["settings"].items() if key != "norm" and (key, value) != ("exponent", 0)}
+    wanted = {
+        "block": run["block"],
+        "depth": str(run["depth"]),
+        "settings": ", ".join(f"{key} {value:.4g}" for key, value in shown.items()) or "none",
+        "init": run["init"],
+        "norm": run["settings"].get("norm", "none"),
+        "clip": "without" if run["clip_norm"] is None else f"at norm {run['clip_norm']:g}",
+    }
     for key, value in wanted.items():
-        panel.locator(f"[name={key}]").select_option(value)
-    for number in settings.values():
-        text = panel.locator("[name=settings] option").all_inner_texts()
-        [found] = [each for each in text if f" {float(f'{number:.4g}'):g}" in each.replace(" (never run)", "")]
-        panel.locator("[name=settings]").select_option(label=found)
-    clips = panel.locator("[name=clip] option").evaluate_all("all => all.map(e => e.value)")
-    [clip] = [each for each in clips if ("without" in each) == (run["clip_norm"] is None)]
-    panel.locator("[name=clip]").select_option(clip)
+        panel.locator(f"[name={key}]").select_option(value=value)
     alternatives = panel.locator("[name=run]")
     if alternatives.is_visible():
         place = [text.split(":")[0] for text in alternatives.locator("option").all_inner_texts()]
