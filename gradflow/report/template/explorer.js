@@ -346,22 +346,24 @@ function slide(root, all) {
       continue;
     }
     const around = frames.flat();
+    const tell = () => {
+      const [run] = frames[slider.value];
+      now.value = kind === "skip" ? said(run.settings.skip) : `${run.depth} blocks`;
+      slider.setAttribute("aria-valuetext", now.value);
+    };
     const show = () => {
       const runs = frames[slider.value];
-      const [run] = runs;
-      const text = kind === "skip" ? said(run.settings.skip) : `${run.depth} blocks`;
-      now.value = text;
-      slider.setAttribute("aria-valuetext", text);
+      tell();
       for (const each of root.querySelectorAll("[data-slider]")) each.classList.toggle("shown", each === field);
       const names = runs.map((each) => (kind === "skip" ? `skip ${said(each.settings.skip)}, ${each.depth} blocks` : `${each.block}, ${each.depth} blocks`));
       panel.set(runs.map((each, at) => ({ run: each, kind: runs.length > 1 && at === 0 ? "second" : "first", label: names[at] })), around);
     };
     slider.max = frames.length - 1;
     slider.value = 0;
-    slider.addEventListener("input", show);
+    for (const moved of ["input", "focus"]) slider.addEventListener(moved, show);
     play(button, slider);
     if (kind === "skip" || !all.sliders.skip.length) show();
-    else now.value = `${frames[0][0].depth} blocks`;
+    else tell();
   }
 }
 
