@@ -83,10 +83,6 @@ class Chart {
     const height = (value) => TOP + inner[1] * (1 - (of(value) - of(low)) / (of(high) - of(low)));
     this.y = (value) => (value > 0 || !this.log ? Math.max(-1e3, Math.min(1e3, height(value))) : 1e3);
     const svg = made("svg", { width, height: HEIGHT, viewBox: `0 0 ${width} ${HEIGHT}`, "aria-hidden": "true" });
-    const id = `clip-${this.host.dataset.id}`;
-    const clip = made("clipPath", { id });
-    clip.append(made("rect", { x: LEFT - 3, y: TOP, width: inner[0] + 6, height: inner[1] }));
-    svg.append(clip);
     for (const tick of ticks(limits.y, this.log, 6)) {
       const y = this.y(tick);
       svg.append(made("line", { class: "grid-line", x1: LEFT, x2: width - RIGHT, y1: y, y2: y }));
@@ -97,7 +93,8 @@ class Chart {
     }
     svg.append(made("line", { class: "axis-line", x1: LEFT, x2: width - RIGHT, y1: HEIGHT - BOTTOM, y2: HEIGHT - BOTTOM }));
     svg.append(made("text", { class: "title", x: LEFT + inner[0] / 2, y: HEIGHT - 5 }, this.host.dataset.along));
-    const body = made("g", { "clip-path": `url(#${id})` });
+    const box = [LEFT - 3, TOP, inner[0] + 6, inner[1]];  // what lies outside is cut off
+    const body = made("svg", { x: box[0], y: box[1], width: box[2], height: box[3], viewBox: box.join(" ") });
     svg.append(body);
     if (level && level.at > low && level.at < high) {
       const y = this.y(level.at);
