@@ -226,7 +226,7 @@ class Panel {
       const beside = { nothing: shown.length ? "all seeds had diverged" : this.nothing };
       if (quantity === "weight_grad_norm" && shown.length) {
         const below = shown[0].run.vanished_below;
-        beside.level = { at: below, text: `vanished below ${below}` };
+        beside.level = { at: below, text: `vanished below ${said(below)}` };
         const explained = when.value === "start" && shown.find(({ run }) => run.theory);
         if (explained) {
           const { at, mean } = explained.run.curves[quantity].start;
