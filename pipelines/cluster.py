@@ -35,8 +35,17 @@ class Cluster:
         """``ray``: the module, connected; ``job``: what the points have in common; ``gpus``: whether each takes one."""
         ray.cloudpickle.register_pickle_by_value(remote)
         self._ray, self._job, self._ended = ray, job, False
+        self._gpus = gpus
         self._function = ray.remote(max_retries=LOST, retry_exceptions=False, **_room(gpus))(remote.run)
         self._running: set[Any] = set()
+
+    @property
+    def room(self) -> int:
+        """How many points the machines run at once."""
+        kinds = {"num_cpus": "CPU", "num_gpus": "GPU"}
+        needs = {kinds[kind]: number for kind, number in _room(self._gpus).items()}
+        machines = [node["Resources"] for node in self._ray.nodes() if node["Alive"]]
+        return sum(min(int(own.get(kind, 0)) // number for kind, number in needs.items()) for own in machines)
 
     def run(self, point: Point) -> Outcome:
         """Run a point, again on another machine if one is lost.

@@ -44,7 +44,7 @@ def collect(
             raise RunError(f"none of the {len(points)} points has run for this state of the checkout")
         outcomes = {point.label: Outcome(Kind.PRESENT) for point in done}
         metrics = experiments.metrics(folder, [point.name for point in done])
-        name = experiments.title(root, folder, grid, points)
+        name = experiments.title(root, folder, grid, [point.name for point in points])
         files = publish(output or root / "reports" / "sweeps" / f"{name}.csv", grid, done, outcomes, metrics)
         track_where_tracked(name, grid, files, folder)
     except RunError as error:

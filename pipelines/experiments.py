@@ -4,7 +4,8 @@ import hashlib
 import json
 import os
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from difflib import get_close_matches
 from pathlib import Path
@@ -13,7 +14,7 @@ from typing import Any
 from dvc.exceptions import DvcException
 from dvc.repo import Repo
 from dvc.utils.cli_parse import to_path_overrides
-from dvc.utils.hydra import get_hydra_sweeps
+from dvc.utils.hydra import get_hydra_sweeps, to_hydra_overrides
 from hydra.errors import HydraException
 
 from gradflow.guards import checkout
@@ -24,6 +25,8 @@ from pipelines import dag, refs
 from pipelines.git import git
 from pipelines.outcome import Outcome
 from pipelines.report import flat
+
+_WORDS = 50  # characters of a name that a person reads
 
 
 @dataclass(frozen=True)
@@ -51,6 +54,40 @@ class Point:
         return dict(override.partition("=")[::2] for override in self.overrides)
 
 
+@dataclass(frozen=True)
+class Standing:
+    """The project as experiments start from it now, and which experiments there are.
+
+    Attributes:
+        state: That of the checkout, as the function of that name tells it.
+        known: Name to experiment, the oldest first.
+    """
+
+    state: str
+    known: Mapping[str, refs.Experiment]
+
+    def point(self, overrides: Sequence[str]) -> Point:
+        """The point with these values."""
+        name = _name(overrides, self.state)
+        return Point(tuple(overrides), name, name in self.known)
+
+    def about(self, key: str) -> list[refs.Experiment]:
+        """The experiments whose names begin with a key: all whose first value is that key's, and maybe others."""
+        word = _word(key.rpartition(":")[2])
+        return [one for name, one in self.known.items() if name.startswith(word)]
+
+
+def standing(folder: Path, *, shared: bool = False) -> Standing:
+    """Look at the project in which a folder lies, and at the git remote too where that is asked for.
+
+    Raises:
+        RunError: The git remote cannot be reached.
+    """
+    root = dag.root(folder).resolve()
+    known = refs.here(root) + (refs.on_remote(root) if shared else [])
+    return Standing(state(folder), {one.name: one for one in known})
+
+
 def points(folder: Path, grid: Sequence[str], *, shared: bool = False) -> list[Point]:
     """All combinations, the last key varying fastest.
 
@@ -64,6 +101,21 @@ def points(folder: Path, grid: Sequence[str], *, shared: bool = False) -> list[P
         InputError: The grid cannot be read, the folder has no pipeline, or lies where DVC can make no copies.
         RunError: The git remote cannot be reached.
     """
+    with readable(grid):
+        combinations = get_hydra_sweeps(by_file(folder, grid))
+    now, found = standing(folder, shared=shared), {}
+    for combination in combinations:
+        point = now.point([addressed(file, value) for file, values in combination.items() for value in values])
+        found[point.name] = point
+    return list(found.values())
+
+
+def by_file(folder: Path, grid: Sequence[str]) -> dict[str, list[str]]:
+    """The overrides of a grid by the parameters file that they are about, seen from the pipeline's folder.
+
+    Raises:
+        InputError: As of :func:`points`.
+    """
     for override in grid:
         if not re.match(r"[^=]*[^=:]=", override):
             raise InputError("grid", f"must be KEY=VALUE,VALUE..., got {override!r}")
@@ -71,30 +123,35 @@ def points(folder: Path, grid: Sequence[str], *, shared: bool = False) -> list[P
     if not str(root).isascii():
         raise InputError(str(root), "must be a path in ASCII, DVC cannot run experiments in copies of any other")
     _check_is_in_git(folder)
+    found: dict[str, list[str]] = to_path_overrides(grid)
+    for file in found:  # DVC would write into it
+        if not (folder / file).resolve().is_relative_to(root):
+            raise InputError("grid", f"must name files in {root}, got {shown(file)}")
+    with readable(grid):
+        to_hydra_overrides([override for overrides in found.values() for override in overrides])
+    for file, overrides in found.items():
+        _check_keys(folder / file, overrides)
+    return found
+
+
+@contextmanager
+def readable(grid: Sequence[str]) -> Iterator[None]:
+    """Within the block an error of DVC's or Hydra's is one of the grid.
+
+    Raises:
+        InputError: There was one.
+    """
     try:
-        by_file = to_path_overrides(grid)
-        for file in by_file:  # DVC would write into it
-            if not (folder / file).resolve().is_relative_to(root):
-                raise InputError("grid", f"must name files in {root}, got {shown(file)}")
-        combinations = get_hydra_sweeps(by_file)
-        for file, overrides in by_file.items():
-            _check_keys(folder / file, overrides)
+        yield
     except (DvcException, HydraException) as error:
         reason = " ".join(str(error).split())
-        raise InputError("grid", f"must be KEY=VALUE,VALUE..., got {' '.join(grid)!r}: {reason}") from None
-    now = state(folder)
-    known = refs.here(root) + (refs.on_remote(root) if shared else [])
-    present = {one.name for one in known}
-    found = {}
-    for combination in combinations:
-        overrides = tuple(
-            override if file == "params.yaml" else f"{file}:{override}"
-            for file, values in combination.items()
-            for override in values
-        )
-        name = _name(overrides, now)
-        found[name] = Point(overrides, name, name in present)
-    return list(found.values())
+        hint = "; interval() needs --search optuna" if "INTERVAL_SWEEP" in reason else f": {reason}"
+        raise InputError("grid", f"must be KEY=VALUE,VALUE..., got {' '.join(grid)!r}{hint}") from None
+
+
+def addressed(file: str, override: str) -> str:
+    """An override of a parameters file, as ``dvc exp run --set-param`` takes it."""
+    return override if file == "params.yaml" else f"{file}:{override}"
 
 
 def _check_is_in_git(folder: Path) -> None:
@@ -157,14 +214,20 @@ def _reads(node: dag.Node, folder: Path, override: str) -> bool:
     )
 
 
-def title(root: Path, folder: Path, grid: Sequence[str], points: Sequence[Point]) -> str:
-    """The name of a sweep's files: what it is about and a hash of its points, ``depth-scale-3f2a1c``.
+def title(root: Path, folder: Path, grid: Sequence[str], what: Sequence[str]) -> str:
+    """The name of a sweep's files: what it is about and a hash of what makes it this one, ``depth-scale-3f2a1c``.
 
-    For a study ``initialisation-depth-3f2a1c``. The same points of the same state have the same name, others another.
+    For a study ``initialisation-depth-3f2a1c``. The same sweep of the same state has the same name, others another.
+
+    Args:
+        root: Of the DVC project.
+        folder: Of the pipeline.
+        grid: Keys with their values.
+        what: The names of its points, which go with the state.
     """
     keys = (override.partition("=")[0].rpartition(":")[2].rpartition(".")[2] for override in grid)
     words = "-".join(map(_words, (*folder.resolve().relative_to(root.resolve()).parts, *keys)))[:90]
-    return f"{words}-{_digest(sorted(point.name for point in points))}"
+    return f"{words}-{_digest(sorted(what))}"
 
 
 def metrics(folder: Path, names: Sequence[str]) -> dict[str, dict[str, Any]]:
@@ -188,14 +251,25 @@ def metrics(folder: Path, names: Sequence[str]) -> dict[str, dict[str, Any]]:
 
 
 def table(
-    points: Sequence[Point], outcomes: Mapping[str, Outcome], metrics: Mapping[str, Mapping[str, Any]]
+    points: Sequence[Point],
+    outcomes: Mapping[str, Outcome],
+    metrics: Mapping[str, Mapping[str, Any]],
+    marks: Mapping[str, Mapping[str, Any]] | None = None,
 ) -> list[dict[str, Any]]:
-    """One row a point: experiment, values, outcome, the error if there is one, every number of its metrics."""
+    """One row a point: experiment, values, outcome, the error if there is one, every number of its metrics.
+
+    Args:
+        points: The rows.
+        outcomes: By the points' labels.
+        metrics: By their names.
+        marks: Likewise: further columns, behind the experiment's.
+    """
     rows, columns = [], dict[str, None]()
     for point in points:
         result = outcomes[point.label]
         rows.append(
             {"experiment": point.name}
+            | dict((marks or {}).get(point.name, {}))
             | point.values
             | {"outcome": result.kind.value, "error": result.line}
             | flat(metrics.get(point.name, {}))
@@ -207,8 +281,9 @@ def table(
 def edits(folder: Path) -> str:
     """What has been edited in the checkout since its commit, as a patch.
 
-    Outputs that lie in git, and dvc.lock, do not count: they follow from the rest. Nor does anything else in a
-    larger git repository that holds the project in a folder.
+    Outputs that lie in git, and dvc.lock, do not count: they follow from the rest. Nor do notebooks, which only look
+    at results and change whenever they are run, nor anything else in a larger git repository that holds the project
+    in a folder.
     """
     plan = dag.read(folder)
     root = plan.root.resolve()
@@ -216,7 +291,8 @@ def edits(folder: Path) -> str:
     in_git = (Path(os.path.normpath(root / path)) for path in plan.outputs_in_git)
     outputs = [f":(exclude){path.relative_to(top).as_posix()}" for path in in_git if path.is_relative_to(top)]
     alike = ("--no-ext-diff", "--no-textconv", "--no-color", "--full-index", "--src-prefix=a/", "--dst-prefix=b/")
-    return git(top, "diff", *alike, "--binary", "HEAD", "--", ".", *outputs, ":(exclude,glob)**/dvc.lock")
+    others = (":(exclude,glob)**/dvc.lock", ":(exclude,glob)**/*.ipynb")
+    return git(top, "diff", *alike, "--binary", "HEAD", "--", ".", *outputs, *others)
 
 
 def state(folder: Path) -> str:
@@ -229,8 +305,12 @@ def state(folder: Path) -> str:
 def _name(overrides: Sequence[str], state: str) -> str:
     """Such as ``depth-10-scale-0.2-3f2a1c``: one word a key and value that git takes as the name of a ref."""
     parts = [override.rpartition(":")[2].partition("=") for override in overrides]
-    words = [f"{_words(key.rpartition('.')[2])}-{_words(value)}" for key, _, value in parts]
-    return f"{'-'.join(words)[:50].strip('-.')}-{_digest([state, *overrides])}"
+    words = [f"{_word(key)}-{_words(value)}" for key, _, value in parts]
+    return f"{'-'.join(words)[:_WORDS].strip('-.')}-{_digest([state, *overrides])}"
+
+
+def _word(key: str) -> str:
+    return _words(key.rpartition(".")[2])[:_WORDS].strip("-.")
 
 
 def _digest(texts: Sequence[str]) -> str:

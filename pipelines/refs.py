@@ -2,7 +2,7 @@
 
 import io
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -51,13 +51,16 @@ def bring(root: Path, found: Iterable[Experiment], remote: str = REMOTE) -> None
         git(root, "fetch", "--quiet", "--no-tags", "--no-write-fetch-head", remote, *(f"+{ref}:{ref}" for ref in some))
 
 
-def read(root: Path, commits: Mapping[str, str], files: Sequence[str]) -> dict[str, dict[str, Any]]:
-    """JSON files of many commits, merged: one process of git for all, where DVC takes a third of a second for each.
+def read(
+    root: Path, commits: Mapping[str, str], files: Sequence[str], parse: Callable[[bytes], Any] = json.loads
+) -> dict[str, dict[str, Any]]:
+    """Files of many commits, merged: one process of git for all, where DVC takes a third of a second for each.
 
     Args:
         root: A folder of the repository.
         commits: By name.
         files: Seen from that folder.
+        parse: Makes keys and values of a file; default: of JSON.
 
     Returns:
         By name; a file that a commit does not have adds nothing.
@@ -72,7 +75,7 @@ def read(root: Path, commits: Mapping[str, str], files: Sequence[str]) -> dict[s
             continue
         content = stream.read(int(head.split()[2]) + 1)  # with the end of line behind it
         try:
-            found[name] |= json.loads(content)
+            found[name] |= parse(content)
         except (TypeError, ValueError) as error:
             raise RunError(f"{what}: is no JSON of keys and values ({error})") from None
     return found

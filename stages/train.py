@@ -1,16 +1,14 @@
 """train: one variant, all its seeds together."""
 
-import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any
 
 import click
 import torch
-from tqdm import tqdm
 
-from gradflow import boundary, checkpoints, theory
+from gradflow import boundary, checkpoints, live, theory
 from gradflow.data import dataset
 from gradflow.kit.block import Block
 from gradflow.kit.building import build
@@ -73,11 +71,9 @@ def main(variant: str, train: Path, validation: Path, models: Path, measured: Pa
     circumstances = device.circumstances(where, threads) | {"step": step.engine}
     work, here = about | {"probe": config.probe.model_dump()}, circumstances | {"processor": device.processor(where)}
     name = unfinished.fingerprint(work, here, [train, validation], step.made)
-    with (
-        unfinished.kept(name) as state,
-        tqdm(total=own.train.epochs, desc=variant, unit="epoch", disable=not sys.stderr.isatty()) as bar,
-    ):
-        record = trainer.train(step, task, report=_reporter(variant, own.train.epochs, bar), unfinished=state)
+    with unfinished.kept(name) as state:
+        with live.shown(variant, task.epochs, step) as report:
+            record = trainer.train(step, task, report=report, unfinished=state)
         checkpoints.save(models / f"{variant}.safetensors", network, about)
         logs.write_grad_norms(measured / f"{variant}.parquet", record)
         logs.write_history(measured / f"{variant}.history.parquet", record)
@@ -103,23 +99,6 @@ def _theory(network: Network, about: Mapping[str, Any]) -> list[float] | None:
 def _tensors(path: Path, where: torch.device) -> tuple[torch.Tensor, torch.Tensor]:
     points, labels = dataset.read(path)
     return torch.from_numpy(points).float().to(where), torch.from_numpy(labels).to(where)
-
-
-def _reporter(variant: str, epochs: int, bar: "tqdm[NoReturn]") -> Callable[[trainer.Epoch], None]:
-    """A progress bar on a terminal; elsewhere ten plain lines."""
-
-    def report(epoch: trainer.Epoch) -> None:
-        said = [f"loss {epoch.means[0]:.4g}", f"accuracy {epoch.means[2]:.3f}"] if epoch.training else []
-        if epoch.training < epoch.seeds:
-            said.append(f"{epoch.seeds - epoch.training} of {epoch.seeds} seeds diverged")
-        text = ", ".join(said)
-        bar.set_postfix_str(text, refresh=False)
-        bar.update(epoch.number - bar.n)  # the first one may go on from where another process was
-        last = epoch.number == epochs or not epoch.training
-        if bar.disable and (last or epoch.number % max(1, epochs // 10) == 0):
-            print(f"{variant}: epoch {epoch.number}/{epochs}, {text}", flush=True)
-
-    return report
 
 
 if __name__ == "__main__":

@@ -61,7 +61,7 @@ def test_a_stage_in_a_python_without_the_packages_says_so_in_one_line(repro, tmp
     assert f"gradflow: {python} has no module click; {REMEDY}\n" in repro(python, folder)
 
 
-@pytest.mark.parametrize("module", ["reproduce", "sweep", "track_all", "study", "mend", "schedule"])
+@pytest.mark.parametrize("module", ["reproduce", "sweep", "track_all", "study", "mend", "schedule", "new"])
 def test_a_flow_in_a_python_without_the_packages_says_so_in_one_line(clone, tmp_path, module):
     venv.create(tmp_path / "another", symlinks=True)
     python = tmp_path / "another/bin/python"

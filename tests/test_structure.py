@@ -80,7 +80,7 @@ def test_a_circle_would_be_found():
 
 def test_modules_stand_in_the_folder_of_their_concern():
     top = {path.stem for path in (ROOT / "gradflow").glob("*.py")}
-    assert top == {"__init__", "boundary", "checkpoints", "recipe", "theory"}
+    assert top == {"__init__", "boundary", "checkpoints", "live", "recipe", "theory"}
 
 
 def names_said(tree, names):

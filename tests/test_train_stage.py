@@ -1,12 +1,11 @@
 """The stage train as a process: its display, its device, its files."""
 
+import io
 import json
 import os
-import pty
 import re
 import subprocess
 import sys
-import termios
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +13,7 @@ import pandas as pd
 import pytest
 import yaml
 
+from gradflow import live
 from gradflow.data import dataset
 
 ROOT = Path(__file__).parent.parent
@@ -54,21 +54,20 @@ def test_ten_plain_lines_away_from_a_terminal(folder):
     assert lines[-1].startswith("residual: epoch 40/40,")
 
 
-def test_a_progress_bar_with_the_time_left_on_a_terminal(folder):
-    leader, follower = pty.openpty()
-    termios.tcsetwinsize(follower, (24, 120))
-    done = train(folder, stdout=follower, stderr=follower)
-    os.close(follower)
-    shown = b""
-    try:
-        while chunk := os.read(leader, 65536):
-            shown += chunk
-    except OSError:  # Linux says so when the other end has closed
-        pass
-    os.close(leader)
-    assert done.returncode == 0
-    last = shown.decode().replace("\r\n", "\r").strip("\r").split("\r")[-1]
-    assert re.search(r"residual: 100%.*40/40 \[\d\d:\d\d<\d\d:\d\d, .*loss [\d.e-]+, accuracy \d\.\d{3}\]", last), last
+@pytest.mark.parametrize(("norms", "width", "text"), [
+    ([1e-3, 1e-1, 10], 20, "1e+01 ┤      ██\n      ┤      ██\n      ┤   ██ ██\n1e-03 ┤▁▁ ██ ██"),
+    ([0, 1], 20, "1e+01 ┤\n      ┤\n      ┤\n1e+00 ┤   ▁▁"),
+    ([1, 1, 100, 100, 10_000, 10_000, 10_000, 10_000], 12, "1e+04 ┤  ██\n      ┤  ██\n      ┤ ███\n1e+00 ┤▁███"),
+])  # fmt: skip
+def test_a_bar_is_as_high_as_the_logarithm_and_shared_where_there_are_too_many_layers(norms, width, text):
+    from rich.console import Console
+
+    console = Console(width=width, file=io.StringIO())
+    console.print(live.Profile(np.array(norms, dtype=float)))
+    drawn = console.file.getvalue()
+    assert "\n".join(line.rstrip() for line in drawn.splitlines()[:4]) == text
+    words = " ".join(drawn.split())
+    assert ("no bar: 0" in words, "2 layers a bar, their mean" in words) == (0 in norms, len(norms) > 3)
 
 
 def test_diverged_seeds_are_said_and_are_no_failure(folder):

@@ -10,12 +10,13 @@ from collections.abc import Callable, Sequence
 import torch
 from torch import Tensor
 from torch.nn.functional import kl_div
+from torch.optim.adam import adam
 
 Read = Callable[[Tensor], Tensor]  # a stream (..., rows, width) to logits (..., rows, tokens)
 
 
 def distance(last: Tensor, logits: Tensor) -> Tensor:
-    """KL(network || lens) in nats of each row: logits (..., rows, tokens) to (..., rows)."""
+    """KL(network || lens) in nats of each row: logits (..., rows, tokens) to (..., rows); axes may be broadcast."""
     return kl_div(logits.log_softmax(-1), last.log_softmax(-1), reduction="none", log_target=True).sum(-1)
 
 
@@ -34,16 +35,30 @@ class Tuned:
         with torch.no_grad():
             last = read(x[-1])
         width = x.shape[-1]
-        self._maps = x.new_zeros(len(x), width, width).requires_grad_()
-        self._shifts = x.new_zeros(len(x), 1, width).requires_grad_()
+        values = [x.new_zeros(len(x), width, width), x.new_zeros(len(x), 1, width)]
+        self._maps, self._shifts = (value.requires_grad_() for value in values)
         self._read = read
-        optimiser = torch.optim.Adam([self._maps, self._shifts], lr=lr)
-        with torch.enable_grad():
-            for _ in range(steps):
-                optimiser.zero_grad()
-                loss = distance(last.expand(len(x), -1, -1), self(x)).mean(1).sum()
-                loss.backward()  # type: ignore[no-untyped-call]  # PyTorch's
-                optimiser.step()
+        means, squares = ([torch.zeros_like(value) for value in values] for _ in range(2))
+        taken = [torch.zeros(()) for _ in values]
+        for _ in range(steps):
+            with torch.enable_grad():
+                gradients = torch.autograd.grad(distance(last, self(x)).mean(1).sum(), values)
+            with torch.no_grad():  # the class torch.optim.Adam would first load PyTorch's compiler, for seconds
+                adam(
+                    values,
+                    list(gradients),
+                    means,
+                    squares,
+                    max_exp_avg_sqs=[],
+                    state_steps=taken,
+                    amsgrad=False,
+                    beta1=0.9,
+                    beta2=0.999,
+                    lr=lr,
+                    weight_decay=0.0,
+                    eps=1e-8,
+                    maximize=False,
+                )
 
     def __call__(self, streams: Tensor) -> Tensor:
         """Logits of streams (layers, rows, width): (layers, rows, tokens)."""

@@ -3,8 +3,8 @@
 import hashlib
 import json
 import math
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -20,6 +20,7 @@ if TYPE_CHECKING:  # whoever only reads a result needs no PyTorch
 Model = Callable[["Network"], tuple["nn.Module", NDArray[Any]]]
 
 EXAMPLE_ROWS = 5
+CURVES = "curves/"  # the section that a page of charts begins with
 
 
 class Point(NamedTuple):
@@ -57,12 +58,14 @@ class Variant:
     Attributes:
         name: Its key in params.yaml.
         numbers: What metrics.json says of it, as one number each; what is null there is left out.
-        curves: Means over seeds and spreads by epoch, and what else there is by epoch.
+        curves: Means over seeds and spreads by epoch, and what else there is by epoch. What stands before a / is the
+            section in which MLflow draws it: those come first, and final numbers behind them.
         tags: What is known of its training, such as the device, and its diverged seeds.
         checkpoint: The weights of all seeds.
         trained: The configuration that the checkpoint must have.
         best: The best seed at the end of training; None where every seed diverged.
         model: What is logged of that seed.
+        layers: A small table by layer, column to its values; empty where there is none.
     """
 
     name: str
@@ -73,6 +76,7 @@ class Variant:
     trained: Mapping[str, Any]
     best: Seed | None
     model: Model
+    layers: Mapping[str, list[Any]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -108,18 +112,23 @@ def files(tables: list[Path], reports: Path, params: Path, lock: Path) -> dict[s
 
 
 def losses(history: "pd.DataFrame") -> Iterator[Point]:
-    """Mean over the seeds that are still training, and under ``spread/`` their standard deviation.
+    """Under ``curves/`` the mean over the seeds that are still training, under ``spread/`` their standard deviation.
 
     Args:
         history: Columns seed and epoch, and those whose mean is taken; one variant.
     """
     columns = [name for name in history.columns if name not in ("variant", "seed", "epoch")]
     by_epoch = history.groupby("epoch")[columns]
-    for prefix, table in (("", by_epoch.mean()), ("spread/", by_epoch.std(ddof=0))):
+    for prefix, table in ((CURVES, by_epoch.mean()), ("spread/", by_epoch.std(ddof=0))):
         for name in columns:
             yield from (
                 Point(f"{prefix}{name}", value, epoch) for epoch, value in zip(table.index, table[name], strict=True)
             )
+
+
+def last(curves: Iterable[Point]) -> dict[str, float]:
+    """Where the mean of each curve ends, as a number of its own."""
+    return {point.name.removeprefix(CURVES): point.value for point in curves if point.name.startswith(CURVES)}
 
 
 def drawable(points: Iterator[Point]) -> list[Point]:

@@ -138,7 +138,7 @@ def _variant(
     facts = documents.read(artefacts.logs / f"{name}.json", logs.Facts)
     configuration.check(artefacts.logs / f"{name}.json", facts, trained)
     history = history[history["variant"] == name]
-    norms = norms[norms["variant"] == name]
+    medians = norms[norms["variant"] == name].groupby(["epoch", "layer"])["grad_norm"].median().unstack()
     final = history[history["epoch"] == facts["train"]["epochs"]]
     best = final.loc[final["val_loss"].idxmin()] if len(final) else None
     checkpoint = artefacts.models / f"{name}.safetensors"
@@ -146,7 +146,7 @@ def _variant(
     return Variant(
         name=name,
         numbers=dict(entry.numbers(numbers)),
-        curves=entry.drawable(chain(entry.losses(history), _layers(norms, facts["depth"]))),
+        curves=entry.drawable(chain(entry.losses(history), _ends(medians, facts["depth"]))),
         tags={
             "device": str(facts["device"]),
             "threads": str(facts["threads"]),
@@ -157,15 +157,32 @@ def _variant(
         trained=trained,
         best=None if best is None else Seed(int(best["seed"]), float(best["val_loss"]), float(best["val_accuracy"])),
         model=model,
+        layers=_table(medians, facts["depth"]),
     )
 
 
-def _layers(norms: pd.DataFrame, depth: int) -> Iterator[Point]:
-    """Median over seeds of each layer's gradient norm; a layer has the same name at every depth."""
-    ends = {0: "stem", depth + 1: "head"}
-    medians = norms.groupby(["layer", "epoch"])["grad_norm"].median().reset_index()
-    for layer, epoch, value in medians.itertuples(index=False):
-        yield Point(f"grad_norm/{ends.get(layer) or f'layer_{layer:02}'}", value, epoch)
+def _ends(medians: pd.DataFrame, depth: int) -> Iterator[Point]:
+    """The logarithm of the first and the last block's gradient norm, which a linear axis can show."""
+    for layer, name in ((1, "first"), (depth, "last")):
+        with np.errstate(divide="ignore"):  # of 0, which is not drawn
+            values = np.log10(medians[layer]) if layer in medians else []
+        yield from (
+            Point(f"{entry.CURVES}log10_grad_norm_{name}_block", value, epoch)
+            for epoch, value in zip(medians.index, values, strict=False)
+        )
+
+
+def _table(medians: pd.DataFrame, depth: int) -> dict[str, list[Any]]:
+    """Gradient norms by layer, medians over seeds, in the first, a middle and the last epoch.
+
+    As texts: MLflow would round numbers to ten decimals, to which many are 0.
+    """
+    if medians.empty:
+        return {}
+    ends: dict[Any, str] = {0: "stem", depth + 1: "head"}
+    epochs = dict.fromkeys(medians.index[[0, len(medians) // 2, -1]])
+    columns = {f"epoch {epoch}": [f"{norm:.3g}" for norm in medians.loc[epoch]] for epoch in epochs}
+    return {"layer": [ends.get(layer, f"block {layer}") for layer in medians.columns]} | columns
 
 
 def _data(folder: Path) -> list[DataSet]:

@@ -177,12 +177,12 @@ def _log_variant(
     )
     run = client.create_run(experiment, tags=tags, run_name=name).info.run_id
     model = models.log(client, experiment, run, variant, network) if network else None
-    points = [
-        Point(name, value, 0) for name, value in variant.numbers.items() if name not in {p.name for p in variant.curves}
-    ]
+    points = [Point(name, value, 0) for name, value in variant.numbers.items()]
     _log_batches(client, run, params=entry.params | {"variant": variant.name}, metrics=[*variant.curves, *points])
     client.log_inputs(run, [_input(split) for split in entry.data])
     client.log_artifact(run, str(variant.checkpoint), "checkpoints")
+    if variant.layers:
+        client.log_table(run, dict(variant.layers), "gradient_norms_by_layer.json")
     client.set_terminated(run)
     return run, model
 

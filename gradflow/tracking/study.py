@@ -88,10 +88,11 @@ def _variant(network: Trained, numbers: Mapping[str, Any]) -> Variant:
     final = history[history["epoch"] == network.last].set_index("seed")[network.judged]
     diverged = sorted(set(range(network.seeds)) - set(final.index))
     best = final.idxmin if network.best == "lowest" else final.idxmax
+    curves = entry.drawable(entry.losses(history))
     return Variant(
         name=network.name,
-        numbers=dict(entry.numbers(numbers)),
-        curves=entry.drawable(entry.losses(history)),
+        numbers=entry.last(curves) | dict(entry.numbers(numbers)),
+        curves=curves,
         tags={"diverged_seeds": ", ".join(map(str, diverged)) or "none"},
         checkpoint=network.checkpoint,
         trained=network.about,

@@ -182,18 +182,22 @@ def _patches(network: transformer.Network, config: Params) -> tuple[NDArray[np.f
     )
     told = [torch.from_numpy(each) for each in (answers, others)]
 
+    # One run for all patches of a stream: each position alone, and in the last copy of the sequences all of them.
+    places = torch.cat([torch.eye(about.positions), torch.ones(1, about.positions)]).bool()
+    rows = places.repeat_interleave(len(clean), 0).flatten()
+    from_clean, from_corrupted = ([x.repeat(len(places), 1) for x in each] for each in (whole, corrupted))
+
     def ahead(last: Tensor) -> Tensor:
-        logits = network.read(last).view(len(clean), about.positions, -1)[:, -1]
-        one, other = (logits.gather(1, each) for each in told)
-        return (one - other).mean()
+        logits = network.read(last).view(-1, len(clean), about.positions, about.tokens)[:, :, -1]
+        one, other = (logits.gather(2, each.expand(len(logits), -1, -1)) for each in told)
+        return (one - other).mean((1, 2))
 
-    def recovered(layer: int, rows: Tensor) -> float:
-        patched = patching.patched(network, whole, corrupted, layer, rows.repeat(len(clean)))
-        return patching.recovered(ahead(whole[-1]), ahead(corrupted[-1]), ahead(patched)).item()
+    def recovered(layer: int) -> Tensor:
+        last = patching.patched(network, from_clean, from_corrupted, layer, rows)
+        return patching.recovered(ahead(whole[-1]), ahead(corrupted[-1]), ahead(last))
 
-    places = torch.eye(about.positions, dtype=torch.bool)
-    found = np.array([[recovered(layer, place) for place in places] for layer in range(len(whole))])
-    return found, [recovered(layer, places.any(0)) for layer in range(len(whole))]
+    found = torch.stack([recovered(layer) for layer in range(len(whole))]).double().numpy()
+    return found[:, :-1], found[:, -1].tolist()
 
 
 if __name__ == "__main__":

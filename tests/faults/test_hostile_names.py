@@ -158,7 +158,9 @@ def test_a_sweep_has_no_hostile_point(fresh, name):
         with suppress(InputError):
             (point,) = experiments.points(fresh.root, [override])
             assert re.fullmatch(r"[A-Za-z0-9.-]{1,60}", point.name)
-            assert re.fullmatch(r"[A-Za-z0-9.-]{1,100}", experiments.title(fresh.root, fresh.root, [override], [point]))
+            assert re.fullmatch(
+                r"[A-Za-z0-9.-]{1,100}", experiments.title(fresh.root, fresh.root, [override], [point.name])
+            )
 
 
 @pytest.mark.parametrize("file", ["/tmp/other.yaml", "../other.yaml", "studies/../../other.yaml"])

@@ -16,7 +16,7 @@ from urllib.parse import urlsplit
 from urllib.request import url2pathname
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 # DVC's own, when its functions are called from here.
@@ -299,6 +299,7 @@ def test_a_grid_that_cannot_be_read_is_refused(squares, grid):
         experiments.points(squares.root, [grid])
 
 
+@settings(deadline=None)  # starting git takes as long as the machine is busy
 @given(st.lists(st.tuples(st.text(max_size=40), st.text(max_size=80)), min_size=1, max_size=5))
 def test_any_point_has_a_name_that_git_and_dvc_take(pairs):
     from pipelines.experiments import _name

@@ -152,7 +152,7 @@ BAD = [
     ("streams", "sequences.shortest", 9, "must be <= longest 8, got 9"),
     ("streams", "sequences.positions", 8, "must be > longest 8, so that a second copy begins, got 8"),
     ("streams", "variants.pre.steps", 310, "must be a multiple of train.every 25, got 310"),
-    ("streams", "variants.pre.warmup", 301, "must be <= steps 300, got 301"),
+    ("streams", "variants.post.warmup", 301, "must be <= steps 300, got 301"),
     ("streams", "variants.pre.placement", "before", "must be 'pre', 'post', 'peri' or 'none', got 'before'"),
     ("streams", "variants.pre.layers", 8, f"unknown key. Known: {TRAINED}"),
     ("overflow", "depths", [4, 2], "must rise from each number to the next, got [4, 2]"),

@@ -77,9 +77,9 @@ def test_two_experiments_are_listed_and_compared_in_their_parameters_and_layer_c
         expect(page.get_by_text("train.lr", exact=True)).to_have_count(0)
         page.screenshot(path=tmp_path / "compared.png")
 
-        page.get_by_role("link", name="grad_norm/layer_01", exact=True).click()
+        page.get_by_role("link", name="curves/log10_grad_norm_first_block", exact=True).click()
         for run in ("depth-4 residual", "depth-8 residual"):
-            expect(page.get_by_text(f"{run} (grad_norm/layer_01)")).to_be_visible()
+            expect(page.get_by_text(f"{run} (curves/log10_grad_norm_first_block)")).to_be_visible()
         page.wait_for_function(DIFFERENT_LINES)
 
 
@@ -88,6 +88,23 @@ DIFFERENT_LINES = """() => {
     const lines = document.querySelectorAll(".scatterlayer path.js-line");
     return new Set([...lines].map(line => line.getAttribute("d"))).size >= 2;
 }"""
+
+
+def test_the_page_of_charts_begins_with_five_curves(ui, page, look, tracked, tmp_path):
+    run = look(tracked.root).children["depth-8 residual"].info.run_id
+    with screenshot(page, tmp_path):
+        page.goto(f"{ui.url}/#/experiments/1/runs/{run}/model-metrics")
+        expect(page.get_by_text("log10_grad_norm_first_block").first).to_be_visible()
+        names = ["log10_grad_norm_first_block", "log10_grad_norm_last_block", "train_loss", "val_accuracy", "val_loss"]
+        for place, name in enumerate(names):
+            expect(page.get_by_role("heading", level=4).nth(place)).to_have_text(name)
+
+
+def test_the_norms_by_layer_are_a_small_table(ui, page, look, tracked, tmp_path):
+    run = look(tracked.root).children["depth-8 residual"].info.run_id
+    with screenshot(page, tmp_path):
+        page.goto(f"{ui.url}/#/experiments/1/runs/{run}/artifacts/gradient_norms_by_layer.json")
+        expect(page.get_by_text("block 8", exact=True)).to_be_visible()
 
 
 def test_the_table_is_shown_as_one_and_the_figure_as_a_picture(ui, page, look, tracked, tmp_path):

@@ -91,15 +91,29 @@ def test_curves_are_those_of_the_tables(tracked, look):
     history = pd.read_csv(logged / "history.csv").query("variant == 'plain'")
     norms = pd.read_csv(logged / "gradient_norms.csv").query("variant == 'plain'")
 
+    child = view.children["depth-8 plain"]
     for name, expected in {
-        "val_loss": history.groupby("epoch")["val_loss"].mean(),
+        "curves/val_loss": history.groupby("epoch")["val_loss"].mean(),
         "spread/val_accuracy": history.groupby("epoch")["val_accuracy"].std(ddof=0),
-        "grad_norm/stem": norms.query("layer == 0").groupby("epoch")["grad_norm"].median(),
-        "grad_norm/layer_01": norms.query("layer == 1").groupby("epoch")["grad_norm"].median(),
-        "grad_norm/head": norms.query("layer == 9").groupby("epoch")["grad_norm"].median(),
+        "curves/log10_grad_norm_first_block": np.log10(by_epoch(norms, 1)),
+        "curves/log10_grad_norm_last_block": np.log10(by_epoch(norms, 8)),
     }.items():
-        points = view.client.get_metric_history(view.children["depth-8 plain"].info.run_id, name)
+        points = view.client.get_metric_history(child.info.run_id, name)
         assert {point.step: point.value for point in points} == pytest.approx(expected.to_dict(), rel=1e-12), name
+    means = history[history["epoch"] == history["epoch"].max()][["train_loss", "val_loss", "val_accuracy"]].mean()
+    assert {name: child.data.metrics[name] for name in means.index} == pytest.approx(means.to_dict(), rel=1e-7)
+    assert len([name for name in child.data.metrics if name.startswith("curves/")]) == 5
+
+    table = folder(tracked, child) / "gradient_norms_by_layer.json"
+    found = pd.DataFrame(**json.loads(table.read_text(encoding="utf-8")))
+    assert found["layer"].tolist() == ["stem", *(f"block {layer}" for layer in range(1, 9)), "head"]
+    for layer in (0, 1, 9):
+        shown = found.loc[layer, ["epoch 1", "epoch 2"]].astype(float).tolist()
+        assert shown == pytest.approx(by_epoch(norms, layer).tolist(), rel=5e-3)
+
+
+def by_epoch(norms, layer):
+    return norms[norms["layer"] == layer].groupby("epoch")["grad_norm"].median()
 
 
 def folder(project, run):

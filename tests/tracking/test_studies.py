@@ -135,11 +135,13 @@ def test_a_study_is_one_run_with_a_nested_run_for_each_network(make, capsys):
         assert run.data.tags["diverged_seeds"] == ("0" if name == "perceptron" else "none")
         assert run.data.params["variant"] == name
         assert run.data.metrics["share"] == 0.25
+        judged = "psnr" if name == "unet" else "val_loss"
+        assert run.data.metrics[judged] == run.data.metrics[f"curves/{judged}"], "where the curve ends"
         files = client().list_artifacts(run.info.run_id, "checkpoints")
         assert [file.path for file in files] == [f"checkpoints/{name}.safetensors"]
     for name, metric, expected in (
-        ("convnet", "val_loss", {1: 14 / 3, 2: 7 / 3}),
-        ("perceptron", "val_loss", {1: 14 / 3, 2: 2.5}),
+        ("convnet", "curves/val_loss", {1: 14 / 3, 2: 7 / 3}),
+        ("perceptron", "curves/val_loss", {1: 14 / 3, 2: 2.5}),
         ("unet", "spread/psnr", {10: np.std([3, 9, 2]), 20: np.std([2, 1, 4])}),
     ):
         points = client().get_metric_history(found[f"{parent} {name}"].info.run_id, metric)
