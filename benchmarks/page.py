@@ -91,6 +91,10 @@ def promises(frames: Frames) -> Iterator[Promise]:
         seconds = frames["tracking"].set_index(["part", "round"])["seconds"]
         yield Promise("track: s", 20, seconds["in all"])
         yield Promise("track, besides imports and log_model: s", 3, seconds["all else"])
+    if "explorer" in frames:
+        slowest = frames["explorer"].groupby("round")[["first", "frame"]].max()  # of both widths
+        yield Promise("reports/index.html: first drawing after: s", 1, slowest["first"])
+        yield Promise("the same: slowest frame of a slider: s", 0.05, slowest["frame"])
 
 
 def _of_clusters(frames: Frames) -> Iterator[Promise]:

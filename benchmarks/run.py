@@ -13,7 +13,7 @@ from typing import Any
 import click
 import torch
 
-from benchmarks import page, pipeline, trainings
+from benchmarks import explorer, page, pipeline, trainings
 from benchmarks.process import CHECKOUT, timed
 
 Row = dict[str, Any]
@@ -33,6 +33,7 @@ PARTS = (
     "studies",
     "kept",
     "routed",
+    "explorer",
 )
 ON_GPU = "gpu"  # a part that has to be asked for
 LIBRARIES = ("torch", "numpy", "lightning", "jax", "dvc", "prefect")
@@ -98,8 +99,8 @@ class Bench:
                 return getattr(pipeline, part)(self.base if part == "studies" else self.done, turn)
             case "flow":
                 return pipeline.flow(self.base, turn, self.port, quick=self.quick)
-            case "nothing_to_do":
-                return pipeline.nothing_to_do(self.done, self.empty, turn)
+            case "nothing_to_do" | "explorer":
+                return explorer.opened() if part == "explorer" else pipeline.nothing_to_do(self.done, self.empty, turn)
             case _:
                 return pipeline.from_nothing(self.base, self.single, turn, self.port, quick=self.quick)
 

@@ -14,7 +14,7 @@ PAGE, PICTURE = ROOT / "reports/index.html", ROOT / "docs/report.png"
 
 
 def main() -> None:
-    """Show the page in Chromium and keep its first screen, down to the gradients by layer."""
+    """Show the page in Chromium and keep its first screen: the slider from plain to residual with its charts."""
     chromium = shutil.which("chromium")
     if not chromium:
         sys.exit("gradflow: the picture is taken with Chromium; install it: apt-get install chromium")
@@ -24,7 +24,7 @@ def main() -> None:
         browser = playwright.chromium.launch(executable_path=chromium, args=["--headless", "--no-sandbox"])
         page = browser.new_page(viewport={"width": 1280, "height": 1340}, color_scheme="light")
         page.goto(PAGE.as_uri())
-        page.wait_for_selector("svg, canvas")
+        page.wait_for_selector("html[data-ready]", state="attached", timeout=120_000)
         page.screenshot(path=PICTURE)
         browser.close()
     about = PngInfo()

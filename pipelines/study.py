@@ -1,7 +1,8 @@
 """study: a study of the same networks, whose dvc.yaml is made from that of the recipe.
 
 ``python -m pipelines.study NAME`` makes ``studies/NAME/`` with the recipe's stages and parameters; where the folder is
-there, its dvc.yaml is made anew. Stages and code are the root's, results stay in the folder.
+there, its dvc.yaml is made anew. Stages and code are the root's, results stay in the folder. They are logged in MLflow
+if the folder has a ``track.py``.
 """
 
 import io
@@ -24,12 +25,13 @@ _HEADER = """\
 _ELSEWHERE = ("stages/", "gradflow/", "data/own")  # what a study takes from the root
 
 
-def derived(recipe: str, name: str) -> str:
+def derived(recipe: str, name: str, *, tracked: bool = False) -> str:
     """The dvc.yaml of a study.
 
     Args:
         recipe: The text of the root's dvc.yaml.
         name: Of the study.
+        tracked: Whether the study has a module ``track``.
     """
     yaml = YAML()
     yaml.width = 10_000  # commands stay as they are
@@ -37,7 +39,12 @@ def derived(recipe: str, name: str) -> str:
     document = yaml.load(recipe)
     document.pop("artifacts", None)
     stages = document["stages"]
-    stages.pop("track")
+    if tracked:
+        track = stages["track"]
+        track["cmd"] = track["cmd"].replace("stages.track", f"studies.{name}.track")
+        track["deps"][:] = ["track.py" if path == "stages/track.py" else path for path in track["deps"]]
+    else:
+        stages.pop("track")
     for stage in stages.values():
         own = stage.get("do", stage)
         own["cmd"] = type(own["cmd"])(f"PYTHONPATH={_UP} {own['cmd']}")
@@ -71,7 +78,8 @@ def main(name: str) -> None:
             f"{folder / 'params.yaml'}: change what the study is about, then run `dvc repro` in its folder; "
             "commit it before experiments in copies (--temp, sweeps), which have what git has"
         )
-    write_text(folder / "dvc.yaml", derived((root / "dvc.yaml").read_text(encoding="utf-8"), name))
+    recipe, tracked = (root / "dvc.yaml").read_text(encoding="utf-8"), (folder / "track.py").exists()
+    write_text(folder / "dvc.yaml", derived(recipe, name, tracked=tracked))
 
 
 def _is_of_its_own(folder: Path) -> bool:

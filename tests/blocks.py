@@ -183,6 +183,15 @@ ROWS = [
         theory={"skip": True, "second": True, "scale": 1.0},
     ),
     Row(
+        "partial",
+        {"skip": 0.3},
+        lambda n: n * n + n,
+        lambda p, _, z: z.relu(),
+        carry=lambda _, x: 0.3 * x,
+        adds=False,
+        theory={"skip": True, "second": False, "scale": 1.0},
+    ),
+    Row(
         "plain",
         {},
         lambda n: n * n + n,

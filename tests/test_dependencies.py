@@ -133,6 +133,8 @@ LOADS = {
     "studies.streams.tables": {"pandas", "pyarrow"},
     "studies.streams.plot": {"matplotlib", "pandas", "pyarrow"},
     "studies.ledger.claims": {"pandas", "pyarrow"},
+    "studies.explorer.track": {"pandas", "pyarrow"},
+    "studies.ledger.explorer": {"pandas", "pyarrow"},
     "studies.ledger.page": {"matplotlib", "pandas", "pyarrow"},
     "serving.stages.champion": {"pandas", "pyarrow"},
     "serving.stages.quantize": {"pandas", "pyarrow", "torch"},
@@ -238,7 +240,7 @@ def wanted(pipeline, stage):
         packed += [path for name in archive.CODE for path in (ROOT / "gradflow").glob(name)]
         used |= {path.relative_to(ROOT).as_posix() for path in packed if path.name != "__init__.py"}
     if runs.endswith(".track"):  # logs a result once: other code of networks does not make it log one again
-        reader = "result" if runs == "stages.track" else "study"
+        reader = "result" if "gradflow/tracking/result.py" in used else "study"  # of the recipe's networks, or others
         used -= imports("gradflow/checkpoints.py") - imports(f"gradflow/tracking/{reader}.py")
         used = {path for path in used if not path.startswith(("gradflow/blocks/", "gradflow/networks/"))}
     if runs == "stages.check":  # its rules, and what they look at

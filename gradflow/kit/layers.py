@@ -137,7 +137,7 @@ class StackedConvolution(nn.Module):
         images = _grouped(x)
         if self._circular:
             images, around = _wrapped(images, around), 0
-        else:  # up to a third faster, with 1x1 convolutions and many channels; slower on what is wrapped
+        else:  # up to a third faster with many channels; slower on what is wrapped, by a tenth or so in a U-Net
             images = images.contiguous(memory_format=torch.channels_last)
         bias = None if self.bias is None else self.bias.flatten()
         made = functional.conv2d(images, self.weight.flatten(0, 1), bias, self._stride, around, groups=seeds)

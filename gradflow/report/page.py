@@ -4,6 +4,7 @@ import base64
 import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
@@ -11,11 +12,12 @@ import altair
 import jinja2
 import pandas as pd
 import vl_convert
+from PIL import Image
 
 from gradflow.drawing import style
 from gradflow.drawing.experiment import Experiment
 from gradflow.guards.errors import RunError
-from gradflow.report import charts, claims, evolution, headline, lenses, routing
+from gradflow.report import charts, claims, evolution, explorer, headline, lenses, routing
 from gradflow.report.words import count, number
 
 _TEMPLATES = Path(__file__).with_name("template")
@@ -85,8 +87,11 @@ class Drawn:
 
     @property
     def data(self) -> str:
-        """The picture as an address that holds it."""
-        return f"data:image/png;base64,{base64.b64encode(self.png).decode('ascii')}"
+        """The picture as an address that holds it, in 256 colours: half as large, and the eye sees no difference."""
+        with Image.open(BytesIO(self.png)) as picture, BytesIO() as small:
+            on_paper = picture.convert("RGB").quantize(256, dither=Image.Dither.NONE)
+            on_paper.save(small, "PNG", optimize=True)
+            return f"data:image/png;base64,{base64.b64encode(small.getvalue()).decode('ascii')}"
 
 
 # What the probe of studies/identity may have recorded: column to its label and that of the axis
@@ -113,6 +118,7 @@ def render(
     study: Identity,
     routed: routing.Routing,
     read: lenses.Lenses,
+    trainings: explorer.Trainings,
     figures: Sequence[Drawn],
     ledger: Sequence[Mapping[str, Any]],
 ) -> str:
@@ -123,6 +129,7 @@ def render(
         study: Those of the distant-identity experiment.
         routed: Those of the study of routing.
         read: Those of the study of streams.
+        trainings: Those of all studies of the root's networks.
         figures: Those of further studies.
         ledger: The evaluated claims, as in reports/claims.json.
 
@@ -163,7 +170,7 @@ def render(
             study.history, "step", {"loss": "fresh batch"}, "mean squared error", study.experiment, log=True
         ),
     }
-    scripts = {name: _script(name) for name in ("vega", "page")}
+    scripts = {name: _script(name) for name in ("explorer", "vega", "page")}
     template = _environment().get_template("page.html.j2")
     page = template.render(
         run=run,
@@ -171,6 +178,7 @@ def render(
         routed=routed,
         read=read,
         lens=lens,
+        trainings={"runs": len(trainings.facts["runs"]), "packed": explorer.packed(trainings)},
         learnt=lenses.LEARNT,
         figures=figures,
         headlines=headline.headlines(run.metrics, run.experiment, run.params["analysis"]["vanished_below"]),
@@ -260,11 +268,11 @@ def _environment() -> jinja2.Environment:
 
 
 def _script(name: str) -> str:
-    """Vega with what draws it, or the page's own script."""
+    """Vega with what draws it, or a script of the page's own."""
     code = (
         vl_convert.javascript_bundle("window.vegaEmbed = vegaEmbed;", vl_version=_VEGA_LITE)
         if name == "vega"
-        else (_TEMPLATES / "page.js").read_text(encoding="utf-8")
+        else (_TEMPLATES / f"{name}.js").read_text(encoding="utf-8")
     )
     assert "</script" not in code.lower() and "<!--" not in code, "would end its own element"
     return code

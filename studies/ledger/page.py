@@ -15,7 +15,8 @@ from gradflow.ledger.evaluated import Evaluated
 from gradflow.params import reading
 from gradflow.params.loading import load
 from gradflow.recipe import Recipe
-from gradflow.report import page, words
+from gradflow.report import explorer, page, words
+from gradflow.report.explorer import Trainings
 from gradflow.report.lenses import Lenses
 from gradflow.report.routing import Routing
 from gradflow.tables.artefacts import read_table
@@ -39,6 +40,8 @@ from studies.streams.params import Params as Streams
 @click.argument("routing", type=click.Path(path_type=Path))
 @click.argument("streams_settings", type=click.Path(path_type=Path))
 @click.argument("streams", type=click.Path(path_type=Path))
+@click.argument("measured", metavar="TRAININGS", type=click.Path(path_type=Path))
+@click.argument("facts", type=click.Path(path_type=Path))
 @click.argument("ledger", type=click.Path(path_type=Path))
 @click.argument("written", type=click.Path(path_type=Path))
 @click.option("--figure", "figures", type=(str, click.Path(path_type=Path)), multiple=True, help="Title and PNG.")
@@ -52,6 +55,8 @@ def main(
     routing: Path,
     streams_settings: Path,
     streams: Path,
+    measured: Path,
+    facts: Path,
     ledger: Path,
     written: Path,
     figures: Sequence[tuple[str, Path]],
@@ -60,14 +65,15 @@ def main(
 
     SETTINGS is the params.yaml of the run whose tables are in RESULTS, SOURCE (JSON) describes its data;
     STUDY_SETTINGS and STUDY are those of the distant identity, ROUTING_SETTINGS and ROUTING those of routing,
-    STREAMS_SETTINGS and STREAMS those of streams. LEDGER holds the evaluated claims (JSON).
+    STREAMS_SETTINGS and STREAMS those of streams. TRAININGS (CSV) and FACTS (JSON) are those of all studies of the same
+    networks. LEDGER holds the evaluated claims (JSON).
     The figures lie in reports/figures of their studies.
     """
     drawn = [path for _, path in figures]
     of_identity = [study / name for name in ("history.csv", "probe.csv", "metrics.json")]
     of_routing = [routing / name for name in ("policies.csv", "rows.csv")]
     of_streams = [streams / name for name in ("tokens.csv", "reading.csv")]
-    for path in (*of_identity, *of_routing, *of_streams, ledger, *drawn):
+    for path in (*of_identity, *of_routing, *of_streams, measured, facts, ledger, *drawn):
         if not path.exists():
             raise RunError(f"{path}: missing; run `make studies`, which makes all that the page shows")
     html = page.render(
@@ -75,6 +81,7 @@ def main(
         _identity(study_settings, study),
         _routing(routing_settings, routing),
         _lenses(streams_settings, streams),
+        Trainings(read_table(measured, explorer.COLUMNS), documents.read(facts, explorer.Facts)),
         [page.Drawn(title, path.resolve().parents[2].name, path.read_bytes()) for title, path in figures],
         documents.read(ledger, list[Evaluated]),
     )

@@ -12,10 +12,11 @@ from filelock import FileLock
 
 from gradflow.drawing.experiment import Experiment
 from gradflow.report import page
+from gradflow.report.explorer import Trainings
 from gradflow.report.lenses import Lenses
 from gradflow.report.routing import Routing
 from studies.identity import published
-from tests import lenses, routing
+from tests import lenses, routing, trainings
 
 IDENTITY = {"depth": 3, "width": 8, "seeds": 2, "train.steps": 6, "train.batch_size": 16, "probe.steps": [2, 4]}
 
@@ -67,7 +68,8 @@ class Inputs:
         sections = [self.root / "studies" / of for of in ("routing", "streams")]
         shown = [study / name for study in sections for name in ("params.yaml", "reports")]
         figure = ["--figure", TITLE, self.root / "studies/identity/reports/figures/loss.png"]
-        return [*run, *identity, *shown, reports / "claims.json", page, *figure]
+        trainings = [reports / f"explorer.{ending}" for ending in ("csv", "json")]
+        return [*run, *identity, *shown, *trainings, reports / "claims.json", page, *figure]
 
 
 @pytest.fixture(scope="session")
@@ -82,6 +84,7 @@ def results(shared, finished):
             study.run("dvc", "repro")
             routing.write_tables(draft.root / "studies/routing")
             lenses.write_tables(draft.root / "studies/streams")
+            trainings.write_tables(draft.root / "reports")
             claims = [entry_of_a_claim(number) for number in range(7)]
             (draft.root / "reports/claims.json").write_text(json.dumps(claims), encoding="utf-8")
             draft.root.rename(project.root)
@@ -198,6 +201,13 @@ def hostile_page(inputs, tmp_path):
             ),
             Routing({"depth": 20, "seeds": 2}, {"random": name}, policies, rows),
             Lenses(settings, dict.fromkeys(settings["variants"], name), tokens, read),
+            Trainings(
+                pd.read_csv(reports / "explorer.csv").replace({"study": {"root": name}}),
+                {
+                    "points": [[]],
+                    "runs": [run | {"study": run["study"].replace("root", name)} for run in trainings.RUNS],
+                },
+            ),
             [page.Drawn(name, name, b"")],
             [
                 entry_of_a_claim(

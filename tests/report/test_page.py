@@ -4,11 +4,13 @@ import base64
 import html
 import json
 import re
+from io import BytesIO
 
 import numpy as np
 import pandas as pd
 import pytest
 import yaml
+from PIL import Image
 
 from gradflow.drawing.experiment import Experiment
 from gradflow.report import charts, claims, evolution, headline, words
@@ -48,8 +50,14 @@ def test_the_page_names_commands_and_files_that_are_there(page_file, results):
 
 def test_figures_of_further_studies_are_in_the_page(make, inputs):
     page = make(inputs).read_text(encoding="utf-8")
-    png = (inputs.root / "studies/identity/reports/figures/loss.png").read_bytes()
-    assert base64.b64encode(png).decode("ascii") in page
+    [shown] = re.findall(r'<img src="data:image/png;base64,([^"]*)"', page)
+    with (
+        Image.open(inputs.root / "studies/identity/reports/figures/loss.png") as drawn,
+        Image.open(BytesIO(base64.b64decode(shown))) as seen,
+    ):
+        assert seen.size == drawn.size and seen.mode == "P"
+        apart = np.abs(np.asarray(drawn.convert("RGB"), dtype=int) - np.asarray(seen.convert("RGB")))
+    assert apart.mean() < 0.5 and apart.max() < 40, "the same picture in fewer colours"
     assert "Train loss &lt;of all&gt; variants" in page and "<of all>" not in page
 
 
@@ -58,6 +66,7 @@ def test_figures_of_further_studies_are_in_the_page(make, inputs):
     [
         *(f"studies/identity/reports/{name}" for name in ("history.csv", "probe.csv", "metrics.json")),
         *(f"studies/streams/reports/{name}" for name in ("tokens.csv", "reading.csv")),
+        "reports/explorer.csv",
         "reports/claims.json",
         "studies/identity/reports/figures/loss.png",
     ],

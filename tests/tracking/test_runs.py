@@ -503,3 +503,19 @@ def test_a_checkout_may_lie_anywhere_or_is_told_in_one_line(own, look, tmp_path,
     else:
         assert done.returncode == 0, done.stderr
         assert len(look(moved.root).parents) == 1
+
+
+def test_trainings_of_the_explorer_are_logged_in_an_experiment_of_their_own_and_not_registered(finished, tmp_path):
+    project = type(finished)(tmp_path / "a project", finished.env | {"MLFLOW_TRACKING_URI": ""})
+    finished.copy(project.root)
+    command = ["python", "-m", "studies.explorer.track", *TRACK[3:]]
+
+    assert project.run(*command).stdout.startswith("tracked: ")
+    assert project.run(*command).stdout.startswith("already tracked: ")
+
+    client = mlflow.MlflowClient(f"sqlite:///{project.root / 'mlflow.db'}")
+    runs = client.search_runs([client.get_experiment_by_name("gradflow-explorer").experiment_id])
+    assert sorted(run.data.tags.get("variant", "") for run in runs) == ["", *VARIANTS]
+    assert {run.data.tags["mlflow.source.name"] for run in runs} == {"studies/explorer"}
+    assert all(client.download_artifacts(run.info.run_id, "checkpoints") for run in runs if "variant" in run.data.tags)
+    assert client.search_registered_models() == []

@@ -1,4 +1,4 @@
-// Draws the charts of the page from the data in it, moves them with the sliders, filters the claims.
+// Draws the charts of the sections below the explorer, moves them with their sliders, filters the claims.
 const data = JSON.parse(document.getElementById("data").textContent);
 
 // With ast, expressions are interpreted: the page's policy allows no code made from text.
@@ -7,8 +7,16 @@ async function draw(element, spec) {
   return view;
 }
 
-for (const element of document.querySelectorAll("[data-chart]")) {
-  draw(element, data.charts[element.dataset.chart]);
+// Draws what stands in an open section once the page is idle, the rest when its section is opened.
+let last = window.explored;
+function drawn(element, how) {
+  const fold = element.closest("details");
+  const begin = () => {
+    last = last.then(() => new Promise((resume) => setTimeout(resume))).then(() => how(element));
+    return last;
+  };
+  if (!fold || fold.open) return begin();
+  fold.addEventListener("toggle", begin, { once: true });
 }
 
 // Rows of the curves at one time, a row a variant and layer; null leaves a gap.
@@ -208,8 +216,12 @@ function look(root) {
 }
 document.querySelectorAll("[data-lenses]").forEach(look);
 
-const drawn = [...document.querySelectorAll("[data-evolution]")].map(evolve);
-drawn.push(route(document.querySelector("[data-routing]")));
+const CHARTS = {
+  "[data-evolution]": evolve,
+  "[data-chart]": (element) => draw(element, data.charts[element.dataset.chart]),
+  "[data-routing]": route,
+};
+const begun = Object.entries(CHARTS).flatMap(([found, how]) => [...document.querySelectorAll(found)].map((each) => drawn(each, how)));
 
 const filters = document.getElementById("filters");
 function filter() {
@@ -237,5 +249,5 @@ function setTheme(dark) {
 theme.setAttribute("aria-pressed", String(prefersDark.matches));
 theme.addEventListener("click", () => setTheme(theme.getAttribute("aria-pressed") !== "true"));
 
-await Promise.all(drawn);
+await Promise.all([window.explored, ...begun]);
 document.documentElement.dataset.ready = "";

@@ -1,0 +1,1 @@
+"""The frames of the explorer's sliders: from plain to residual, and over depth."""
