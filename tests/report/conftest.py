@@ -208,7 +208,7 @@ def hostile_page(inputs, tmp_path):
                     "runs": [run | {"study": run["study"].replace("root", name)} for run in trainings.RUNS],
                 },
             ),
-            [page.Drawn(name, name, b"")],
+            [page.Drawn(name, name, (of_identity / "figures/loss.png").read_bytes())],
             [
                 entry_of_a_claim(
                     0, claim=name, source={"text": name, "described": name, "arxiv": []}, study=name, figure=name

@@ -57,7 +57,7 @@ def test_figures_of_further_studies_are_in_the_page(make, inputs):
     ):
         assert seen.size == drawn.size and seen.mode == "P"
         apart = np.abs(np.asarray(drawn.convert("RGB"), dtype=int) - np.asarray(seen.convert("RGB")))
-    assert apart.mean() < 0.5 and apart.max() < 40, "the same picture in fewer colours"
+    assert apart.mean() < 0.5 and np.quantile(apart, 0.999) < 25, "the same picture in fewer colours"
     assert "Train loss &lt;of all&gt; variants" in page and "<of all>" not in page
 
 

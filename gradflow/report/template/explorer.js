@@ -96,11 +96,8 @@ class Chart {
     const box = [LEFT - 3, TOP, inner[0] + 6, inner[1]];  // what lies outside is cut off
     const body = made("svg", { x: box[0], y: box[1], width: box[2], height: box[3], viewBox: box.join(" ") });
     svg.append(body);
-    if (level && level.at > low && level.at < high) {
-      const y = this.y(level.at);
-      body.append(made("line", { class: "level", x1: LEFT, x2: width - RIGHT, y1: y, y2: y }));
-      body.append(made("text", { class: "level-text", x: width - RIGHT - 4, y: y - 4 }, level.text));
-    }
+    const crossed = level && level.at > low && level.at < high && this.y(level.at);
+    if (crossed) body.append(made("line", { class: "level", x1: LEFT, x2: width - RIGHT, y1: crossed, y2: crossed }));
     const path = (at, values) => at.map((place, i) => `${i ? "L" : "M"}${this.x(place).toFixed(2)},${this.y(values[i]).toFixed(2)}`).join("");
     for (const { kind, at, mean, low: lowest, high: highest } of lines) {
       const back = path([...at].reverse(), [...lowest].reverse()).replace("M", "L");
@@ -117,6 +114,7 @@ class Chart {
         body.append(made("path", { class: `zero ${kind}`, d: `M${x - 4},${floor - 9}L${x + 4},${floor - 9}L${x},${floor - 1}Z` }));
       }
     }
+    if (crossed) body.append(made("text", { class: "level-text", x: width - RIGHT - 4, y: crossed - 4 }, level.text));
     this.rule = made("line", { class: "cursor", y1: TOP, y2: HEIGHT - BOTTOM, visibility: "hidden" });
     svg.append(this.rule);
     if (!lines.length) svg.append(made("text", { class: "nothing", x: LEFT + inner[0] / 2, y: TOP + inner[1] / 2 }, nothing));
@@ -253,7 +251,7 @@ class Panel {
   }
 
   plane(host, { run, label: of, kind }) {
-    host.querySelector("figcaption").textContent = `${of}: which class, where`;
+    host.querySelector("figcaption").textContent = `Classes: ${of}`;
     host.className = `plane ${kind}`;
     const canvas = host.querySelector("canvas");
     const context = canvas.getContext("2d");
