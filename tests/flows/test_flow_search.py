@@ -122,6 +122,73 @@ def test_what_diverged_or_failed_is_a_trial_without_a_number(bowl, finish):
         again.tell(again.ask(), None)
 
 
+def test_no_number_of_what_diverged_is_the_best(bowl):
+    """The mean of the seeds that are left may well be the smallest of all."""
+    one = search(bowl)
+    seed = {"seed": 0, "epoch": 1, "step": 1}
+    for loss, diverged in ((0.001, [seed]), (None, [seed]), (math.nan, []), (-math.inf, [])):
+        lost = one.ask()
+        one.tell(lost, {"all": {"loss": {"mean": loss, "seeds": 2}, "diverged": diverged}})
+        assert one.trials[lost.name].state == State.DIVERGED, (loss, diverged)
+    good = one.ask()
+    one.tell(good, {"all": {"loss": {"mean": 1.0, "seeds": 2}, "diverged": []}})
+    assert one.best.point == good
+
+
+def test_it_keeps_away_from_where_points_diverge(bowl):
+    """The loss falls up to the rate from which on there is none."""
+    one = search(bowl, RANGES[:1], trials=40)
+    lost = []
+    for point in iter(one.ask, None):
+        rate = float(point.values["rate"])
+        lost.append(rate > 0.1)
+        section = {"loss": {"mean": -math.log10(rate)}, "diverged": [{"seed": 0, "epoch": 1, "step": 1}] * lost[-1]}
+        one.tell(point, {"all": section})
+    assert sum(lost[20:]) < 15, "all 20 were it not said that they are worse than any number"
+
+
+def test_points_between_the_steps_of_a_range_are_no_trials(bowl, finish):
+    for point in experiments.points(bowl.root, ["rate=1", "size=2,3"]):
+        finish(point)
+    for steps in ("range(2,12,5)", "range(7,0,-5)"):
+        one = search(bowl, ["rate=1", f"size={steps}"])
+        assert [trial.point.label for trial in one.trials.values()] == ["rate=1 size=2"]
+        assert [point.label for point in iter(one.ask, None)] == ["rate=1 size=7"]
+
+
+def test_a_value_that_is_rounded_stays_in_its_range(bowl):
+    one = search(bowl, ["rate=tag(log,interval(0.12351,0.12358))"])
+    assert {point.label for point in iter(one.ask, None)} == {"rate=0.12351", "rate=0.12358"}
+
+
+def test_a_value_is_found_in_the_file_and_section_that_its_key_names(bowl):
+    (bowl.root / "more.yaml").write_text("net:\n  width: 4\n")
+    axes = search(bowl, ["+extra=interval(0,1)", "more.yaml:net.width=int(interval(1,8))"]).axes
+    assert {axis.file: axis.place({"net": {"width": 4}, "extra": 0.5}) for axis in axes} == {
+        "params.yaml": 0.5,
+        "more.yaml": 4,
+    }
+
+
+def test_a_search_of_another_seed_metric_or_range_has_files_of_its_own(bowl):
+    searches = [search(bowl), search(bowl, seed=1), search(bowl, metric="all.accuracy"), search(bowl, RANGES[:1])]
+    assert len({tuple(one.identity) for one in searches}) == len(searches)
+    assert search(bowl).identity == searches[0].identity
+
+
+def test_experiments_of_the_git_remote_are_trials_where_machines_share_it(bowl, finish, tmp_path):
+    bowl.run("git", "init", "--quiet", "--bare", tmp_path / "remote")
+    bowl.run("git", "remote", "add", "origin", tmp_path / "remote")
+    point = search(bowl).ask()
+    finish(point)
+    bowl.run("git", "push", "--quiet", "origin", "refs/exps/*:refs/exps/*")
+    ref = bowl.run("git", "for-each-ref", "--format=%(refname)", "refs/exps").stdout.strip()
+    bowl.run("git", "update-ref", "-d", ref)
+    assert not search(bowl).trials
+    (trial,) = search(bowl, shared=True).trials.values()
+    assert trial.point.name == point.name and trial.state == State.COMPLETE
+
+
 def test_values_are_those_of_a_choice_a_step_or_as_they_are(bowl):
     one = search(bowl, ["rate=0.1,1e-2,null", "size=range(2,12,5)"])
     asked = {point.label for point in iter(one.ask, None)}
@@ -151,6 +218,8 @@ def test_a_metric_or_a_number_that_makes_no_sense_is_refused(bowl, finish):
     (bowl.root / "metrics.json").write_text('{"all": {"loss": {"mean": 1.0}}}')
     with pytest.raises(InputError, match=r"^--metric: must be .*, such as all\.loss\.mean; got all\.los$"):
         search(bowl, metric="all.los")
+    (bowl.root / "params.yaml").write_text("rate: 1.0\nsize: 3\nvariants:\n  new: {}\n")
+    search(bowl, metric="new.loss.mean")  # of a variant that has not run
     (bowl.root / "metrics.json").unlink()  # then it shows when a point has run
     one = search(bowl, metric="all.accuracy")
     point = one.ask()
