@@ -2,10 +2,11 @@
 
 import io
 import json
+import math
 import os
-import re
 import subprocess
 import sys
+from collections import Counter
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +16,7 @@ import yaml
 
 from gradflow import live
 from gradflow.data import dataset
+from tests import small
 
 ROOT = Path(__file__).parent.parent
 OUTPUTS = [f"residual.{end}" for end in ("safetensors", "parquet", "history.parquet", "probe.parquet", "json")]
@@ -50,8 +52,10 @@ def test_ten_plain_lines_away_from_a_terminal(folder):
     assert (done.returncode, done.stderr) == (0, "")
     lines = done.stdout.splitlines()
     assert len(lines) == 10
-    assert re.fullmatch(r"residual: epoch 4/40, loss [\d.e-]+, accuracy \d\.\d{3}", lines[0])
-    assert lines[-1].startswith("residual: epoch 40/40,")
+    means = pd.read_parquet(folder / "residual.history.parquet").groupby("epoch").mean()
+    for number, line in zip(range(4, 41, 4), lines, strict=True):
+        loss, accuracy = means.loc[number, ["train_loss", "val_accuracy"]]
+        assert line == f"residual: epoch {number}/40, loss {loss:.4g}, accuracy {accuracy:.3f}"
 
 
 @pytest.mark.parametrize(("norms", "width", "text"), [
@@ -68,6 +72,29 @@ def test_a_bar_is_as_high_as_the_logarithm_and_shared_where_there_are_too_many_l
     assert "\n".join(line.rstrip() for line in drawn.splitlines()[:4]) == text
     words = " ".join(drawn.split())
     assert ("no bar: 0" in words, "2 layers a bar, their mean" in words) == (0 in norms, len(norms) > 3)
+
+
+def test_a_terminal_without_blocks_gets_bars_of_other_letters():
+    from rich.console import Console
+
+    written = io.BytesIO()
+    with io.TextIOWrapper(written, encoding="ascii", write_through=True) as file:
+        Console(width=20, file=file).print(live.Profile(np.array([1e-3, 1e-1, 10])))
+        drawn = [line.rstrip() for line in written.getvalue().decode("ascii").splitlines()[:4]]
+    assert drawn == ["1e+01 |      ##", "      |      ##", "      |   ## ##", "1e-03 |   ## ##"]
+
+
+def test_a_bar_is_about_all_maps_of_a_layer_in_one_epoch_and_about_seeds_that_still_train():
+    network = small.network("linear_terminated", depth=2, seeds=3)
+    step = small.step(network, epochs=2)
+    step.grad_norm.fill_(1.0)
+    later = step.grad_norm[len(step.grad_norm) // 2 :]
+    for seed, norm in enumerate((3.0, math.nan, 5.0)):
+        later[::2, seed], later[1::2, seed] = norm - 1, norm + 1
+    step.alive[1] = False
+    maps = Counter(each.layer for each in network.linear_maps())
+    assert max(maps.values()) > 1
+    assert live.by_layer(step, 2, 2) == pytest.approx([4 * maps[layer] ** 0.5 for layer in sorted(maps)])
 
 
 def test_diverged_seeds_are_said_and_are_no_failure(folder):
