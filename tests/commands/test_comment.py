@@ -119,10 +119,10 @@ def test_where_nothing_changed_that_is_said(project):
 def test_other_projects_of_dvc_are_compared_too_and_what_was_not_run_again_is_named(project):
     served = project.root / "serving/reports/metrics.json"
     served.parent.mkdir(exist_ok=True)
-    served.write_text('{"difference": 0.25}', encoding="utf-8")
+    served.write_text('{"difference": 0.25, "below": -0.5, "from_0": 0, "gone": 1}', encoding="utf-8")
     project.run("git", "add", "serving")
     project.run("git", "commit", "--quiet", "--message", "Served")
-    served.write_text('{"difference": 0.5}', encoding="utf-8")
+    served.write_text('{"difference": 0.5, "below": -0.25, "from_0": 2, "new": 3}', encoding="utf-8")
     settings = project.root / "serving/params.yaml"
     settings.write_text(settings.read_text(encoding="utf-8") + "added: 1\n", encoding="utf-8")
     project.change({"train.lr": 0.05})
@@ -130,12 +130,44 @@ def test_other_projects_of_dvc_are_compared_too_and_what_was_not_run_again_is_na
     comment = written(project, "HEAD")
 
     assert "Not run again, though out of date: `dvc.yaml`.\n" in comment
-    assert "**1 metric moved in `serving/reports/metrics.json`**" in comment
-    assert rows(comment, ["metric", "before", "now", "change"]) == [["`difference`", "0.25", "0.5", "+0.25 (+100.0%)"]]
+    assert "**5 metrics moved in `serving/reports/metrics.json`**" in comment
+    assert rows(comment, ["metric", "before", "now", "change"]) == [
+        ["`below`", "-0.5", "-0.25", "+0.25 (+50.0%)"],
+        ["`difference`", "0.25", "0.5", "+0.25 (+100.0%)"],
+        ["`from_0`", "0", "2", "+2"],
+        ["`gone`", "1", "-", ""],
+        ["`new`", "-", "3", ""],
+    ]
     assert [row[:2] for row in rows(comment, ["file", "parameter", "before", "now"])] == [
         ["`params.yaml`", "`train.lr`"],
         ["`serving/params.yaml`", "`added`"],
     ]
+
+
+def test_a_claim_or_a_figure_that_is_new_or_gone_has_one_side(project):
+    claims, figures = project.root / "reports/claims.json", project.root / "reports/figures"
+    claims.write_text(json.dumps([claim("kept", "holds"), claim("gone", "holds")]), encoding="utf-8")
+    project.run("git", "add", "--all")
+    project.run("git", "commit", "--quiet", "--message", "Verdicts")
+    claims.write_text(json.dumps([claim("kept", "holds"), claim("new", "does not hold")]), encoding="utf-8")
+    (figures / "activations.png").rename(figures / "another.png")
+
+    comment = written(project, "HEAD")
+
+    changed = rows(comment, ["claim", "before", "now"])
+    assert [cells for _, *cells in changed] == [["-", "**does not hold**"], ["**holds**", "-"]]
+    assert "`new`" in changed[0][0] and "`gone`" in changed[1][0]
+    before = project.run("git", "rev-parse", "HEAD").stdout[:10]
+    assert rows(comment, ["figure", "before", "now"]) == [
+        ["`reports/figures/activations.png`", f"`{before}`", "-"],
+        ["`reports/figures/another.png`", "-", "made by this run"],
+    ]
+
+
+def test_a_stage_whose_command_changed_is_out_of_date(project):
+    pipeline = project.root / "dvc.yaml"
+    pipeline.write_text(pipeline.read_text(encoding="utf-8").replace("python -m", "python -B -m", 1), encoding="utf-8")
+    assert "Not run again, though out of date: `dvc.yaml`.\n" in written(project, "HEAD")
 
 
 @pytest.mark.parametrize(
