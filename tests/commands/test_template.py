@@ -51,15 +51,21 @@ def test_nothing_in_it_is_about_this_project(made):
     assert made.run("git", "grep", "--ignore-case", "--fixed-strings", *words, code=1).stdout == ""
 
 
-def test_it_is_committed_also_by_somebody_whom_git_does_not_know(fresh, tmp_path):
+@pytest.mark.parametrize(
+    ("settings", "author"),
+    [({"user.useConfigOnly": "true"}, "gradflow"), ({"user.name": "Ada", "user.email": "ada@localhost"}, "Ada")],
+)
+def test_it_is_committed_in_the_name_that_git_knows_also_where_it_knows_none(fresh, tmp_path, settings, author):
     known = {key: value for key, value in fresh.env.items() if not key.startswith(("GIT_AUTHOR_", "GIT_COMMITTER_"))}
-    strict = {"GIT_CONFIG_COUNT": "1", "GIT_CONFIG_KEY_0": "user.useConfigOnly", "GIT_CONFIG_VALUE_0": "true"}
-    nobody = replace(fresh, env=known | strict)
+    own = {"GIT_CONFIG_COUNT": str(len(settings))}
+    for number, (key, value) in enumerate(settings.items()):
+        own |= {f"GIT_CONFIG_KEY_{number}": key, f"GIT_CONFIG_VALUE_{number}": value}
+    user = replace(fresh, env=known | own)
 
-    nobody.run("python", "-m", "pipelines.new", tmp_path / "curve")
+    user.run("python", "-m", "pipelines.new", tmp_path / "curve")
 
-    made = replace(nobody, root=tmp_path / "curve")
-    assert made.run("git", "log", "--format=%an").stdout == "gradflow\n"
+    made = replace(user, root=tmp_path / "curve")
+    assert made.run("git", "log", "--format=%an").stdout == f"{author}\n"
     assert made.run("git", "status", "--porcelain").stdout == ""
 
 
@@ -99,6 +105,13 @@ def test_it_is_made_in_an_empty_folder(fresh, tmp_path):
     (tmp_path / "curve").mkdir()
     fresh.run("python", "-m", "pipelines.new", tmp_path / "curve")
     assert (tmp_path / "curve/dvc.yaml").is_file() and [path.name for path in tmp_path.iterdir()] == ["curve"]
+
+
+def test_where_none_can_be_made_that_is_said_in_one_line(fresh, tmp_path):
+    (tmp_path / "file").touch()
+    place = tmp_path / "file/in/curve"
+    said = fresh.run("python", "-m", "pipelines.new", place, code=1).stderr
+    assert said == f"gradflow: {place}: cannot be made (Not a directory)\n"
 
 
 def pins(lock):
