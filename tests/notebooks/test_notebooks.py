@@ -77,6 +77,22 @@ def whole(fresh, tmp_path):
     return type(fresh)(refresh.fresh_clone(tmp_path / "a fresh clone", environment), environment)
 
 
+def test_a_fresh_clone_holds_what_stands_here_changes_included_and_nothing_that_git_ignores(clone, tmp_path):
+    (clone.root / "params.yaml").write_text("changed: 1\n", encoding="utf-8")
+    (clone.root / "LICENSE").unlink()
+    for name in ("notebooks/new.md", "mlflow.db"):
+        (clone.root / name).touch()
+    code = "import os, pathlib; from notebooks import refresh; refresh.fresh_clone(pathlib.Path('{}'), os.environ)"
+
+    clone.run("python", "-c", code.format(tmp_path / "made"))
+
+    made = type(clone)(tmp_path / "made", clone.env)
+    assert (made.root / "params.yaml").read_text(encoding="utf-8") == "changed: 1\n"
+    before, now = (set(one.run("git", "ls-files").stdout.split("\n")) for one in (clone, made))
+    assert (now - before, before - now) == ({"notebooks/new.md"}, {"LICENSE"})
+    assert made.run("git", "status", "--porcelain", "--ignored").stdout == ""
+
+
 def executed(clone, name):
     return refresh.executed(clone.root / "notebooks" / f"{name}.ipynb", clone.env)
 
