@@ -119,10 +119,16 @@ def test_where_nothing_changed_that_is_said(project):
 def test_other_projects_of_dvc_are_compared_too_and_what_was_not_run_again_is_named(project):
     served = project.root / "serving/reports/metrics.json"
     served.parent.mkdir(exist_ok=True)
-    served.write_text('{"difference": 0.25, "below": -0.5, "from_0": 0, "gone": 1}', encoding="utf-8")
+    served.write_text(
+        '{"difference": 0.25, "below": -0.5, "from_0": 0, "gone": 1, "ms": {"mean": 2, "min": 1, "max": 4}}',
+        encoding="utf-8",
+    )
     project.run("git", "add", "serving")
     project.run("git", "commit", "--quiet", "--message", "Served")
-    served.write_text('{"difference": 0.5, "below": -0.25, "from_0": 2, "new": 3}', encoding="utf-8")
+    served.write_text(
+        '{"difference": 0.5, "below": -0.25, "from_0": 2, "new": 3, "ms": {"mean": 3, "min": 1, "max": 4}}',
+        encoding="utf-8",
+    )
     settings = project.root / "serving/params.yaml"
     settings.write_text(settings.read_text(encoding="utf-8") + "added: 1\n", encoding="utf-8")
     project.change({"train.lr": 0.05})
@@ -130,12 +136,13 @@ def test_other_projects_of_dvc_are_compared_too_and_what_was_not_run_again_is_na
     comment = written(project, "HEAD")
 
     assert "Not run again, though out of date: `dvc.yaml`.\n" in comment
-    assert "**5 metrics moved in `serving/reports/metrics.json`**" in comment
+    assert "**6 metrics moved in `serving/reports/metrics.json`**" in comment
     assert rows(comment, ["metric", "before", "now", "change"]) == [
         ["`below`", "-0.5", "-0.25", "+0.25 (+50.0%)"],
         ["`difference`", "0.25", "0.5", "+0.25 (+100.0%)"],
         ["`from_0`", "0", "2", "+2"],
         ["`gone`", "1", "-", ""],
+        ["`ms`", "2 (1 to 4)", "3 (1 to 4)", "+1 (+50.0%)"],
         ["`new`", "-", "3", ""],
     ]
     assert [row[:2] for row in rows(comment, ["file", "parameter", "before", "now"])] == [
