@@ -14,7 +14,8 @@ DEPTHS = (2, 3, 5)
 _SCALE = 0.7071067811865476
 
 
-def _run(study, variant, block, settings, **changed):
+def training(study, variant, block, settings, **changed):
+    """What a training was, as explorer.json has it."""
     depth = changed.get("depth", 5)
     plain = block == "plain" or settings.get("skip") == 0
     run = {
@@ -28,6 +29,7 @@ def _run(study, variant, block, settings, **changed):
         "seeds": 3,
         "epochs": EPOCHS[-1],
         "vanished_below": 1e-6,
+        "vanished": [1.5, 0.0],
         "differs": [],
         "ended": "all seeds trained to the end",
         "theory": [float(f"{0.41 ** (depth - layer):.4g}") for layer in range(1, depth + 1)] if plain else None,
@@ -41,17 +43,18 @@ def _run(study, variant, block, settings, **changed):
 
 
 RUNS = [
-    *(_run("explorer", f"skip_{at}", "partial", {"skip": skip}) for at, skip in enumerate(SKIPS)),
-    *(_run("explorer", f"plain_{depth}", "plain", {}, depth=depth) for depth in DEPTHS),
+    *(training("explorer", f"skip_{at}", "partial", {"skip": skip}) for at, skip in enumerate(SKIPS)),
+    *(training("explorer", f"plain_{depth}", "plain", {}, depth=depth) for depth in DEPTHS),
     *(
-        _run("explorer", f"residual_{depth}", "residual", {"scale": _SCALE, "exponent": 0.0}, depth=depth)
+        training("explorer", f"residual_{depth}", "residual", {"scale": _SCALE, "exponent": 0.0}, depth=depth)
         for depth in DEPTHS
     ),
-    _run("root", "residual", "residual", {"scale": _SCALE, "exponent": 0.0}),
-    _run("zoo", "pre", "prenorm", {"norm": "layer", "scale": 1.0, "exponent": 0.5}, init="he", differs=["lr 0.01"]),
-    _run("zoo", "pre_fast", "prenorm", {"norm": "layer", "scale": 1.0, "exponent": 0.5}, init="he"),
-    _run("zoo", "loose", "highway", {"bias": -2.0}, clip_norm=None)
-    | {"boundary": None, "ended": "3 of 3 seeds diverged in epoch 1"},
+    training("root", "residual", "residual", {"scale": _SCALE, "exponent": 0.0}),
+    training("zoo", "pre", "prenorm", {"norm": "layer", "scale": 1.0, "exponent": 0.5}, init="he", differs=["lr 0.01"]),
+    training("zoo", "pre_fast", "prenorm", {"norm": "layer", "scale": 1.0, "exponent": 0.5}, init="he"),
+    training("zoo", "narrow", "rezero", {}, differs=["width 32"]),
+    training("zoo", "loose", "highway", {"bias": -2.0}, clip_norm=None)
+    | {"boundary": None, "vanished": [0.0, None], "ended": "3 of 3 seeds diverged in epoch 1"},
 ]
 LOST, EMPTY = "loose", "plain_2"  # of which no seed is left; whose first block has no gradient
 
@@ -88,7 +91,7 @@ def write_tables(reports):
             quantity,
             epoch,
             layer,
-            *map(_rounded, (values.mean(), values.min(), values.max())),
+            *map(_rounded, (np.median(values), values.min(), values.max())),
             3,
         )
         for run in RUNS

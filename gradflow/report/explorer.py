@@ -5,13 +5,15 @@ import gzip
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
 from gradflow.files.documents import Document
+from gradflow.params import catalogue
+from gradflow.params.sections import Init
 from gradflow.tables.columns import FROM_0, NUMBER, Column, Columns
 
 STUDY = "explorer"  # whose trainings the sliders show
@@ -19,14 +21,14 @@ BY_LAYER = ("weight_grad_norm", "stream")
 _BY_EPOCH = ("train_loss", "val_loss", "val_accuracy")
 _KEY = Column(str, key=True)
 # A row a training, quantity, epoch (0: before training) and layer (0: the whole network). The stream is its root mean
-# square over rows and units. Mean, low and high are over the seeds that had not diverged, ``seeds`` of them.
+# square over rows and units. Median, low and high are over the seeds that had not diverged, ``seeds`` of them.
 COLUMNS: Columns = {
     "study": _KEY,
     "variant": _KEY,
     "quantity": Column(str, key=True, words=(*BY_LAYER, *_BY_EPOCH)),
     "epoch": FROM_0,
     "layer": FROM_0,
-    "mean": NUMBER,
+    "median": NUMBER,
     "low": NUMBER,
     "high": NUMBER,
     "seeds": Column(int, low=1),
@@ -47,6 +49,8 @@ class Run(Document):
         seeds: How many were trained.
         epochs: How long.
         vanished_below: A smaller gradient norm counts as vanished.
+        vanished: Number of blocks whose gradient vanished, before and after training, mean of the seeds; None: no seed
+            is left.
         differs: What else is not as usual, in words.
         ended: How it ended, in words.
         theory: Predicted norms of the gradients by block before training, relative to the last block; None: theory has
@@ -69,6 +73,7 @@ class Run(Document):
     seeds: int
     epochs: int
     vanished_below: float
+    vanished: list[float | None]
     differs: list[str]
     ended: str
     theory: list[float] | None
@@ -108,7 +113,13 @@ def packed(trainings: Trainings) -> str:
     """Curves and facts, and which of them the sliders show: JSON, compressed by gzip, in base64."""
     curves = {key: _curves(own) for key, own in trainings.table.groupby(["study", "variant"], sort=False)}
     runs = [run | {"curves": curves[run["study"], run["variant"]]} for run in trainings.facts["runs"]]
-    content = {"points": trainings.facts["points"], "sliders": _sliders(runs), "runs": runs}
+    content = {
+        "points": trainings.facts["points"],
+        "sliders": _sliders(runs),
+        "inits": get_args(Init),
+        "norms": {block: _norms(block) for block in {run["block"]: None for run in runs}},
+        "runs": runs,
+    }
     text = json.dumps(content, separators=(",", ":"), allow_nan=False)
     return base64.b64encode(gzip.compress(text.encode(), 9, mtime=0)).decode("ascii")
 
@@ -116,21 +127,33 @@ def packed(trainings: Trainings) -> str:
 def _sliders(runs: Sequence[Mapping[str, Any]]) -> dict[str, list[list[int]]]:
     """The frames of both sliders, each the positions of the trainings in it.
 
-    Of the study :data:`STUDY`: networks that differ in the setting ``skip`` alone, one a frame; and those families of
-    networks that differ in their depth alone, at the depths that all of them have.
+    Of the study :data:`STUDY`, to which readers add trainings: the networks that differ in their setting ``skip``
+    alone, one a frame; and the plain and the residual ones that differ in their depth alone, at the depths that both
+    have.
     """
-    own = [(at, run) for at, run in enumerate(runs) if run["study"] == STUDY]
-    skips = sorted((run["settings"]["skip"], at) for at, run in own if "skip" in run["settings"])
-    families: dict[str, dict[int, int]] = {}
-    for at, run in own:
-        like = json.dumps([run["block"], run["settings"], run["init"], run["clip_norm"]], sort_keys=True)
-        families.setdefault(like, {})[run["depth"]] = at
-    several = [family for family in families.values() if len(family) > 1]
-    shared = set.intersection(*(set(family) for family in several)) if several else set()
+    skips = _family(runs, "partial", "skip")
+    plain, residual = (_family(runs, block, "depth") for block in ("plain", "residual"))
     return {
-        "skip": [[at] for _, at in skips],
-        "depth": [[family[depth] for family in several] for depth in sorted(shared)],
+        "skip": [[skips[skip]] for skip in sorted(skips)],
+        "depth": [[plain[depth], residual[depth]] for depth in sorted(plain.keys() & residual.keys())],
     }
+
+
+def _family(runs: Sequence[Mapping[str, Any]], block: str, key: str) -> dict[float, int]:
+    """The most trainings of a block that differ in one thing alone: its value to their positions."""
+    found: dict[str, dict[float, int]] = {}
+    for at, run in enumerate(runs):
+        if run["study"] == STUDY and run["block"] == block:
+            about = {name: run[name] for name in ("depth", "init", "clip_norm")} | run["settings"]
+            value = about.pop(key)
+            found.setdefault(json.dumps(about, sort_keys=True), {})[value] = at
+    return max(found.values(), key=len, default={})
+
+
+def _norms(block: str) -> Sequence[str]:
+    """What a block's setting ``norm`` may be."""
+    settings = catalogue.settings(block)
+    return get_args(settings["norm"][0]) if "norm" in settings else ()
 
 
 def _curves(table: pd.DataFrame) -> dict[str, Any]:
@@ -147,4 +170,4 @@ def _curves(table: pd.DataFrame) -> dict[str, Any]:
 
 def _points(rows: pd.DataFrame, along: str) -> dict[str, Sequence[float]]:
     rows = rows.sort_values(along)
-    return {"at": rows[along].tolist(), **{name: rows[name].tolist() for name in ("mean", "low", "high")}}
+    return {"at": rows[along].tolist(), **{name: rows[name].tolist() for name in ("median", "low", "high")}}

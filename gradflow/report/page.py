@@ -87,11 +87,19 @@ class Drawn:
 
     @property
     def data(self) -> str:
-        """The picture as an address that holds it, in 256 colours: half as large, and the eye sees no difference."""
-        with Image.open(BytesIO(self.png)) as picture, BytesIO() as small:
-            on_paper = picture.convert("RGB").quantize(256, dither=Image.Dither.NONE)
-            on_paper.save(small, "PNG", optimize=True)
-            return f"data:image/png;base64,{base64.b64encode(small.getvalue()).decode('ascii')}"
+        """The picture as an address that holds it, in 256 colours: half as large, and the eye sees no difference.
+
+        Raises:
+            RunError: It is none.
+        """
+        small = BytesIO()
+        try:
+            with Image.open(BytesIO(self.png)) as picture:
+                picture.convert("RGB").quantize(256, dither=Image.Dither.NONE).save(small, "PNG", optimize=True)
+        except (OSError, SyntaxError) as error:  # what Pillow says of pictures that are cut off or none
+            where = f"studies/{self.study}: figure {self.title!r}"
+            raise RunError(f"{where}: cannot be read; run `dvc repro {self.study}/dvc.yaml` in studies/") from error
+        return f"data:image/png;base64,{base64.b64encode(small.getvalue()).decode('ascii')}"
 
 
 # What the probe of studies/identity may have recorded: column to its label and that of the axis

@@ -7,6 +7,7 @@ from typing import Any
 import click
 import numpy as np
 import pandas as pd
+from pydantic import BaseModel
 
 from gradflow.analysis import gradients
 from gradflow.data import dataset
@@ -44,42 +45,57 @@ def main(table: Path, facts: Path, studies: Sequence[tuple[Path, str]]) -> None:
     measured, described, points = [], [], []
     for folder, experiment in studies:
         config = load(Recipe, folder / "params.yaml")
-        measured.append(_measured(folder, config))
+        probes, history = _tables(folder, config)
+        measured.append(_measured(_name(folder), config, probes, history))
         rows, of_all = _rows(folder)
-        points += [] if rows in points else [rows]
+        if rows not in points:
+            points.append(rows)
         shared = {
             "mlflow": None if experiment == "none" else experiment,
             "points": points.index(rows),
             "extent": [round(float(edge), 3) for edge in dataset.around(of_all)],
         }
-        described += [_facts(folder, config, variant, usual) | shared for variant in config.variants]
+        for variant in config.variants:
+            vanished = _vanished(probes[probes["variant"] == variant], config)
+            described.append(_facts(folder, config, variant, usual) | {"vanished": vanished} | shared)
     artefacts.write_csv(table, pd.concat(measured))
     write_json(facts, {"points": points, "runs": described})
 
 
-def _measured(folder: Path, config: Recipe) -> pd.DataFrame:
-    """Mean, lowest and highest over the seeds, see :data:`gradflow.report.explorer.COLUMNS`."""
+def _tables(folder: Path, config: Recipe) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """The probes of a study before and after training, and its history."""
     _, probe_columns, history_columns = gradients.tables(config)
     probes = artefacts.read_table(folder / "reports/probe.csv", probe_columns)
     history = artefacts.read_table(folder / "reports/history.csv", history_columns)
     probes["stream"] = np.hypot(probes["x_mean"], probes["x_std"])
-    probes = probes[probes["epoch"].isin({0, config.train.epochs})]
+    return probes[probes["epoch"].isin({0, config.train.epochs})], history
+
+
+def _measured(study: str, config: Recipe, probes: pd.DataFrame, history: pd.DataFrame) -> pd.DataFrame:
+    """Median, lowest and highest over the seeds, see :data:`gradflow.report.explorer.COLUMNS`."""
     parts = [_over_seeds(probes, name) for name in explorer.BY_LAYER]
     shown = _thinned(config.train.epochs)
     parts += [_over_seeds(history[history["epoch"].isin(shown)].assign(layer=0), name) for name in _HISTORY]
     table = pd.concat(parts)
-    table.insert(0, "study", _name(folder))
+    table.insert(0, "study", study)
     order = {variant: place for place, variant in enumerate(config.variants)}
     return table.sort_values("variant", key=lambda names: names.map(order), kind="stable")
 
 
 def _over_seeds(table: pd.DataFrame, name: str) -> pd.DataFrame:
     groups = table.groupby(["variant", "epoch", "layer"])[name]
-    found = groups.agg(mean="mean", low="min", high="max", seeds="count").reset_index()
-    for column in ("mean", "low", "high"):
+    found = groups.agg(median="median", low="min", high="max", seeds="count").reset_index()
+    for column in ("median", "low", "high"):
         found[column] = [_rounded(number) for number in found[column]]
     found.insert(1, "quantity", name)
     return found
+
+
+def _vanished(probes: pd.DataFrame, config: Recipe) -> list[float | None]:
+    """Number of blocks whose gradient vanished, before and after training, mean of the seeds that are left."""
+    below = (probes["weight_grad_norm"] < config.analysis.vanished_below).groupby([probes["epoch"], probes["seed"]])
+    blocks = below.sum().groupby("epoch").mean()
+    return [_rounded(blocks[epoch]) if epoch in blocks else None for epoch in (0, config.train.epochs)]
 
 
 def _thinned(epochs: int) -> set[int]:
@@ -127,17 +143,18 @@ def _facts(folder: Path, config: Recipe, variant: str, usual: Recipe) -> dict[st
 
 
 def _differences(own: Recipe, usual: Recipe, widths: Sequence[int] | None) -> Iterator[str]:
-    """What is not as usual, besides what the explorer lets its readers choose."""
+    """What is not as usual, besides what the explorer shows of each training or lets its readers choose."""
     if widths:
         yield f"widths {', '.join(map(str, widths))}"
     elif own.width != usual.width:
         yield f"width {own.width}"
-    chosen = {"init", "clip_norm"}
-    for section, keys in (("train", set(own.train.model_dump()) - chosen), ("data", set(own.data.model_dump()))):
-        was, now = (getattr(each, section).model_dump() for each in (usual, own))
-        for key in sorted(keys):
-            if now.get(key) != was.get(key):
-                yield f"{key} {now.get(key)}"
+    shown = {"train.init", "train.clip_norm", "train.epochs", "probe.every"}
+    for section in ("data", "split", "train", "probe"):
+        was, now = getattr(usual, section), getattr(own, section)
+        for key in sorted(type(now).model_fields):
+            if f"{section}.{key}" not in shown and (value := getattr(now, key)) != getattr(was, key):
+                words = ", ".join(f"{of} {each}" for of, each in value) if isinstance(value, BaseModel) else value
+                yield f"{section}.{key} {words}"
 
 
 def _ended(found: Mapping[str, Any], seeds: int) -> str:

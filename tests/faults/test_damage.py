@@ -20,7 +20,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from tests import lenses, routing
+from tests import lenses, routing, trainings
 
 CHECKOUT = Path(__file__).parents[2]
 SEED = 11
@@ -69,7 +69,10 @@ READ = {
     },
     "studies/ledger": {
         "claims": (["../../studies/recipe/reports/metrics.json"], ["../../reports/claims.*"]),
-        "page": (["../../reports/claims.json"], ["../../reports/index.html"]),
+        "page": (
+            [f"../../reports/{name}" for name in ("claims.json", "explorer.csv", "explorer.json")],
+            ["../../reports/index.html"],
+        ),
     },
 }
 BEFORE = {
@@ -141,6 +144,7 @@ def reading(finished, small_studies, tmp_path_factory):
         shutil.copy2(CHECKOUT / "reports" / name, project.root / "reports")
     routing.write_tables(project.root / "studies/routing")
     lenses.write_tables(project.root / "studies/streams")
+    trainings.write_tables(project.root / "reports")
     (project.root / "reports/index.html").write_text("a page")  # must stay
     for folder in ("studies/identity", "studies/initialisation", "studies/overflow", "studies/ledger"):
         lock(project.root / folder, [file for files, _ in READ[folder].values() for file in files])

@@ -38,8 +38,8 @@ def rows(table, run, quantity, when):
     return own.sort_values("layer").rename(columns={"layer": "at"})
 
 
-def drawn(panel, quantity, kind):
-    """The points of a curve, read off its axes as a reader does: place and value of each."""
+def drawn(panel, quantity, kind, what="curve"):
+    """The points of a line, read off its axes as a reader does: place and value of each."""
     chart = panel.locator(f"[data-quantity={quantity}]")
     log = chart.get_attribute("data-scale") == "log"
     axes = {}
@@ -51,14 +51,14 @@ def drawn(panel, quantity, kind):
         places = places - 4 if axis == "y" else places  # letters stand a little below their line
         values = np.log10(values) if axis == "y" and log else values
         axes[axis] = np.polynomial.Polynomial.fit(places, values, 1)
-    text = chart.locator(f".curve.{kind}").get_attribute("d")
+    text = chart.locator(f".{what}.{kind}").get_attribute("d")
     pixels = np.array(re.findall(r"[ML]([\d.-]+),([\d.-]+)", text), dtype=float).reshape(-1, 2)
     values = axes["y"](pixels[:, 1])
     return axes["x"](pixels[:, 0]), 10**values if log else values
 
 
 def values_read(panel, quantity, line=0):
-    """Place to mean, low and high, as the arrow keys read them from the chart."""
+    """Place to median, low and high, as the arrow keys read them from the chart."""
     frame = panel.locator(f"[data-quantity={quantity}] .frame")
     frame.press("Home")
     found = {}
@@ -76,12 +76,12 @@ def is_drawn(panel, table, run, kind, when, line=0):
     """Whether all four charts show a training: by its curve, within a pixel, and number by number."""
     for quantity in QUANTITIES:
         own = rows(table, run, quantity, when)
-        expected = {row.at: [row.mean, row.low, row.high] for row in own.itertuples()}
+        expected = {row.at: [row.median, row.low, row.high] for row in own.itertuples()}
         assert values_read(panel, quantity, line) == expected, (run["variant"], quantity)
-        seen = own[(own["mean"] > 0)]
+        seen = own[(own["median"] > 0)]
         at, values = drawn(panel, quantity, kind)
         np.testing.assert_allclose(at, seen["at"], atol=0.03)
-        np.testing.assert_allclose(values, seen["mean"], rtol=0.15 if quantity == "weight_grad_norm" else 0.05)
+        np.testing.assert_allclose(values, seen["median"], rtol=0.15 if quantity == "weight_grad_norm" else 0.05)
     return True
 
 
@@ -132,7 +132,7 @@ def test_a_pinned_training_stays_beside_the_next_one(visit, page_file, table):
     assert panel.locator(".curve.second").first.evaluate(dashes) != "none"
     assert panel.locator(".curve.first").first.evaluate(dashes) == "none"
     expect(panel.locator(".legend .run")).to_have_text(
-        ["pinned: partial, 5 blocks (explorer/skip_1)", "plain, 5 blocks (explorer/plain_5)"]
+        ["pinned: partial, 5 blocks, skip 0.25 (explorer/skip_1)", "plain, 5 blocks (explorer/plain_5)"]
     )
     expect(panel.locator(".plane:visible")).to_have_count(2)
     panel.get_by_role("button", name="Unpin").press("Enter")
@@ -203,6 +203,8 @@ def test_a_training_of_which_no_seed_is_left_shows_how_it_began_and_ended(visit,
 def test_what_was_never_run_gives_the_command_that_runs_exactly_that(visit, page_file, tmp_path):
     panel = visit(page_file).locator("#runs")
     by_name = {run["variant"]: run for run in RUNS}
+    params = tmp_path / "params.yaml"
+    params.write_bytes((CHECKOUT / "studies/explorer/params.yaml").read_bytes())
     asked = {
         "pre": {"depth": "3", "clip": "without"},
         "residual_5": {"init": "he"},
@@ -219,13 +221,13 @@ def test_what_was_never_run_gives_the_command_that_runs_exactly_that(visit, page
         assert folder == "cd studies/explorer"
         *words, override = shlex.split(command)
         assert words == ["dvc", "exp", "run", "-S"]
-        params = tmp_path / "params.yaml"
-        params.write_bytes((CHECKOUT / "studies/explorer/params.yaml").read_bytes())
-        before = yaml.safe_load(params.read_text(encoding="utf-8"))
-        apply_overrides(params, [override])
-        assert yaml.safe_load(params.read_text(encoding="utf-8"))["variants"].keys() - before["variants"] == {"asked"}
+        before = yaml.safe_load(params.read_text(encoding="utf-8"))["variants"]
+        apply_overrides(params, [override])  # one after the other, as readers do
+        after = yaml.safe_load(params.read_text(encoding="utf-8"))["variants"]
+        [name] = after.keys() - before.keys()
+        assert {key: after[key] for key in before} == before
         config = load(Recipe, params)
-        found, own = configuration.of(config, "asked"), configuration.own(config, "asked")
+        found, own = configuration.of(config, name), configuration.own(config, name)
         assert {key: found[key] for key in ("block", "settings")} == {
             key: by_name[like][key] for key in ("block", "settings")
         }
@@ -241,3 +243,100 @@ def test_the_options_say_which_choices_were_never_run(visit, page_file):
         panel.locator("[name=depth] option, [name=init] option").evaluate_all("all => all.map(e => [e.value, e.text])")
     )
     assert said["3"] == "3" and said["he"] == "He (never run)"
+
+
+def test_a_run_with_unusual_settings_comes_after_the_usual_one_and_does_not_count_as_run(visit, page_file):
+    panel = visit(page_file).locator("#runs")
+    by_name = {run["variant"]: run for run in RUNS}
+    choose(panel, by_name["pre_fast"])
+    expect(panel.locator("[name=run] option")).to_have_text(["zoo/pre_fast", "zoo/pre: lr 0.01"])
+    expect(panel.locator(".never")).to_be_hidden()
+    choose(panel, by_name["narrow"])
+    expect(panel.locator(".never strong")).to_have_text("Run with other settings only.")
+    expect(panel.locator(".command")).to_contain_text("block:rezero")
+    expect(panel.locator(".facts")).to_contain_text("3 seeds, 4 epochs; width 32")
+
+
+def test_settings_stand_in_the_order_of_their_numbers(visit, page_file):
+    panel = visit(page_file).locator("#runs")
+    panel.locator("[name=block]").select_option("partial")
+    values = panel.locator("[name=settings] option").evaluate_all("all => all.map(e => e.value)")
+    assert values == [f"skip {skip:g}" for skip in SKIPS]
+
+
+def test_the_plane_has_the_colours_of_the_classes_and_the_points_where_they_are(visit, page_file):
+    panel = visit(page_file).locator("#runs")
+    choose(panel, RUNS[0])
+    plane = panel.locator(".plane:visible")
+    pixels = plane.locator("canvas").evaluate("e => [...e.getContext('2d').getImageData(0, 0, 50, 50).data]")
+    lower_left, upper_right, middle = (pixels[4 * at : 4 * at + 4] for at in (49 * 50, 49, 24 * 50))
+    assert lower_left[0] > 150 > lower_left[2] and lower_left[3] == 200, "orange: sure of the first class"
+    assert upper_right[2] > 150 > upper_right[0] and upper_right[3] == 200, "blue: sure of the second one"
+    assert middle[3] < 20, "unsure"
+    first = plane.locator("circle.mark")
+    assert [float(first.get_attribute(name)) for name in ("cx", "cy")] == [25, 37.5], "at -1, 0.5 of -2 to 2"
+    expect(plane.locator("path.mark")).to_have_count(1)
+
+
+def test_bands_reach_from_the_lowest_to_the_highest_seed_and_theory_stands_on_the_last_block(visit, page_file, table):
+    panel = visit(page_file).locator("#runs")
+    run = next(run for run in RUNS if run["variant"] == "plain_5")
+    choose(panel, run)
+    own = rows(table, run, "stream", "start")
+    at, values = drawn(panel, "stream", "first", "band")
+    np.testing.assert_allclose(at, [*own["at"], *own["at"][::-1]], atol=0.03)
+    np.testing.assert_allclose(values, [*own["high"], *own["low"][::-1]], rtol=0.05)
+    at, values = drawn(panel, "weight_grad_norm", "first", "theory")
+    last = rows(table, run, "weight_grad_norm", "start")["median"].iloc[-1]
+    np.testing.assert_allclose(values, [share * last for share in run["theory"]], rtol=0.15)
+
+
+def test_a_slider_is_shown_when_it_is_moved_and_not_when_the_keyboard_passes_it(visit, page_file):
+    page = visit(page_file)
+    panel = page.locator("#explorer")
+    panel.get_by_label("Scale of the skip connection").press("End")
+    legend = panel.locator(".legend .run").first
+    expect(legend).to_have_text("skip 1, 5 blocks")
+    page.keyboard.press("Tab")
+    page.keyboard.press("Tab")
+    expect(panel.get_by_label("Depth, plain beside residual")).to_be_focused()
+    expect(legend).to_have_text("skip 1, 5 blocks")
+    page.keyboard.press("Home")
+    expect(legend).to_have_text("plain, 2 blocks")
+
+
+def test_one_slider_plays_at_a_time_from_its_first_frame(visit, page_file):
+    panel = visit(page_file).locator("#explorer")
+    skip, depth = (
+        panel.get_by_label(name) for name in ("Scale of the skip connection", "Depth, plain beside residual")
+    )
+    buttons = panel.locator(".play")
+    skip.press("End")
+    buttons.first.click()
+    expect(skip).to_have_value("0")
+    expect(buttons.first).to_have_text("Stop")
+    buttons.last.click()
+    expect(buttons.first).to_have_text("Play")
+    expect(panel.locator(".legend .run").first).to_have_text("plain, 2 blocks")
+    expect(buttons.last).to_have_text("Play", timeout=5000)
+    expect(depth).to_have_value(str(len(DEPTHS) - 1))
+
+
+def test_values_stay_when_a_finger_is_lifted(visit, page_file):
+    chart = visit(page_file).locator("#explorer [data-quantity=stream]")
+    for name in ("pointerdown", "pointerleave"):
+        chart.locator(".frame").dispatch_event(name, {"clientX": 200, "pointerType": "touch", "bubbles": True})
+    expect(chart.locator(".tip")).to_be_visible()
+    chart.locator(".frame").dispatch_event("pointerleave", {"pointerType": "mouse"})
+    expect(chart.locator(".tip")).to_be_hidden()
+
+
+def test_an_explorer_that_cannot_be_read_says_so_and_leaves_the_other_charts(browser, page_file, tmp_path):
+    text = page_file.read_text(encoding="utf-8")
+    broken = tmp_path / "broken.html"
+    broken.write_text(re.sub(r'(id="trainings">)[^<]*', r"\1AAAA", text), encoding="utf-8")
+    page = browser.new_page()
+    page.goto(broken.as_uri())
+    expect(page.locator("#explorer p").first).to_contain_text("The explorer cannot be shown: ")
+    expect(page.locator("[data-chart=loss] svg, [data-chart=loss] canvas").first).to_be_visible(timeout=60_000)
+    page.close()

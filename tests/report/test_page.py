@@ -61,6 +61,15 @@ def test_figures_of_further_studies_are_in_the_page(make, inputs):
     assert "Train loss &lt;of all&gt; variants" in page and "<of all>" not in page
 
 
+@pytest.mark.parametrize("left", [0, 200])
+def test_a_figure_that_is_cut_off_is_one_line(make, inputs, left):
+    figure = inputs.root / "studies/identity/reports/figures/loss.png"
+    figure.write_bytes(figure.read_bytes()[:left])
+    line = "gradflow: studies/identity: figure 'Train loss <of all> variants': cannot be read; "
+    said = make(inputs, code=1)
+    assert said == f"{line}run `dvc repro identity/dvc.yaml` in studies/\n"
+
+
 @pytest.mark.parametrize(
     "missing",
     [

@@ -2,11 +2,11 @@
 // Its charts are SVG of its own, there before Vega is read and drawn anew within a few milliseconds.
 const SVG = "http://www.w3.org/2000/svg";
 const HEIGHT = 220, LEFT = 58, RIGHT = 12, TOP = 10, BOTTOM = 38;
-const GRID = 50;  // points along each edge of a decision boundary
+for (const id of ["explorer", "runs"]) document.getElementById(id).hidden = false;
 
 for (const fold of document.querySelectorAll("details.fold")) fold.open = !matchMedia("(max-width: 40rem)").matches;
 function unfold() {
-  const target = location.hash.length > 1 && document.getElementById(decodeURIComponent(location.hash.slice(1)));
+  const target = document.getElementById(location.hash.slice(1));
   const fold = target && (target.querySelector("details") ?? target.closest("details"));
   if (!fold || fold.open) return;
   fold.open = true;
@@ -66,14 +66,14 @@ class Chart {
     this.cursor = null;
     this.frame.addEventListener("pointermove", (event) => this.point(event.clientX));
     this.frame.addEventListener("pointerdown", (event) => this.point(event.clientX));
-    this.frame.addEventListener("pointerleave", () => this.read(null));
+    this.frame.addEventListener("pointerleave", (event) => event.pointerType === "mouse" && this.read(null));
     this.frame.addEventListener("blur", () => this.read(null));
     this.frame.addEventListener("keydown", (event) => this.key(event));
   }
 
-  // lines: {kind, name, at, mean, low, high}; limits: {x, y}; beside: level lines {at, text} and a theory line {at, mean}.
-  draw(lines, limits, { level = null, theory = null, nothing = "" } = {}) {
-    Object.assign(this, { lines, limits });
+  // lines: {kind, name, at, median, low, high}; limits: {x, y}; level: {at, text}; theories: {kind, at, median}.
+  draw(lines, limits, { level = null, theories = [], nothing = "" } = {}) {
+    Object.assign(this, { lines, nothing });
     this.places = [...new Set(lines.flatMap((line) => line.at))].sort((a, b) => a - b);
     const width = this.frame.clientWidth || 320;
     const inner = [width - LEFT - RIGHT, HEIGHT - TOP - BOTTOM];
@@ -99,17 +99,19 @@ class Chart {
     const crossed = level && level.at > low && level.at < high && this.y(level.at);
     if (crossed) body.append(made("line", { class: "level", x1: LEFT, x2: width - RIGHT, y1: crossed, y2: crossed }));
     const path = (at, values) => at.map((place, i) => `${i ? "L" : "M"}${this.x(place).toFixed(2)},${this.y(values[i]).toFixed(2)}`).join("");
-    for (const { kind, at, mean, low: lowest, high: highest } of lines) {
+    for (const { kind, at, low: lowest, high: highest } of lines) {
       const back = path([...at].reverse(), [...lowest].reverse()).replace("M", "L");
       if (at.length > 1) body.append(made("path", { class: `band ${kind}`, d: `${path(at, highest)}${back}Z` }));
     }
-    if (theory) body.append(made("path", { class: "theory", d: path(theory.at, theory.mean) }));
-    for (const { kind, at, mean } of lines) {
-      const seen = at.map((_, i) => i).filter((i) => mean[i] > 0 || !this.log);
-      body.append(made("path", { class: `curve ${kind}`, d: path(seen.map((i) => at[i]), seen.map((i) => mean[i])) }));
-      if (at.length <= 40) for (const i of seen) body.append(made("circle", { class: `dot ${kind}`, cx: this.x(at[i]), cy: this.y(mean[i]), r: 2.5 }));
+    for (const { kind, at, median } of theories) body.append(made("path", { class: `theory ${kind}`, d: path(at, median) }));
+    for (const { kind, at, median } of lines) {
+      const isSeen = (i) => median[i] > 0 || !this.log;
+      const point = (i) => `${i && isSeen(i - 1) ? "L" : "M"}${this.x(at[i]).toFixed(2)},${this.y(median[i]).toFixed(2)}`;
+      const seen = at.map((_, i) => i).filter(isSeen);
+      body.append(made("path", { class: `curve ${kind}`, d: seen.map(point).join("") }));
+      if (at.length <= 40) for (const i of seen) body.append(made("circle", { class: `dot ${kind}`, cx: this.x(at[i]), cy: this.y(median[i]), r: 2.5 }));
       const floor = HEIGHT - BOTTOM;
-      for (const place of at.filter((_, i) => this.log && mean[i] === 0)) {
+      for (const place of at.filter((_, i) => !isSeen(i))) {
         const x = this.x(place);
         body.append(made("path", { class: `zero ${kind}`, d: `M${x - 4},${floor - 9}L${x + 4},${floor - 9}L${x},${floor - 1}Z` }));
       }
@@ -121,8 +123,6 @@ class Chart {
     this.frame.replaceChildren(svg);
     this.frame.setAttribute("aria-valuemin", this.places[0] ?? 0);
     this.frame.setAttribute("aria-valuemax", this.places.at(-1) ?? 0);
-    this.frame.setAttribute("aria-valuenow", this.places[0] ?? 0);
-    this.frame.setAttribute("aria-valuetext", lines.length ? "arrow keys read the values" : nothing);
     this.read(this.cursor);
   }
 
@@ -146,6 +146,8 @@ class Chart {
     this.tip.hidden = this.cursor === null;
     if (!this.rule) return;
     this.rule.setAttribute("visibility", this.cursor === null ? "hidden" : "visible");
+    this.frame.setAttribute("aria-valuenow", this.cursor ?? this.places[0] ?? 0);
+    this.frame.setAttribute("aria-valuetext", this.lines.length ? "arrow keys read the values" : this.nothing);
     if (this.cursor === null) return;
     const x = this.x(this.cursor);
     this.rule.setAttribute("x1", x);
@@ -153,26 +155,24 @@ class Chart {
     const head = `${this.host.dataset.along} ${this.cursor}`;
     const values = this.lines.filter((line) => line.at.includes(this.cursor)).map((line) => {
       const at = line.at.indexOf(this.cursor);
-      return `${line.name}: ${said(line.mean[at])} (${said(line.low[at])} to ${said(line.high[at])})`;
+      return `${line.name}: ${said(line.median[at])} (${said(line.low[at])} to ${said(line.high[at])})`;
     });
     this.tip.replaceChildren(...[head, ...values].map((text) => Object.assign(document.createElement("div"), { textContent: text })));
     this.tip.classList.toggle("on-the-left", x > this.frame.clientWidth / 2);
-    this.frame.setAttribute("aria-valuenow", this.cursor);
     this.frame.setAttribute("aria-valuetext", [head, ...values].join("; "));
   }
 }
 
 const name = (run) => `${run.study}/${run.variant}`;
-const described = (run) => `${run.block}, ${run.depth} blocks (${name(run)})`;
 const within = (values) => [Math.min(...values), Math.max(...values)];
 
 // What an axis must hold so that the lines of all these trainings fit.
 function extent(runs, quantity, log) {
   const parts = runs.flatMap((run) => (run.curves[quantity].start ? Object.values(run.curves[quantity]) : [run.curves[quantity]]));
   if (!log) return [Math.min(0.45, ...parts.flatMap((part) => part.low)), 1];
-  const means = parts.flatMap((part) => part.mean).filter((value) => value > 0);
-  if (!means.length) return [0.1, 1];
-  const [low, high] = within(means);
+  const medians = parts.flatMap((part) => part.median).filter((value) => value > 0);
+  if (!medians.length) return [0.1, 1];
+  const [low, high] = within(medians);
   const highest = Math.max(2 * low, ...parts.flatMap((part) => part.high));
   // Seeds about to diverge reach up to the largest number that there is, and would flatten all else.
   return [low / 1.6, Math.min(highest, high * 10) * 1.3];
@@ -225,12 +225,12 @@ class Panel {
       if (quantity === "weight_grad_norm" && shown.length) {
         const below = shown[0].run.vanished_below;
         beside.level = { at: below, text: `vanished below ${said(below)}` };
-        const explained = when.value === "start" && shown.find(({ run }) => run.theory);
-        if (explained) {
-          const { at, mean } = explained.run.curves[quantity].start;
-          beside.theory = { at, mean: explained.run.theory.map((share) => share * mean.at(-1)) };
-        }
-        this.root.querySelector(".theory-key").hidden = !explained;
+        const explained = when.value === "start" ? shown.filter(({ run }) => run.theory) : [];
+        beside.theories = explained.map(({ run, kind }) => {
+          const { at, median } = run.curves[quantity].start;
+          return { kind, at, median: run.theory.map((share) => share * median.at(-1)) };
+        });
+        this.root.querySelector(".theory-key").hidden = !explained.length;
       }
       chart.draw(lines, { x, y: reach[quantity] }, beside);
     }
@@ -255,10 +255,12 @@ class Panel {
     host.className = `plane ${kind}`;
     const canvas = host.querySelector("canvas");
     const context = canvas.getContext("2d");
-    const image = context.createImageData(GRID, GRID);
-    for (let at = 0; run.boundary && at < GRID * GRID; at += 1) {
-      const share = (run.boundary.charCodeAt(at) - 40) / 50;
-      const pixel = 4 * ((GRID - 1 - Math.floor(at / GRID)) * GRID + (at % GRID));
+    const letters = run.boundary ?? "";
+    const edge = (canvas.width = canvas.height = Math.sqrt(letters.length) || 1);
+    const image = context.createImageData(edge, edge);
+    for (let at = 0; at < letters.length; at += 1) {
+      const share = (letters.charCodeAt(at) - 40) / 50;
+      const pixel = 4 * ((edge - 1 - Math.floor(at / edge)) * edge + (at % edge));
       image.data.set([...(share < 0.5 ? [213, 94, 0] : [0, 114, 178]), Math.round(Math.abs(2 * share - 1) * 200)], pixel);
     }
     context.putImageData(image, 0, 0);
@@ -270,7 +272,7 @@ class Panel {
         : made("circle", { class: "mark", cx: x, cy: y, r: 1.2 });
     });
     host.querySelector("svg").replaceChildren(...marks);
-    const accuracy = run.curves.val_accuracy.mean.at(-1);
+    const accuracy = run.curves.val_accuracy.median.at(-1);
     const words = run.boundary ? `accuracy ${said(accuracy)} on validation rows` : "no seed is left";
     host.querySelector(".field-of-view").setAttribute("aria-label", `Decision boundary of ${of}: ${words}`);
   }
@@ -280,14 +282,11 @@ class Panel {
 function facts({ run, label: of, kind }) {
   const element = (tag, text = "", cls = "") => Object.assign(document.createElement(tag), { textContent: text, className: cls });
   const last = (quantity) => {
-    const { at, mean, low, high } = run.curves[quantity];
+    const { at, median, low, high } = run.curves[quantity];
     const whole = at.at(-1) === run.epochs;
-    return whole ? `${said(mean.at(-1))} (${said(low.at(-1))} to ${said(high.at(-1))})` : "-";
+    return whole ? `${said(median.at(-1))} (${said(low.at(-1))} to ${said(high.at(-1))})` : "-";
   };
-  const vanished = (time) => {
-    const { mean } = run.curves.weight_grad_norm[time];
-    return mean.length ? `${mean.filter((value) => value < run.vanished_below).length} of ${run.depth}` : "-";
-  };
+  const [before, after] = run.vanished.map((blocks) => (blocks === null ? "-" : `${said(blocks)} of ${run.depth}`));
   const card = element("div", "", `fact ${kind}`);
   card.append(element("h4", of));
   const list = element("dl");
@@ -295,7 +294,7 @@ function facts({ run, label: of, kind }) {
     "validation accuracy": last("val_accuracy"),
     "validation loss": last("val_loss"),
     "train loss": last("train_loss"),
-    "blocks that vanished, before and after": `${vanished("start")}, ${vanished("end")}`,
+    "blocks whose gradient vanished, before and after training, mean of the seeds": `${before}, ${after}`,
     "how it ended": run.ended,
   };
   for (const [what, value] of Object.entries(rows)) {
@@ -304,29 +303,38 @@ function facts({ run, label: of, kind }) {
     list.append(row);
   }
   const where = run.mlflow ? `MLflow experiment ${run.mlflow}, variant ${run.variant}` : `study ${run.study}, variant ${run.variant}`;
-  const from = element("p", `${run.seeds} seeds, ${run.epochs} epochs${run.differs.length ? `; ${run.differs.join(", ")}` : ""}. ${where}; `, "made");
+  const differs = run.differs.length ? `; ${run.differs.join(", ")}` : "";
+  const from = element("p", `${run.seeds} ${run.seeds === 1 ? "seed" : "seeds"}, ${run.epochs} epochs${differs}; ${where}; `, "made");
   from.append(element("code", run.command), element("span", " makes it anew."));
   card.append(list, from);
   return card;
 }
 
+let stop = () => {};  // what plays now: one slider at a time
 function play(button, slider) {
-  let playing = null;
-  const stop = () => {
-    clearInterval(playing);
-    playing = null;
-    button.textContent = "Play";
+  const label = button.getAttribute("aria-label");
+  const move = (to) => {
+    slider.value = to;
+    slider.dispatchEvent(new Event("input"));
   };
   button.addEventListener("click", () => {
-    if (playing) return stop();
-    if (slider.value === slider.max) slider.value = -1;
-    button.textContent = "Stop";
-    playing = setInterval(() => {
-      slider.value = Number(slider.value) + 1;
-      slider.dispatchEvent(new Event("input"));
+    const playing = button.textContent === "Stop";
+    stop();
+    if (playing) return;
+    move(slider.value === slider.max ? 0 : slider.value);
+    const timer = setInterval(() => {
+      move(Number(slider.value) + 1);
       if (slider.value === slider.max) stop();
     }, 600);
+    button.textContent = "Stop";
+    button.setAttribute("aria-label", "Stop");
+    stop = () => {
+      clearInterval(timer);
+      button.textContent = "Play";
+      button.setAttribute("aria-label", label);
+    };
   });
+  for (const taken of ["pointerdown", "keydown"]) slider.addEventListener(taken, () => stop());
 }
 
 // One slider from plain to residual, one over depth; the one that was moved last is shown.
@@ -350,12 +358,13 @@ function slide(root, all) {
       const runs = frames[slider.value];
       tell();
       for (const each of root.querySelectorAll("[data-slider]")) each.classList.toggle("shown", each === field);
-      const names = runs.map((each) => (kind === "skip" ? `skip ${said(each.settings.skip)}, ${each.depth} blocks` : `${each.block}, ${each.depth} blocks`));
+      const names = runs.map((each) => (kind === "skip" ? `skip ${said(each.settings.skip)}, ${each.depth} blocks` : described(each)));
       panel.set(runs.map((each, at) => ({ run: each, kind: runs.length > 1 && at === 0 ? "second" : "first", label: names[at] })), around);
     };
     slider.max = frames.length - 1;
     slider.value = 0;
-    for (const moved of ["input", "focus"]) slider.addEventListener(moved, show);
+    for (const moved of ["input", "pointerdown"]) slider.addEventListener(moved, show);
+    slider.addEventListener("keydown", (event) => !["Tab", "Shift"].includes(event.key) && show());  // also where it cannot move
     play(button, slider);
     if (kind === "skip" || !all.sliders.skip.length) show();
     else tell();
@@ -379,6 +388,25 @@ function answers(run) {
   };
 }
 
+// What a training was made of. Not said: PyTorch's default initialisation, and clipping at norm 1.
+function described(run) {
+  const { block, depth, settings, init, norm, clip } = answers(run);
+  const parts = [block, `${depth} blocks`];
+  if (settings !== "none") parts.push(settings);
+  if (norm !== "none") parts.push(`${norm} norm`);
+  if (init !== "default") parts.push(INITS[init] ?? init);
+  if (clip !== "at norm 1") parts.push(clip === "without" ? "not clipped" : `clipped ${clip}`);
+  return parts.join(", ");
+}
+
+// Texts in order, their numbers by size.
+const pieces = (text) => [text.replace(/-?[\d.]+(e-?\d+)?/g, ""), ...(text.match(/-?[\d.]+(e-?\d+)?/g) ?? []).map(Number)];
+function inOrder(one, other) {
+  const [left, right] = [pieces(one), pieces(other)];
+  const at = left.findIndex((piece, place) => piece !== right[place]);
+  return at < 0 ? 0 : left[at] < right[at] ? -1 : 1;
+}
+
 // Pick a training by what it is made of; pin it, and compare it with the next one.
 function explore(root, all) {
   const panel = new Panel(root, all);
@@ -387,6 +415,7 @@ function explore(root, all) {
   const answered = all.runs.map((run) => answers(run));
   let pinned = null;
   let chosen = null;
+  let found = [];  // what the choices leave
 
   const wanted = () => Object.fromEntries(CHOICES.map((key) => [key, fields[key].value]));
   const held = (want) => all.runs.filter((_, at) => CHOICES.every((key) => answered[at][key] === want[key]));
@@ -394,9 +423,9 @@ function explore(root, all) {
 
   function options(key, of) {
     const values = [...new Set(answered.filter((answer) => of === null || answer.block === of).map((answer) => answer[key]))];
-    const further = { init: Object.keys(INITS), clip: ["without"], norm: values.some((value) => value !== "none") ? ["layer", "rms"] : [] };
+    const further = { init: all.inits, clip: ["without"], norm: all.norms[of] };
     values.push(...(further[key] ?? []).filter((value) => !values.includes(value)));
-    values.sort((a, b) => a.localeCompare(b, "en", { numeric: true }));
+    values.sort(inOrder);
     const before = fields[key].value;
     fields[key].replaceChildren(...values.map((value) => new Option(words(key, value), value)));
     if (values.includes(before)) fields[key].value = before;
@@ -413,7 +442,7 @@ function explore(root, all) {
     }
   }
 
-  // What adds the training to the study of this page. DVC takes parameters in Hydra's grammar.
+  // What adds the training to the study of this page, under a name that no other one has. DVC takes parameters in Hydra's grammar.
   function command(want) {
     const like = all.runs.find((run, at) => answered[at].block === want.block && answered[at].settings === want.settings) ?? all.runs.find((run) => run.block === want.block);
     const clip = all.runs.find((_, at) => answered[at].clip === want.clip)?.clip_norm ?? null;
@@ -421,27 +450,30 @@ function explore(root, all) {
     if (want.norm !== "none") settings.norm = want.norm;
     const own = Object.entries(settings).map(([key, value]) => `${key}:${value}`);
     const variant = [`block:${want.block}`, ...own, `depth:${want.depth}`, `train:{init:${want.init},clip_norm:${clip}}`].join(",");
-    return `cd studies/explorer && dvc exp run -S '++variants.asked={${variant}}'`;
+    const mark = [...variant].reduce((sum, letter) => (31 * sum + letter.charCodeAt(0)) % 36 ** 5, 7).toString(36);
+    return `cd studies/explorer && dvc exp run -S '++variants.${want.block}_${want.depth}_${mark}={${variant}}'`;
   }
 
   function show() {
     const shown = [];
-    if (pinned) shown.push({ run: pinned, kind: "second", label: `pinned: ${described(pinned)}` });
-    if (chosen) shown.push({ run: chosen, kind: "first", label: described(chosen) });
+    if (pinned) shown.push({ run: pinned, kind: "second", label: `pinned: ${described(pinned)} (${name(pinned)})` });
+    if (chosen) shown.push({ run: chosen, kind: "first", label: `${described(chosen)} (${name(chosen)})` });
     panel.set(shown, shown.map((each) => each.run), "never run");
     pin.disabled = !chosen;
     unpin.hidden = !pinned;
-    status.textContent = chosen ? `Shown: ${shown.map((each) => each.label).join(", beside ")}.` : "";
+    status.textContent = chosen ? `Shown: ${shown.map((each) => each.label).join("; and ")}.` : "";
   }
 
   function choose() {
     const want = wanted();
-    const found = held(want);
+    found = held(want);
+    found.sort((one, other) => one.differs.length - other.differs.length);
     fields.run.replaceChildren(...found.map((run, at) => new Option(`${name(run)}${run.differs.length ? `: ${run.differs.join(", ")}` : ""}`, at)));
     fields.run.closest(".field").hidden = found.length < 2;
     chosen = found[0] ?? null;
-    never.hidden = found.length > 0;
-    if (!chosen) never.querySelector(".command").textContent = command(want);
+    never.hidden = found.some((run) => !run.differs.length);
+    never.querySelector("strong").textContent = chosen ? "Run with other settings only." : "Never run.";
+    never.querySelector(".command").textContent = command(want);
     mark();
     show();
   }
@@ -460,7 +492,7 @@ function explore(root, all) {
     });
   }
   fields.run.addEventListener("change", () => {
-    chosen = held(wanted())[fields.run.value];
+    chosen = found[fields.run.value];
     show();
   });
   pin.addEventListener("click", () => {
@@ -470,7 +502,7 @@ function explore(root, all) {
   unpin.addEventListener("click", () => {
     pinned = null;
     show();
-    pin.focus();
+    (chosen ? pin : fields.block).focus();
   });
   const first = answers(all.runs.find((run) => run.block === "residual") ?? all.runs[0]);
   for (const key of ["block", "depth", "init", "clip"]) options(key, null);
@@ -491,4 +523,8 @@ window.explored = unpacked(document.getElementById("trainings").textContent).the
   performance.mark("first drawing");
   await new Promise((resume) => setTimeout(resume));
   explore(document.getElementById("runs"), all);
+});
+window.explored.catch((error) => {
+  const told = Object.assign(document.createElement("p"), { textContent: `The explorer cannot be shown: ${error.message}` });
+  document.getElementById("explorer").prepend(told);
 });

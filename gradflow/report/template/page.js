@@ -8,12 +8,13 @@ async function draw(element, spec) {
 }
 
 // Draws what stands in an open section once the page is idle, the rest when its section is opened.
-let last = window.explored;
+let last = window.explored.catch(() => {});  // which says so itself
 function drawn(element, how) {
   const fold = element.closest("details");
   const begin = () => {
-    last = last.then(() => new Promise((resume) => setTimeout(resume))).then(() => how(element));
-    return last;
+    const own = last.then(() => new Promise((resume) => setTimeout(resume))).then(() => how(element));
+    last = own.catch(() => {});  // the next one does not need this one
+    return own;
   };
   if (!fold || fold.open) return begin();
   fold.addEventListener("toggle", begin, { once: true });
