@@ -128,26 +128,29 @@ def _sliders(runs: Sequence[Mapping[str, Any]]) -> dict[str, list[list[int]]]:
     """The frames of both sliders, each the positions of the trainings in it.
 
     Of the study :data:`STUDY`, to which readers add trainings: the networks that differ in their setting ``skip``
-    alone, one a frame; and the plain and the residual ones that differ in their depth alone, at the depths that both
-    have.
+    alone, one a frame; and of the others the two largest families that differ in their depth alone, at the depths that
+    both have.
     """
-    skips = _family(runs, "partial", "skip")
-    plain, residual = (_family(runs, block, "depth") for block in ("plain", "residual"))
+    own = {at: run for at, run in enumerate(runs) if run["study"] == STUDY}
+    mixed = {at: run for at, run in own.items() if "skip" in run["settings"]}
+    [skips] = _largest(mixed, "skip", 1) or [{}]
+    families = _largest({at: run for at, run in own.items() if at not in mixed}, "depth", 2)
+    depths = set.intersection(*map(set, families)) if len(families) == 2 else set()
     return {
         "skip": [[skips[skip]] for skip in sorted(skips)],
-        "depth": [[plain[depth], residual[depth]] for depth in sorted(plain.keys() & residual.keys())],
+        "depth": [[family[depth] for family in families] for depth in sorted(depths)],
     }
 
 
-def _family(runs: Sequence[Mapping[str, Any]], block: str, key: str) -> dict[float, int]:
-    """The most trainings of a block that differ in one thing alone: its value to their positions."""
+def _largest(runs: Mapping[int, Mapping[str, Any]], key: str, number: int) -> list[dict[float, int]]:
+    """The largest families of trainings that differ in one thing alone: its value to their positions."""
     found: dict[str, dict[float, int]] = {}
-    for at, run in enumerate(runs):
-        if run["study"] == STUDY and run["block"] == block:
-            about = {name: run[name] for name in ("depth", "init", "clip_norm")} | run["settings"]
-            value = about.pop(key)
-            found.setdefault(json.dumps(about, sort_keys=True), {})[value] = at
-    return max(found.values(), key=len, default={})
+    for at, run in runs.items():
+        about = {name: run[name] for name in ("block", "depth", "init", "clip_norm")} | run["settings"]
+        value = about.pop(key)
+        found.setdefault(json.dumps(about, sort_keys=True), {})[value] = at
+    largest = sorted(found.values(), key=len, reverse=True)[:number]
+    return [family for family in found.values() if family in largest]  # in the order of the study
 
 
 def _norms(block: str) -> Sequence[str]:
