@@ -1,11 +1,12 @@
 """explorer: how long reports/index.html takes to its first drawing, and its sliders for a frame, in Chromium."""
 
 import shutil
-from typing import Any
-
-from playwright.sync_api import Page, sync_playwright
+from typing import TYPE_CHECKING, Any
 
 from benchmarks.process import CHECKOUT
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Page
 
 PAGE = CHECKOUT / "reports/index.html"
 WIDTHS = (1280, 390)
@@ -23,6 +24,8 @@ def opened() -> list[dict[str, Any]]:
     """The page at two widths: seconds to the first drawing, and the slowest frame of both sliders."""
     if not PAGE.is_file():
         raise FileNotFoundError(f"{PAGE}: is missing; run `make studies`, which makes it")
+    from playwright.sync_api import sync_playwright  # where there is a GPU, there may be none
+
     rows = []
     with sync_playwright() as playwright:
         path = shutil.which("chromium")
@@ -35,7 +38,7 @@ def opened() -> list[dict[str, Any]]:
     return rows
 
 
-def _times(page: Page) -> dict[str, float]:
+def _times(page: "Page") -> dict[str, float]:
     page.goto(PAGE.as_uri())
     page.wait_for_selector("html[data-ready]", state="attached", timeout=120_000)
     first = page.evaluate("performance.getEntriesByName('first drawing')[0].startTime")
