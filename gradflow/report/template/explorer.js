@@ -2,6 +2,7 @@
 // Its charts are SVG of its own, there before Vega is read and drawn anew within a few milliseconds.
 const SVG = "http://www.w3.org/2000/svg";
 const HEIGHT = 220, LEFT = 58, RIGHT = 12, TOP = 10, BOTTOM = 38;
+const CLASSES = [[213, 94, 0], [0, 114, 178]];  // red, green and blue of each
 for (const id of ["explorer", "runs"]) document.getElementById(id).hidden = false;
 
 for (const fold of document.querySelectorAll("details.fold")) fold.open = !matchMedia("(max-width: 40rem)").matches;
@@ -261,17 +262,23 @@ class Panel {
     for (let at = 0; at < letters.length; at += 1) {
       const share = (letters.charCodeAt(at) - 40) / 50;
       const pixel = 4 * ((edge - 1 - Math.floor(at / edge)) * edge + (at % edge));
-      image.data.set([...(share < 0.5 ? [213, 94, 0] : [0, 114, 178]), Math.round(Math.abs(2 * share - 1) * 200)], pixel);
+      const colour = share < 0.5 ? CLASSES[0] : CLASSES[1];
+      for (let part = 0; part < 3; part += 1) image.data[pixel + part] = colour[part];
+      image.data[pixel + 3] = Math.round(Math.abs(2 * share - 1) * 200);
     }
     context.putImageData(image, 0, 0);
     const [left, right, lower, upper] = run.extent;
-    const marks = this.all.points[run.points].map(([x1, x2, second]) => {
-      const x = (100 * (x1 - left)) / (right - left), y = 100 - (100 * (x2 - lower)) / (upper - lower);
-      return second
-        ? made("path", { class: "mark", d: `M${x - 1.4},${y + 1.2}L${x + 1.4},${y + 1.2}L${x},${y - 1.4}Z` })
-        : made("circle", { class: "mark", cx: x, cy: y, r: 1.2 });
-    });
-    host.querySelector("svg").replaceChildren(...marks);
+    const where = [run.points, ...run.extent].join();
+    if (host.dataset.points !== where) {
+      const marks = this.all.points[run.points].map(([x1, x2, second]) => {
+        const x = (100 * (x1 - left)) / (right - left), y = 100 - (100 * (x2 - lower)) / (upper - lower);
+        return second
+          ? made("path", { class: "mark", d: `M${x - 1.4},${y + 1.2}L${x + 1.4},${y + 1.2}L${x},${y - 1.4}Z` })
+          : made("circle", { class: "mark", cx: x, cy: y, r: 1.2 });
+      });
+      host.querySelector("svg").replaceChildren(...marks);
+      host.dataset.points = where;
+    }
     const accuracy = run.curves.val_accuracy.median.at(-1);
     const words = run.boundary ? `accuracy ${said(accuracy)} on validation rows` : "no seed is left";
     host.querySelector(".field-of-view").setAttribute("aria-label", `Decision boundary of ${of}: ${words}`);
