@@ -3,6 +3,8 @@
 import shutil
 from typing import TYPE_CHECKING, Any
 
+import click
+
 from benchmarks.process import CHECKOUT
 
 if TYPE_CHECKING:
@@ -23,7 +25,7 @@ FRAMES = """slider => Array.from({ length: Number(slider.max) + 1 }, (_, at) => 
 def opened() -> list[dict[str, Any]]:
     """The page at two widths: seconds to the first drawing, and the slowest frame of both sliders."""
     if not PAGE.is_file():
-        raise FileNotFoundError(f"{PAGE}: is missing; run `make studies`, which makes it")
+        raise click.ClickException(f"{PAGE}: is missing; run `make studies`, which makes it")
     from playwright.sync_api import sync_playwright  # where there is a GPU, there may be none
 
     rows = []
