@@ -4,6 +4,8 @@ from typing import Literal
 
 from gradflow.files.documents import Document
 
+Kind = Literal["holds", "holds only for", "does not hold"]
+
 
 class Source(Document):
     """Where the claim comes from."""
@@ -28,6 +30,7 @@ class Evaluated(Document):
     """The claim, what was measured, and the verdict."""
 
     id: str
+    chapter: str
     claim: str
     source: Source
     predicted: str | float
@@ -36,7 +39,7 @@ class Evaluated(Document):
     over: str
     test: str
     measured: list[Number]
-    kind: Literal["holds", "does not hold", "holds only for"]
+    kind: Kind
     verdict: str
     figure: str | None
     note: str | None

@@ -3,8 +3,9 @@
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, get_args
 
+from gradflow.ledger.evaluated import Kind
 from gradflow.report.words import count, exact, number
 
 
@@ -14,6 +15,7 @@ class Claim:
 
     Attributes:
         key: The claim's id.
+        chapter: The title of its chapter in the ledger.
         claim: What is claimed.
         source: Who says so; a filter.
         papers: arXiv ids.
@@ -29,6 +31,7 @@ class Claim:
     """
 
     key: str
+    chapter: str
     claim: str
     source: str
     papers: list[str]
@@ -48,25 +51,32 @@ def claims(ledger: Sequence[Mapping[str, Any]]) -> list[Claim]:
     return [_row(entry) for entry in ledger]
 
 
+def chapters(rows: Sequence[Claim]) -> dict[str, list[Claim]]:
+    """The rows of each chapter, by its title."""
+    titles = dict.fromkeys(row.chapter for row in rows)
+    return {title: [row for row in rows if row.chapter == title] for title in titles}
+
+
 def choices(rows: Sequence[Claim]) -> dict[str, list[str]]:
-    """The values of each filter, in the order in which the rows bring them."""
+    """The values of each filter; sources and studies in the order in which the rows bring them."""
     return {
-        "verdict": list(dict.fromkeys(row.kind for row in rows)),
+        "verdict": list(counts(rows)),
         "source": list(dict.fromkeys(row.source for row in rows)),
         "study": list(dict.fromkeys(row.study for row in rows)),
     }
 
 
 def counts(rows: Sequence[Claim]) -> dict[str, int]:
-    """How many rows have each kind of verdict."""
+    """How many rows have each kind of verdict, without the kinds that none has."""
     kinds = [row.kind for row in rows]
-    return {kind: kinds.count(kind) for kind in dict.fromkeys(kinds)}
+    return {kind: kinds.count(kind) for kind in get_args(Kind) if kind in kinds}
 
 
 def _row(entry: Mapping[str, Any]) -> Claim:
     predicted = entry["predicted"]
     return Claim(
         key=entry["id"],
+        chapter=entry["chapter"],
         claim=entry["claim"],
         source=entry["source"]["text"],
         papers=entry["source"]["arxiv"],

@@ -193,8 +193,9 @@ def render(
         gradients=gradients,
         steps=steps,
         claims=rows,
+        chapters=claims.chapters(rows),
         choices=claims.choices(rows),
-        counts=claims.counts(rows),
+        counts=claims.counts,
         tables={
             "params.yaml": leaves(run.params),
             "studies/identity/params.yaml": leaves(study.params),

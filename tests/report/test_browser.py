@@ -189,7 +189,15 @@ def test_filters_and_search_choose_claims_and_say_how_many(visit, page_file):
     page = visit(page_file)
     rows = page.locator(".claims tbody tr:visible")
     status = page.locator("#shown")
+    chapters = page.locator(".chapter:visible summary")
     expect(status).to_have_text("7 of 7 claims")
+    assert [" ".join(text.split()) for text in chapters.all_inner_texts()] == [
+        "The recipe holds 2, holds only for 1, does not hold 1",
+        "The distant identity holds 1, holds only for 1, does not hold 1",
+    ]
+    expect(rows).to_have_count(0)  # until a chapter is opened or something is chosen
+    chapters.first.click()
+    expect(rows).to_have_count(4)
     page.get_by_label("Verdict", exact=True).select_option("holds")
     expect(rows).to_have_count(3)
     expect(status).to_have_text("3 of 7 claims")
@@ -198,10 +206,18 @@ def test_filters_and_search_choose_claims_and_say_how_many(visit, page_file):
     page.get_by_label("Search").press_sequentially("About CLAIM-6")
     expect(rows).to_have_count(1)
     expect(rows).to_contain_text("Claim number 6")
+    expect(chapters).to_have_count(1)  # a chapter without such claims is gone
     page.get_by_label("Study", exact=True).select_option("identity")
     expect(status).to_have_text("0 of 7 claims")
     page.get_by_label("Search").press("Enter")  # must not load the page anew
     expect(status).to_have_text("0 of 7 claims")
+    expect(chapters).to_have_count(0)
+    page.get_by_label("Study", exact=True).select_option("")
+    page.get_by_label("Source", exact=True).select_option("")
+    page.get_by_label("Verdict", exact=True).select_option("")
+    page.get_by_label("Search").fill("")
+    expect(chapters).to_have_count(2)
+    expect(rows).to_have_count(0)
 
 
 def test_all_controls_are_reached_with_the_tab_key_and_have_names(visit, page_file):

@@ -234,6 +234,11 @@ function filter() {
     const said = row.textContent.toLowerCase();
     row.hidden = !(chosen && words.every((word) => said.includes(word)));
   }
+  const anything = text.trim() || Object.values(wanted).some(Boolean);
+  for (const chapter of document.querySelectorAll(".chapter")) {
+    chapter.hidden = !chapter.querySelector("tbody tr:not([hidden])");
+    chapter.open = Boolean(anything);
+  }
   const shown = rows.filter((row) => !row.hidden).length;
   document.getElementById("shown").textContent = `${shown} of ${rows.length} claims`;
 }
