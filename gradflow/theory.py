@@ -34,6 +34,7 @@ def variances(init: str, depth: int, inputs: int, outputs: int, *, writes: bool 
         "he_over_sqrt_depth": (2 / depth, 0.0),
         "xavier": (2 * inputs / (inputs + outputs), 0.0),
         "orthogonal": (inputs / max(inputs, outputs), 0.0),
+        "lecun": (1.0, 0.0),
         "gpt2": (1 / depth if writes else 1.0, 0.0),
     }[init]
 

@@ -76,7 +76,7 @@ VALUES = [
     (
         "train.init",
         "uniform",
-        "must be 'default', 'he', 'he_over_sqrt_depth', 'xavier', 'orthogonal' or 'gpt2', got 'uniform'",
+        "must be 'default', 'he', 'he_over_sqrt_depth', 'xavier', 'orthogonal', 'lecun' or 'gpt2', got 'uniform'",
     ),
     ("train.batch_size", 0, "must be >= 1, got 0"),
     ("train.batch_size", 85, "must be <= 84, the rows of the train split, got 85"),
@@ -158,7 +158,7 @@ OVERRIDES = "Known: optimizer, lr, warmup, transfer, momentum, clip_norm, precis
         (
             "init",
             "uniform",
-            "must be 'default', 'he', 'he_over_sqrt_depth', 'xavier', 'orthogonal' or 'gpt2', got 'uniform'",
+            "must be 'default', 'he', 'he_over_sqrt_depth', 'xavier', 'orthogonal', 'lecun' or 'gpt2', got 'uniform'",
         ),
         ("lrr", 0.1, f"unknown key; did you mean lr? {OVERRIDES}"),
         ("epochs", 9, f"unknown key; did you mean train.epochs? {OVERRIDES}"),

@@ -171,14 +171,15 @@ def test_a_projection_stands_only_where_the_width_changes():
 
 
 def test_gpt2_divides_what_is_written_to_the_stream_by_the_root_of_the_depth_and_nothing_else():
-    def deviation(name, settings, part):
-        weights = [getattr(each, part).weight for each in stacked(name, settings, 16, 64, seeds=4, init="gpt2").blocks]
+    def deviation(name, settings, part, init="gpt2"):
+        weights = [getattr(each, part).weight for each in stacked(name, settings, 16, 64, seeds=4, init=init).blocks]
         return float(torch.stack(weights).detach().std()) * 8  # times the root of the width
 
     assert deviation("linear_terminated", {}, "linear") == pytest.approx(1, rel=0.02)
     assert deviation("linear_terminated", {}, "out") == pytest.approx(1 / 4, rel=0.02)
     assert deviation("residual", {}, "linear") == pytest.approx(1 / 4, rel=0.02)
     assert deviation("plain", {}, "linear") == pytest.approx(1, rel=0.02)
+    assert deviation("linear_terminated", {}, "out", init="lecun") == pytest.approx(1, rel=0.02)
     for row in ROWS:
         made = one(row.block, row.settings)
         assert set(made.writes) <= set(row.maps)

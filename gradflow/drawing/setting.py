@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from operator import attrgetter
 from typing import Any
 
-from gradflow.drawing import style
+from gradflow.drawing import inits, style
 from gradflow.drawing.experiment import Experiment
 from gradflow.recipe import Recipe, Train, Trained
 from gradflow.tables import configuration
@@ -22,14 +22,6 @@ _DIFFERENT = {
     "init": "initialisation",
 }
 _OPTIMISERS = {"sgd": "SGD", "adam": "Adam", "adamw": "AdamW"}
-_INITS = {
-    "default": "PyTorch's default initialisation",
-    "he": "He initialisation",
-    "he_over_sqrt_depth": "He initialisation over √depth",
-    "xavier": "Xavier initialisation",
-    "orthogonal": "orthogonal initialisation",
-    "gpt2": "GPT-2's initialisation",
-}
 # Keys that a caption names only where they have another value than the usual one.
 _USUAL = {
     "data.seed": 0,
@@ -201,5 +193,5 @@ def _in_words(config: Recipe, widths: Sequence[int] | None = None) -> Words:
         "lr": f"learning rate {train.lr:g}{_rates(train)}",
         "momentum": f"momentum {train.momentum:g}" if train.optimizer == "sgd" else "",  # the others have their own
         "clip_norm": "no clipping" if train.clip_norm is None else f"gradients clipped at norm {train.clip_norm:g}",
-        "init": _INITS[train.init],
+        "init": inits.called(train.init, "initialisation"),
     }

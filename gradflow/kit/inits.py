@@ -38,13 +38,18 @@ def orthogonal(network: Network) -> None:
     _draw(network, nn.init.orthogonal_)
 
 
+def lecun(network: Network) -> None:
+    """N(0, 1/n) weights and zero biases, which keep the power of a linear network (LeCun et al. 1998, section 4.6)."""
+    _gaussian(network, 1.0)
+
+
 def gpt2(network: Network) -> None:
-    """N(0, 1/n) weights and zero biases, maps that add to the stream divided by sqrt(depth).
+    """LeCun's, with maps that add to the stream divided by sqrt(depth).
 
     The last is the rule of GPT-2 (Radford et al. 2019, section 2.3), which divides by the square root of the number of
     branches. Its standard deviation of 0.02 is about 1/sqrt(n) at the width of large models, but not at that of these.
     """
-    _gaussian(network, 1.0)
+    lecun(network)
     for block in network.blocks:
         assert isinstance(block, Block)
         for name in block.writes:
@@ -70,6 +75,7 @@ INITS: dict[str, Callable[[Network], None]] = {
     "he_over_sqrt_depth": he_over_sqrt_depth,
     "xavier": xavier,
     "orthogonal": orthogonal,
+    "lecun": lecun,
     "gpt2": gpt2,
 }
 

@@ -23,7 +23,7 @@ Depth = Annotated[int, Field(ge=1, le=10_000)]
 Width = Annotated[int, Field(ge=1, le=16_384)]
 Seeds = Annotated[int, Field(ge=1, le=10_000)]
 Share = Annotated[float, Field(gt=0, le=1)]
-Init = Literal["default", "he", "he_over_sqrt_depth", "xavier", "orthogonal", "gpt2"]
+Init = Literal["default", "he", "he_over_sqrt_depth", "xavier", "orthogonal", "lecun", "gpt2"]
 MOST_NUMBERS = 10**8  # of one quantity that is held for all seeds, layers and samples at once, in float64
 
 
@@ -87,8 +87,14 @@ def any_block(base: type[Variant]) -> Any:
     return Annotated[reduce(operator.or_, models), Field(discriminator="block")]
 
 
-def check_size(variants: Collection[str], weights: int) -> None:
+def check_size(variants: Collection[str], weights: int, *, key: str = "variants", width: str = "width") -> None:
     """Check that no two variants share their files, and that a network of that many weights fits into memory.
+
+    Args:
+        variants: Their names.
+        weights: Of all seeds of the largest one.
+        key: Where the variants stand in params.yaml.
+        width: Where the width stands.
 
     Raises:
         InputError: They do, or it does not; names the key to change.
@@ -96,10 +102,10 @@ def check_size(variants: Collection[str], weights: int) -> None:
     times = Counter(name.lower() for name in variants)
     twice = next((name for name in variants if times[name.lower()] > 1), None)
     if twice:  # some file systems do not tell upper from lower case
-        raise InputError("params.yaml: variants", f"must differ in more than upper and lower case, got {twice}")
+        raise InputError(f"params.yaml: {key}", f"must differ in more than upper and lower case, got {twice}")
     if weights > MOST_WEIGHTS:
         raise InputError(
-            "params.yaml: width", f"must keep seeds * depth * width^2 <= {MOST_WEIGHTS:,}, got {weights:,}"
+            f"params.yaml: {width}", f"must keep seeds * depth * width^2 <= {MOST_WEIGHTS:,}, got {weights:,}"
         )
 
 

@@ -11,6 +11,7 @@ from gradflow.guards.errors import InputError
 from gradflow.params import catalogue
 from stages import check
 from studies.identity.params import Params
+from studies.streams.params import Params as Streams
 
 GATED = (
     "residual, residual_by_depth, scalar_0, scalar_1, scalar_2, scalar_3, unit_0, unit_2, input_0, input_2, highway_2, "
@@ -28,7 +29,7 @@ BAD = [
         "identity",
         "variants.plain.init",
         "uniform",
-        "must be 'default', 'he', 'he_over_sqrt_depth', 'xavier', 'orthogonal' or 'gpt2', got 'uniform'",
+        "must be 'default', 'he', 'he_over_sqrt_depth', 'xavier', 'orthogonal', 'lecun' or 'gpt2', got 'uniform'",
     ),
     ("identity", "variants.residual.scal", 1.0, "unknown key; did you mean scale? Known: block, init, scale, exponent"),
     ("identity", "variants.residual.block", "resnet", f"must be one of {', '.join(catalogue.names())}, got 'resnet'"),
@@ -89,9 +90,27 @@ BAD = [
         [200],
         "must keep what is held at once <= 100,000,000 numbers, got 128,716,800",
     ),
+    (
+        "convnets",
+        "variants.wide.widths",
+        [16384],
+        "must keep seeds * depth * width^2 <= 1,000,000,000, got 347,892,350,976",
+    ),
     ("convnets", "variants.bottleneck.widths", [16, 30], "must be multiples of 4 for bottlenecks, got [16, 30]"),
     ("convnets", "plot.costs", ["wide", "wide"], "must not name a variant twice, got ['wide', 'wide']"),
     ("convnets", "denoise.widths", [8, 16], "must be odd in number and read the same from both ends, got [8, 16]"),
+    (
+        "convnets",
+        "denoise.widths",
+        [16384],
+        "must keep seeds * depth * width^2 <= 1,000,000,000, got 28,991,029,248",
+    ),
+    (
+        "convnets",
+        "denoise.variants",
+        {name: {"noise": 0.1, "long_skips": True} for name in ("sigma", "Sigma")},
+        "must differ in more than upper and lower case, got sigma",
+    ),
     ("convnets", "denoise.variants.sigma_01.long_skips", 1, "must be true or false, got 1"),
     (
         "convnets",
@@ -147,6 +166,20 @@ BAD = [
     ),
     ("streams", "twin.depth", 1, "must be >= 2, got 1"),
     ("streams", "twin.width", 16384, "must keep what is held at once <= 100,000,000 numbers, got 2,826,436,608"),
+    ("streams", "twin.hidden", 16384, "must keep what is held at once <= 100,000,000 numbers, got 2,826,436,608"),
+    (
+        "streams",
+        "twin.variants",
+        {"plain": {"skip": False}, "Plain": {"skip": True}},
+        "must differ in more than upper and lower case, got plain",
+    ),
+    (
+        "streams",
+        "variants",
+        {"twin_no_skip": dict(zip(TRAINED.split(", "), ("pre", True, 1.0, 1, "xavier", 0.1, 0, 25), strict=True))},
+        "must not be twin_ and the name of a variant of the twin, got twin_no_skip",
+    ),
+    ("streams", "measure.patched", 1000, "must keep what is held at once <= 100,000,000 numbers, got 104,448,000"),
     ("streams", "heads", 5, "must divide width 64, got 5"),
     ("streams", "sequences.longest", 16, "must be < tokens 16, so that one is left to put in, got 16"),
     ("streams", "sequences.shortest", 9, "must be <= longest 8, got 9"),
@@ -180,6 +213,17 @@ def test_norms_of_all_steps_have_to_fit_into_memory(fresh):
     params["train"]["steps"], params["depth"], params["width"] = 100_000, 200, 8
     with pytest.raises(InputError, match=r"^params\.yaml: train\.steps: .* <= 100,000,000 numbers, got 160,000,000$"):
         Params.model_validate(params).check()
+
+
+@pytest.mark.parametrize(("width", "hidden", "key"), [(8192, 16384, "hidden"), (16384, 8192, "width")])
+def test_weights_of_the_twin_have_to_fit_into_memory(fresh, width, hidden, key):
+    params = yaml.safe_load((fresh.root / "studies/streams/params.yaml").read_text(encoding="utf-8"))
+    params["twin"] |= {"depth": 3, "seeds": 1, "width": width, "hidden": hidden}
+    Streams.model_validate(params | {"twin": params["twin"] | {key: 4096}}).check()
+    params["twin"]["depth"] = 4
+    rule = rf"^params\.yaml: twin\.{key}: must keep seeds \* depth \* width\^2 <= 1,000,000,000, got 1,073,741,824$"
+    with pytest.raises(InputError, match=rule):
+        Streams.model_validate(params).check()
 
 
 def test_an_unknown_instrument_is_refused_with_the_known_ones(study):

@@ -379,7 +379,7 @@ function slide(root, all) {
 }
 
 const CHOICES = ["block", "depth", "settings", "init", "norm", "clip"];
-const INITS = { default: "PyTorch's default", he: "He", he_over_sqrt_depth: "He / √depth", xavier: "Xavier", orthogonal: "orthogonal", gpt2: "GPT-2" };
+const INITS = { default: "PyTorch's default", he: "He", he_over_sqrt_depth: "He / √depth", xavier: "Xavier", orthogonal: "orthogonal", lecun: "LeCun", gpt2: "GPT-2" };
 
 // The choices that a training answers to, as texts.
 function answers(run) {
