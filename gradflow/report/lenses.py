@@ -1,5 +1,6 @@
 """What a reader moves to see what lenses read behind each sublayer of a transformer: one network, lens and layer."""
 
+import math
 import string
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -10,7 +11,6 @@ import pandas as pd
 from gradflow.analysis import spread
 from gradflow.report import words
 
-LEARNT = 0.75  # share of the tokens that can be told which a network that has learnt says in the end
 _LENSES = ("logit", "tuned")
 _LETTERS = string.ascii_uppercase + string.ascii_lowercase
 _ROUNDING = 1e-6  # nats; a distance below is 0 but for rounding
@@ -22,12 +22,14 @@ class Lenses:
 
     Attributes:
         params: Its params.yaml.
-        names: Its variants in words.
+        learnt: The accuracy in the end, a mean over seeds, from which on a network has learnt.
+        names: The variants that have, in words.
         tokens: studies/streams/reports/tokens.csv.
         reading: studies/streams/reports/reading.csv.
     """
 
     params: Mapping[str, Any]
+    learnt: float
     names: Mapping[str, str]
     tokens: pd.DataFrame
     reading: pd.DataFrame
@@ -36,9 +38,9 @@ class Lenses:
 def payload(lenses: Lenses) -> dict[str, Any]:
     """What the script needs: the sequence, the names of tokens and layers, and the networks that have learnt.
 
-    Tokens are numbers, and so are probabilities, in whole percent. KL(network || lens) is text: mean over seeds, and
-    the smallest to the largest. The sequence, which all networks read, comes in copies of one block; its tokens can be
-    told from the second copy on.
+    Tokens are numbers, and so are probabilities, in whole percent; what a lens reads is None where its logits are not
+    finite. KL(network || lens) is text: mean over seeds, and the smallest to the largest. The sequence, which all
+    networks read, comes in copies of one block; its tokens can be told from the second copy on.
     """
     tokens = lenses.params["sequences"]["tokens"]
     sequence = lenses.tokens.drop_duplicates("position")
@@ -52,7 +54,7 @@ def payload(lenses: Lenses) -> dict[str, Any]:
         "networks": [
             {"name": lenses.names[str(name)], **_read(rows, lenses.reading[lenses.reading["variant"] == name])}
             for name, rows in lenses.tokens.groupby("variant", sort=False)
-            if _says(rows) >= LEARNT
+            if name in lenses.names
         ],
     }
 
@@ -61,25 +63,22 @@ def _sublayer(layer: int) -> str:
     return f"{('feedforward', 'attention')[layer % 2]}, layer {(layer + 1) // 2}"
 
 
-def _says(tokens: pd.DataFrame) -> float:
-    """The share of the tokens that can be told which a network says behind its last layer, where no lens is needed."""
-    last = tokens[(tokens["layer"] == tokens["layer"].max()) & (tokens["told"] == 1)]
-    return float((last["logit"] == last["next"]).mean())
-
-
 def _read(tokens: pd.DataFrame, reading: pd.DataFrame) -> dict[str, Any]:
     """By lens and layer: token and probability at each position, how many are right, what is missed."""
     by_layer, seeds = tokens.groupby("layer"), reading.groupby("layer")
-    return {
-        lens: {
-            "read": [rows[lens].tolist() for _, rows in by_layer],
-            "sure": [[round(100 * share) for share in rows[f"{lens}_probability"]] for _, rows in by_layer],
-            "right": [int(((rows[lens] == rows["next"]) & (rows["told"] == 1)).sum()) for _, rows in by_layer],
+    found = {}
+    for lens in _LENSES:
+        says = [list(zip(rows[lens], rows[f"{lens}_probability"], strict=True)) for _, rows in by_layer]
+        read = [[None if math.isnan(share) else token for token, share in row] for row in says]
+        goals = [rows["next"].where(rows["told"] == 1, -1) for _, rows in by_layer]
+        found[lens] = {
+            "read": read,
+            "sure": [[None if math.isnan(share) else round(100 * share) for _, share in row] for row in says],
+            "right": [sum(a == b for a, b in zip(*each, strict=True)) for each in zip(read, goals, strict=True)],
             "missed": [words.over_seeds(_spread(rows[lens])) for _, rows in seeds],
         }
-        for lens in _LENSES
-    }
+    return found
 
 
 def _spread(distances: pd.Series) -> dict[str, Any]:
-    return spread.over_seeds(distances.where(distances >= _ROUNDING, 0.0))
+    return spread.over_seeds(distances.mask(distances < _ROUNDING, 0.0))

@@ -187,7 +187,6 @@ def render(
         read=read,
         lens=lens,
         trainings={"runs": len(trainings.facts["runs"]), "packed": explorer.packed(trainings)},
-        learnt=lenses.LEARNT,
         figures=figures,
         headlines=headline.headlines(run.metrics, run.experiment, run.params["analysis"]["vanished_below"]),
         gradients=gradients,

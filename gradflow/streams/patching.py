@@ -36,6 +36,6 @@ def patched(network: Network, clean: list[Tensor], corrupted: list[Tensor], laye
 
 
 def recovered(clean: Tensor, corrupted: Tensor, patched: Tensor) -> Tensor:
-    """What of a number that the corruption changed is back: 0 as corrupted, 1 as clean."""
+    """The share of the change by the corruption that the patch undoes: 0 as corrupted, 1 as clean."""
     share: Tensor = (patched - corrupted) / (clean - corrupted)
     return share

@@ -114,7 +114,8 @@ class Params(Parameters):
         for name, chosen in self.variants.items():
             where = f"params.yaml: variants.{name}"
             depth, widest = self.blocks(name), max(chosen.widths)
-            check_size(self.variants, self.seeds * depth * CONVOLUTIONS[chosen.block] * 9 * widest**2)
+            weights = self.seeds * depth * CONVOLUTIONS[chosen.block] * 9 * widest**2
+            check_size(self.variants, weights, width=f"variants.{name}.widths")
             self._check_memory(name)
             if chosen.skip and chosen.shortcut == "none" and len(set(of_streams(chosen.widths, depth))) > 1:
                 rule = f"must be projection or padding where channels change, here {chosen.widths}"

@@ -7,7 +7,7 @@ import click
 import pandas as pd
 from matplotlib.figure import Figure
 
-from gradflow.drawing import style
+from gradflow.drawing import inits, style
 from gradflow.drawing.experiment import Experiment
 from gradflow.params.loading import load
 from gradflow.tables.artefacts import read_table
@@ -137,7 +137,8 @@ def experiment(config: Params, ends: pd.DataFrame, kinds: Mapping[str, str], whe
         caption=(
             f"Convolutional networks on scikit-learn's digits, {config.digits.validation:.0%} of the images for"
             f" validation: {config.seeds} seed{'s' * (config.seeds != 1)}, {train.epochs} epochs of SGD, learning rate"
-            f" {train.lr:g}, momentum {train.momentum:g}, batches of {train.batch_size}, initialisation {train.init}."
+            f" {train.lr:g}, momentum {train.momentum:g}, batches of {train.batch_size},"
+            f" {inits.called(train.init, 'initialisation')}."
         ),
     )
 
@@ -160,6 +161,7 @@ def of_denoising(config: Params, history: pd.DataFrame, starts: pd.DataFrame, im
         table.assign(noise=table["variant"].map(noises), variant=table["variant"].map(kinds))
         for table in (history, starts, images)
     )
+    weights = [inits.called(start, "weights") for start in chosen.measure.starts]
     setting = Experiment(
         depths=dict.fromkeys(kinds.values(), len(chosen.widths)),
         seeds=chosen.seeds,
@@ -169,8 +171,8 @@ def of_denoising(config: Params, history: pd.DataFrame, starts: pd.DataFrame, im
         caption=(
             f"U-Nets with {', '.join(map(str, chosen.widths))} channels from end to end, {chosen.seeds}"
             f" seed{'s' * (chosen.seeds != 1)}, {train.steps} steps of Adam, learning rate {train.lr:g}, batches of"
-            f" {train.batch_size}, {train.init} weights. Gradients before training: at noise {starts['noise'].min():g},"
-            f" from {' and '.join(chosen.measure.starts)} weights."
+            f" {train.batch_size}, {inits.called(train.init, 'weights')}. Gradients before training: at noise"
+            f" {starts['noise'].min():g}, from {' and '.join(weights)}."
         ),
     )
     ends, first = history[history["step"] == train.steps], starts[starts["noise"] == starts["noise"].min()]

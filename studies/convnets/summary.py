@@ -40,12 +40,12 @@ def of_variant(seeds: pd.DataFrame, history: pd.DataFrame, gradients: pd.DataFra
         blocks: How many the network has.
 
     Returns:
-        ``multiply_adds`` of an image; ``refused``, the share of the blocks that change the number of channels to whose
-        branch PyTorch does not add the stream as it is, None where there is none; after the last epoch ``train_loss``,
-        a mean over its steps, ``train_accuracy``, ``val_loss`` and ``val_accuracy``; ``lost``, the share of seeds that
-        diverged; and, before training, of seeds whose first gradient is finite ``gradient_ratio``, ||dLoss/dW|| of the
-        layer where it is largest over that where it is smallest, and ``gradient_first_over_last``, that of the first
-        block over that of the last.
+        ``multiply_adds`` of an image; ``refused``, the share of the blocks that change the number of channels in which
+        PyTorch refuses to add the stream, subsampled but not projected or padded, to the branch, None where there is no
+        such block; after the last epoch ``train_loss``, a mean over its steps, ``train_accuracy``, ``val_loss`` and
+        ``val_accuracy``; ``lost``, the share of seeds that diverged; and, before training, of seeds whose first
+        gradient is finite ``gradient_ratio``, ||dLoss/dW|| of the layer where it is largest over that where it is
+        smallest, and ``gradient_first_over_last``, that of the first block over that of the last.
     """
     survived = seeds[seeds["diverged"].isna()].set_index("seed")
     last = history[history["seed"].isin(survived.index)].sort_values("epoch").groupby("seed").last()

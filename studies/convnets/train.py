@@ -7,6 +7,7 @@ import click
 import pandas as pd
 import pyarrow as pa
 import torch
+from torch import Tensor
 
 from gradflow import checkpoints
 from gradflow.digits.tensors import labelled
@@ -59,25 +60,31 @@ def main(variant: str, train: Path, validation: Path, models: Path, written: Pat
 
 @torch.no_grad()
 def refused(about: dict[str, object]) -> float:
-    """Of the blocks that change the number of channels, the share to whose branch PyTorch does not add the stream.
+    """The share of the blocks that change the number of channels in which PyTorch refuses to add stream and branch.
 
     Returns:
-        nan where no block does.
+        nan where no block changes it.
     """
     made = build(about).eval()
     assert isinstance(made, convnet.Network)
-    x, changes, refusals = made.images(torch.zeros(1, PIXELS)), 0, 0
+    x, refusals = made.images(torch.zeros(1, PIXELS)), []
     for block in made.blocks:
         assert isinstance(block, convnet.Residual)
         branch = block.branch(x)
         if branch.shape[1] != x.shape[1]:
-            changes += 1
-            try:
-                torch.broadcast_shapes(x.shape, branch.shape)  # type: ignore[no-untyped-call]  # PyTorch's
-            except RuntimeError:
-                refusals += 1
+            refusals.append(refuses(x, branch))
         x = block(x)
-    return refusals / changes if changes else float("nan")
+    return sum(refusals) / len(refusals) if refusals else float("nan")
+
+
+def refuses(x: Tensor, branch: Tensor) -> bool:
+    """Whether PyTorch refuses to add the branch to the stream x, subsampled first where the branch halves the image."""
+    stride = 1 if x.shape[-1] == branch.shape[-1] else 2
+    try:
+        x[..., ::stride, ::stride] + branch
+    except RuntimeError:
+        return True
+    return False
 
 
 if __name__ == "__main__":

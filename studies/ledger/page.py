@@ -72,7 +72,7 @@ def main(
     drawn = [path for _, path in figures]
     of_identity = [study / name for name in ("history.csv", "probe.csv", "metrics.json")]
     of_routing = [routing / name for name in ("policies.csv", "rows.csv")]
-    of_streams = [streams / name for name in ("tokens.csv", "reading.csv")]
+    of_streams = [streams / name for name in ("tokens.csv", "reading.csv", "metrics.json")]
     for path in (*of_identity, *of_routing, *of_streams, measured, facts, ledger, *drawn):
         if not path.exists():
             raise RunError(f"{path}: missing; run `make studies`, which makes all that the page shows")
@@ -128,12 +128,14 @@ def _lenses(settings: Path, study: Path) -> Lenses:
     config = load(Streams, settings)
     columns = streams_summary.joined(config)
     tokens, read = (read_table(study / f"{name}.csv", columns[name]) for name in ("tokens", "reading"))
+    learnt = streams_summary.have_learnt(config, study / "metrics.json")
     names = {
         name: f"{name}: {'skip' if chosen.skip else 'no skip'}, {words.count(config.layers(name), 'layer')},"
         f" {f'{chosen.placement}-norm' if chosen.placement != 'none' else 'no norm'}"
         for name, chosen in config.variants.items()
+        if name in learnt
     }
-    return Lenses(reading.read(settings), names, tokens, read)
+    return Lenses(reading.read(settings), streams_summary.LEARNT, names, tokens, read)
 
 
 if __name__ == "__main__":

@@ -1,5 +1,6 @@
 """measure: one network, all its seeds: streams and gradients before and after training; lenses and patches after it."""
 
+import copy
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -43,7 +44,7 @@ def main(variant: str, models: Path, logs: Path) -> None:
     about, trained = config.described(variant), config.trained(variant)
     start = stack(partial(build, about), seeds=config.seeds, init=about["init"], seed=config.train.seed)
     test, train = np.split(drawn(config.sequences, 2 * config.measure.sequences, config.sequences.seed, LENSES), 2)
-    found: dict[str, list[pd.DataFrame]] = {"streams": [], "reading": [], "patches": []}
+    found: dict[str, list[pd.DataFrame]] = {"streams": [], "reading": [], "patches": [], "sums": []}
     for seed in range(config.seeds):
         end = checkpoints.load(models / f"{variant}.safetensors", seed, trained)
         first = build(about)
@@ -57,6 +58,7 @@ def main(variant: str, models: Path, logs: Path) -> None:
         patches = {"layer": layers, "position": positions, "recovered": by_position.ravel(), "seed": seed}
         found["patches"].append(pd.DataFrame(patches))
         found["reading"].append(_reading(end, tuned, config, test).assign(whole=whole, seed=seed))
+        found["sums"].append(_sums(end, config, test).assign(seed=seed))
         if not seed:
             _write(logs / f"{variant}.tokens.parquet", _tokens(end, tuned, config, test[:1]))
     for name, tables in found.items():
@@ -79,7 +81,8 @@ def _streams(network: transformer.Network, config: Params, sequences: Tokens) ->
     Returns:
         A row a stream: layer, in sublayers; norm, root mean square over rows of ||x_l||; gradient, likewise of
         dLoss/dx_l; cosine, the mean between two positions of a sequence, 1 where all of them hold the same (collapse of
-        the rank, arXiv 2103.03404).
+        the rank, arXiv 2103.03404); change, the root mean square over rows of ||x_l - x_(l-1)|| / ||x_(l-1)||, what the
+        sublayer in front changes, nan for the first stream.
     """
     known = torch.from_numpy(targets(sequences)).flatten()
     streams = [network.embedded(_inputs(config, sequences[:, :-1])).detach().requires_grad_()]
@@ -87,13 +90,18 @@ def _streams(network: transformer.Network, config: Params, sequences: Tokens) ->
         streams.append(block(streams[-1]))
     loss = Induction.losses(network.read(streams[-1]).unsqueeze(0), known).sum()
     rows = []
+    before = None
     for layer, (stream, gradient) in enumerate(zip(streams, torch.autograd.grad(loss, streams), strict=True)):
         x, g = stream.detach().double(), gradient.double()
         directions = normalize(x.view(len(sequences), -1, x.shape[1]), dim=2)
         positions = directions.shape[1]
         pairs = (directions.sum(1).square().sum(1) - positions) / (positions * (positions - 1))
         norm, size = (vector_norm(each, dim=1).square().mean().sqrt().item() for each in (x, g))
-        rows.append({"layer": layer, "norm": norm, "gradient": size, "cosine": pairs.mean().item()})
+        change = float("nan")
+        if before is not None:
+            change = (vector_norm(x - before, dim=1) / vector_norm(before, dim=1)).square().mean().sqrt().item()
+        before = x
+        rows.append({"layer": layer, "norm": norm, "gradient": size, "cosine": pairs.mean().item(), "change": change})
     return pd.DataFrame(rows)
 
 
@@ -128,12 +136,35 @@ def _reading(network: transformer.Network, tuned: lens.Tuned, config: Params, se
         "tuned": [lens.distance(last, logits).mean().item() for logits in tuned(torch.stack(streams))],
         "direct": [float("nan")] * len(streams),
     }
-    blocks = [block for block in network.blocks if isinstance(block, Block)]
-    if all(adds_to_the_stream(block, streams[0], block.carry(streams[0])) for block in blocks):
+    if _adds(network, streams[0]):
         told = torch.from_numpy(targets(sequences)).flatten() != UNTOLD
         parts = contributions(network, _inputs(config, sequences[:, :-1]))[:-1, told]
         right = parts[:, torch.arange(len(known)), known]
         found["direct"] = (right - parts.mean(2)).mean(1).tolist()
+    return pd.DataFrame(found)
+
+
+def _adds(network: transformer.Network, stream: Tensor) -> bool:
+    """Whether all sublayers add to the stream."""
+    blocks = [block for block in network.blocks if isinstance(block, Block)]
+    return all(adds_to_the_stream(block, stream, block.carry(stream)) for block in blocks)
+
+
+@torch.no_grad()
+def _sums(network: transformer.Network, config: Params, sequences: Tokens) -> pd.DataFrame:
+    """How far the contributions of all parts, summed, are from the logits.
+
+    Returns:
+        A row: the largest distance in float32 and in float64, nan where sublayers do not add to a stream.
+    """
+    found = {}
+    for precision in (torch.float32, torch.float64):
+        exact = copy.deepcopy(network).to(precision)
+        x = _inputs(config, sequences[:, :-1]).to(precision)
+        far = float("nan")
+        if _adds(exact, exact.embedded(x)):
+            far = (contributions(exact, x).sum(0) - exact(x)).abs().max().item()
+        found[str(precision).removeprefix("torch.")] = [far]
     return pd.DataFrame(found)
 
 
@@ -143,7 +174,8 @@ def _tokens(network: transformer.Network, tuned: lens.Tuned, config: Params, seq
 
     Returns:
         A row a stream and position: layer, position; token, which stands there; next, which follows; told, whether it
-        can be told; for logit lens and tuned lens the token that they hold for the likeliest, and its probability.
+        can be told; for logit lens and tuned lens the token that they hold for the likeliest, and its probability, nan
+        where logits are not finite: then the token says nothing.
     """
     streams = patching.streams(network, network.embedded(_inputs(config, sequence[:, :-1])))
     tokens = sequence[0]
@@ -185,7 +217,6 @@ def _patches(network: transformer.Network, config: Params) -> tuple[NDArray[np.f
     # One run for all patches of a stream: each position alone, and in the last copy of the sequences all of them.
     places = torch.cat([torch.eye(about.positions), torch.ones(1, about.positions)]).bool()
     rows = places.repeat_interleave(len(clean), 0).flatten()
-    from_clean, from_corrupted = ([x.repeat(len(places), 1) for x in each] for each in (whole, corrupted))
 
     def ahead(last: Tensor) -> Tensor:
         logits = network.read(last).view(-1, len(clean), about.positions, about.tokens)[:, :, -1]
@@ -193,6 +224,9 @@ def _patches(network: transformer.Network, config: Params) -> tuple[NDArray[np.f
         return (one - other).mean((1, 2))
 
     def recovered(layer: int) -> Tensor:
+        from_clean, from_corrupted = (
+            [x.repeat(len(places), 1) if at == layer else x for at, x in enumerate(each)] for each in (whole, corrupted)
+        )
         last = patching.patched(network, from_clean, from_corrupted, layer, rows)
         return patching.recovered(ahead(whole[-1]), ahead(corrupted[-1]), ahead(last))
 

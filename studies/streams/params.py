@@ -142,6 +142,12 @@ class Params(Parameters):
         check_size(self.variants, self.seeds * 12 * self.depth * self.width**2)
         rows = about.positions * max(self.train.batch_size, about.validation, 2 * self.measure.sequences)
         check_numbers("width", self.seeds * rows * self.width * self.depth * 2)
+        streams, copies = 2 * (2 * self.depth + 1), about.positions + 1  # copies are four times as wide inside a block
+        check_numbers("measure.patched", self.measure.patched * about.positions * self.width * (streams + 4 * copies))
+        for name in self.twin.variants:
+            if f"twin_{name}" in self.variants:  # in metrics.json and in MLflow they stand side by side
+                rule = "must not be twin_ and the name of a variant of the twin"
+                raise InputError("params.yaml: variants", f"{rule}, got twin_{name}")
         for name, chosen in self.variants.items():
             if chosen.steps % self.train.every:
                 rule = f"must be a multiple of train.every {self.train.every}"

@@ -112,7 +112,7 @@ def test_the_study_of_the_recipe_trains_each_variant_with_its_own_values_and_lea
         "own": ["stem", "block_1", "block_2", "block_3", "block_4", "block_5", "head"],
     }
     figure = (reports(recipe) / "figures/loss_curves.svg").read_text(encoding="utf-8")
-    said = "depth 5, learning rate 0.05, gradients clipped at norm 1, He initialisation"
+    said = "depth 5, learning rate 0.05, gradients clipped at norm 1, He's initialisation"
     assert said in " ".join(figure.replace("-->", "<!--").split("<!--")[1::2]).replace("\n", " ")
 
     recipe.change({"variants.own.train.lr": 0.2})

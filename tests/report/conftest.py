@@ -200,7 +200,7 @@ def hostile_page(inputs, tmp_path):
                 published.widest(identity),
             ),
             Routing({"depth": 20, "seeds": 2}, {"random": name}, policies, rows),
-            Lenses(settings, dict.fromkeys(settings["variants"], name), tokens, read),
+            Lenses(settings, 0.9, dict.fromkeys(settings["variants"], name), tokens, read),
             Trainings(
                 pd.read_csv(reports / "explorer.csv").replace({"study": {"root": name}}),
                 {

@@ -74,7 +74,7 @@ def test_a_figure_that_is_cut_off_is_one_line(make, inputs, left):
     "missing",
     [
         *(f"studies/identity/reports/{name}" for name in ("history.csv", "probe.csv", "metrics.json")),
-        *(f"studies/streams/reports/{name}" for name in ("tokens.csv", "reading.csv")),
+        *(f"studies/streams/reports/{name}" for name in ("tokens.csv", "reading.csv", "metrics.json")),
         "reports/explorer.csv",
         "reports/claims.json",
         "studies/identity/reports/figures/loss.png",
@@ -88,11 +88,25 @@ def test_a_missing_study_is_named_with_what_makes_it(make, inputs, missing):
 
 
 def test_where_no_network_has_learnt_the_page_says_so(make, inputs):
-    path = inputs.root / "studies/streams/reports/tokens.csv"
-    table = pd.read_csv(path)
-    table.assign(logit=(table["next"] + 1) % 4).to_csv(path, index=False)
+    path = inputs.root / "studies/streams/reports/metrics.json"
+    numbers = json.loads(path.read_text(encoding="utf-8"))
+    for number in numbers.values():
+        number["accuracy"]["mean"] = 0.89
+    path.write_text(json.dumps(numbers), encoding="utf-8")
     text = make(inputs).read_text(encoding="utf-8")
     assert "so there is nothing to read" in text and 'id="lenses-layer"' not in text
+
+
+def test_cells_stay_blank_where_logits_are_not_finite(make, inputs):
+    folder = inputs.root / "studies/streams/reports"
+    tables = {name: pd.read_csv(folder / f"{name}.csv") for name in ("tokens", "reading")}
+    tables["tokens"].loc[tables["tokens"]["variant"] == "pre", "logit_probability"] = None
+    tables["reading"].loc[tables["reading"]["variant"] == "pre", "logit"] = None
+    for name, table in tables.items():
+        table.to_csv(folder / f"{name}.csv", index=False)
+    text = make(inputs).read_text(encoding="utf-8")
+    assert '<span class="read"></span><span class="kind"></span></span><span class="sure"></span>' in text
+    assert '<strong class="right">0</strong>' in text and '<strong class="missed">-</strong>' in text
 
 
 OWN = "plain with momentum 0.375"

@@ -95,6 +95,19 @@ def test_what_is_written_is_what_the_tables_ask_for(trained, tmp_path):
     assert seeds["refused"].tolist() == [1.0, 1.0] and seeds["diverged"].isna().all()
 
 
+@pytest.mark.parametrize("side", [8, 4], ids=["same size", "half the size"])
+@pytest.mark.parametrize(("channels", "refused"), [(8, True), (4, False)])
+def test_a_stream_is_refused_for_its_channels_and_not_for_its_size(side, channels, refused):
+    assert train.refuses(torch.zeros(1, 4, 8, 8), torch.zeros(1, channels, side, side)) is refused
+
+
+@pytest.mark.parametrize("skip", [True, False])
+def test_of_the_blocks_that_change_the_channels_all_are_refused(skip):
+    about = load(Params, FOLDER / "params.yaml").described("residual_third" if skip else "plain_ninth")
+    changed = dict(about, widths=[4, 4, 8, 8]), dict(about, widths=[4, 4, 4])
+    assert train.refused(changed[0]) == 1.0 and np.isnan(train.refused(changed[1]))
+
+
 def test_depth_is_that_of_the_params_over_that_of_the_variant():
     config = load(Params, FOLDER / "params.yaml")
     found = {depth: config.model_copy(update={"depth": depth}) for depth in (27, 12, 1)}
@@ -217,6 +230,7 @@ def test_a_seed_that_diverged_is_told_with_the_layers_of_its_network():
     names = ["unnormed_residual", "residual"]
     where = {"unnormed_residual": "56 layers without batch norm", "residual": "56 layers with batch norm"}
     found = plot.experiment(config, ends, dict.fromkeys(names, "residual"), where)
+    assert found.caption.endswith("He's initialisation.")
     assert found.label("residual") == "residual (diverged: 2 of 8 seeds at 56 layers without batch norm)"
     assert plot.experiment(config, ends, {"residual": "residual"}, {}).label("residual") == "residual"
 

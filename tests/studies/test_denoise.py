@@ -312,6 +312,8 @@ def test_the_figure_tells_of_all_seeds_that_were_lost_at_which_noise():
     assert setting.diverged == {"long skips": {1: 4}, "zeros instead": {}}
     assert setting.label("long skips") == "long skips (diverged: 1 of 2 seeds at noise 0.1, 1 of 2 seeds at noise 0.5)"
     assert setting.label("zeros instead") == "zeros instead"
+    assert "He's weights. Gradients before training: at noise" in setting.caption
+    assert setting.caption.endswith("from PyTorch's default weights and He's weights.")
     assert of_nothing.diverged == {"long skips": {0: 2, 1: 2}, "zeros instead": {0: 2, 1: 2}}
     for arguments in seen:
         figure = denoised.draw(*arguments)
@@ -366,5 +368,7 @@ def test_the_figure_shows_what_there_is(seeds, levels, starting):
     picture = digits.images[0].get_array().data
     assert picture.shape == (3 * 8 + 2, 8 + len(levels) * (4 + 3 * 8 + 2))
     assert [picture[0, column] for column in (0, 12, 21, 30)] == [0.5, 0.4, 0.6, 0.6]
-    assert len(gradients) == len(starting)
+    assert [axes.get_title(loc="left").split("\n")[1] for axes in gradients] == [
+        {"default": "PyTorch's default weights", "he": "He's weights"}[start] for start in starting
+    ]
     assert gradients[0].lines[0].get_ydata()[0] == pytest.approx(0.1 * 2**0.5)  # of two convolutions

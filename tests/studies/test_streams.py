@@ -1,21 +1,32 @@
 """The study of streams: task, measurements, numbers and figures, against sequences and tables made by hand."""
 
+import json
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
 import torch
+import yaml
+from click.testing import CliRunner
 from matplotlib.collections import PathCollection
 
+from gradflow import checkpoints
+from gradflow.guards.errors import RunError
 from gradflow.kit.building import build
+from gradflow.kit.inits import stack
 from gradflow.params.loading import load
 from gradflow.streams import lens, patching
+from gradflow.streams.contributions import contributions
 from gradflow.tables.artefacts import read_table
 from studies.streams import measure, plot, summary
-from studies.streams.figures import layers, patches, reading, tokens, training
+from studies.streams import tables as of_all
+from studies.streams.figures import layers, patches, reading, starts, tokens, training
 from studies.streams.induction import PATCHES, UNTOLD, VALIDATION, Induction, drawn, targets
 from studies.streams.params import Params, Sequences
+from studies.streams.twin import measure as twin_measure
+from studies.streams.twin import rows as twin_rows
 
 TOKENS, POSITIONS, LONGEST = 6, 7, 3
 ABOUT = Sequences(tokens=TOKENS, positions=POSITIONS, shortest=2, longest=LONGEST, validation=30, seed=0)
@@ -101,6 +112,9 @@ def test_streams_and_gradients_are_those_of_the_network(config):
         for j in range(i)
     ]
     assert found["cosine"][4] == pytest.approx(np.mean(pairs), rel=1e-4)
+    second = net.blocks[0](first)
+    changes = ((second - first).norm(dim=1) / first.norm(dim=1)).square().mean().sqrt()
+    assert np.isnan(found["change"][0]) and found["change"][1] == pytest.approx(changes.item(), rel=1e-5)
 
 
 def test_without_skip_positions_become_the_same(config):
@@ -128,6 +142,18 @@ def test_what_is_read_and_written(config, block, skip):
         assert found["direct"].sum() == pytest.approx(right.mean().item(), abs=1e-5)  # a bias of 0 at the end
     else:
         assert found["direct"].isna().all()
+
+
+@pytest.mark.parametrize(("block", "skip"), [("pre", True), ("post", True), ("pre", False)])
+def test_contributions_sum_to_the_logits_where_sublayers_add(config, block, skip, monkeypatch):
+    net, sequences = network(block, skip=skip), drawn(ABOUT, 6, 3)
+    found = measure._sums(net, config, sequences).iloc[0]
+    if (block, skip) != ("pre", True):
+        assert found.isna().all()
+        return
+    assert 0 < found["float64"] < 1e-10 < found["float32"] < 1e-4
+    monkeypatch.setattr(measure, "contributions", lambda *given: contributions(*given)[:-2])
+    assert measure._sums(net, config, sequences)["float64"].iloc[0] > 1e-3  # a sublayer is missing
 
 
 @pytest.mark.parametrize(("block", "skip"), [("pre", True), ("post", True), ("pre", False)])
@@ -168,7 +194,7 @@ def tables(config, seeds=2):
     ]
     streams = [
         {"variant": variant, "layer": layer, "norm": 2.0 + layer, "gradient": 2.0 ** (seed - layer / depth)}
-        | {"cosine": layer / depth, "seed": seed, "moment": moment}
+        | {"cosine": layer / depth, "change": layer / 10 if layer else np.nan, "seed": seed, "moment": moment}
         for variant in variants
         for moment in ("start", "end")
         for seed in range(seeds)
@@ -202,8 +228,13 @@ def tables(config, seeds=2):
         for layer in range(depth + 1)
         for position in range(about.positions)
     ]
-    names = ("history", "streams", "reading", "patches", "tokens")
-    return dict(zip(names, map(pd.DataFrame, (history, streams, read, patched, said)), strict=True))
+    sums = [
+        {"variant": variant, "float32": 1e-6 if variant == "pre" else np.nan, "float64": 1e-15, "seed": seed}
+        for variant in variants
+        for seed in range(seeds)
+    ]
+    names = ("history", "streams", "reading", "patches", "tokens", "sums")
+    return dict(zip(names, map(pd.DataFrame, (history, streams, read, patched, said, sums)), strict=True))
 
 
 def test_the_numbers_of_a_variant(config):
@@ -221,15 +252,21 @@ def test_the_numbers_of_a_variant(config):
     assert post["solved_at"] == {"mean": 75, "std": 0, "min": 75, "max": 75, "seeds": 1} and pre["solved"] == 1
     assert post["norm_growth_end"]["mean"] == (2 + depth) / 2
     assert post["power_added_start"]["mean"] == ((2 + depth) / 2) ** 2 - 1
+    assert post["power_of_one_start"]["mean"] == (((2 + depth) / 2) ** 2 - 1) / depth
+    assert post["change_end"]["mean"] == pytest.approx((depth + 1) / 20)
     assert post["gradient_ratio_start"]["mean"] == pytest.approx(2)
     assert post["cosine_start"]["mean"] == 1 and post["first_cosine_end"]["mean"] == 0
     assert post["logit_lens_middle"]["mean"] == 2.5 and post["tuned_lens_middle"]["mean"] == 0.5
     assert post["source_half"]["mean"] == 4 / depth and post["query_half"]["mean"] == 5 / depth
+    assert post["moved"]["mean"] == pytest.approx(1 / depth)
     assert post["whole_layer_error"]["max"] == pytest.approx(1e-6 * depth)
     assert "direct_of_last_quarter" not in post
     layers_of = range(depth + 1)
     late = sum(layer for layer in layers_of if layer > 0.75 * depth) / sum(layers_of)
     assert pre["direct_of_last_quarter"]["mean"] == pytest.approx(late)
+    assert pre["direct_least"]["mean"] == pytest.approx(1 / sum(layers_of))
+    assert pre["direct_most"]["mean"] == pytest.approx(depth / sum(layers_of))
+    assert pre["sum_error_float32"]["max"] == 1e-6 and pre["sum_error_float64"]["max"] == 1e-15
 
 
 def test_a_seed_that_has_diverged_has_no_accuracy_and_gaps_where_numbers_are_not_finite(config, tmp_path):
@@ -246,6 +283,74 @@ def test_a_seed_that_has_diverged_has_no_accuracy_and_gaps_where_numbers_are_not
     assert numbers["norm_growth_end"] == {"mean": 1, "std": 0, "min": 1, "max": 1, "seeds": 1}
 
 
+SMALL = {
+    "depth": 2,
+    "width": 8,
+    "heads": 2,
+    "seeds": 2,
+    "sequences": ABOUT.model_dump() | {"validation": 8},
+    "measure": {"sequences": 6, "lens_steps": 2, "lens_lr": 0.01, "patched": 3},
+}
+SMALL_TWIN = {"depth": 3, "width": 8, "hidden": 4, "seeds": 2, "digits": {"validation": 0.9, "seed": 0}}
+
+
+def overflowed(about, trained, path, seeds, **factors):
+    """A checkpoint of two seeds, of which some have so large weights in some parts that not all numbers are finite."""
+    network = stack(partial(build, about), seeds=2, init=about["init"], seed=0)
+    with torch.no_grad():
+        for name, parameter in network.named_parameters():
+            parameter[seeds] *= factors.get(name.split(".")[0], 1)
+    path.parent.mkdir(exist_ok=True)
+    checkpoints.save(path, network, trained)
+
+
+def test_networks_that_have_overflowed_leave_gaps_in_tables_numbers_and_figures(tmp_path, monkeypatch):
+    params = yaml.safe_load((Path(__file__).parents[2] / "studies/streams/params.yaml").read_text(encoding="utf-8"))
+    params |= SMALL | {"variants": {name: params["variants"][name] for name in ("post", "pre", "no_skip")}}
+    params["twin"] |= SMALL_TWIN
+    (tmp_path / "params.yaml").write_text(yaml.safe_dump(params, sort_keys=False), encoding="utf-8")
+    monkeypatch.chdir(tmp_path)
+    config, history = load(Params), tables(load(Params))["history"].query("variant == 'pre'")
+
+    def run(stage, *arguments):
+        CliRunner().invoke(stage.main, arguments, catch_exceptions=False, standalone_mode=False)
+
+    nan, inf = {"stem": 1e30, "blocks": 1e30, "head": 1e30}, {"head": 1e38}  # inf: KL of lenses
+    for name, lost, factors in (("post", [0, 1], nan), ("pre", [0], nan), ("no_skip", [1], inf)):
+        overflowed(config.described(name), config.trained(name), Path(f"models/{name}.safetensors"), lost, **factors)
+        run(measure, name, "models", "logs")
+        history.drop(columns="variant").to_parquet(f"logs/{name}.history.parquet", index=False)
+    run(twin_rows, "train.parquet", "validation.parquet")
+    for name, lost, factors in (("residual", [0, 1], nan), ("no_skip", [0], inf)):
+        about = config.twin.described(name)
+        overflowed(about, config.twin.trained(name), Path(f"models/twin/{name}.safetensors"), lost, **factors)
+        run(twin_measure, name, "models/twin", "train.parquet", "validation.parquet", "logs/twin")
+        history.query("epoch <= 2").drop(columns="variant").to_parquet(f"logs/twin/{name}.history.parquet", index=False)
+    run(of_all, "logs", "reports")
+    run(plot, "reports", "figures")
+
+    numbers = json.loads(Path("reports/metrics.json").read_text(encoding="utf-8"))
+    for name in ("pre", "no_skip", "twin_no_skip"):
+        assert numbers[name]["logit_lens_middle"]["seeds"] == 1
+    assert numbers["twin_no_skip"]["probe_own"]["seeds"] == 2
+    nothing = {"mean": None, "std": None, "min": None, "max": None, "seeds": 0}
+    assert numbers["post"]["best_position"] == numbers["twin_residual"]["left_out"] == nothing
+    said = pd.read_csv("reports/tokens.csv")
+    said = said.set_index("variant")[["logit_probability", "tuned_probability"]].isna()  # of seed 0
+    assert said.drop("no_skip").all(axis=None) and not said.loc["no_skip"].any(axis=None)
+    assert {path.stem for path in Path("figures").glob("*.png")} >= {"tokens", "patches", "reading", "layers", "twin"}
+
+
+def test_a_figure_leaves_out_letters_where_logits_are_not_finite(config):
+    said = tables(config)["tokens"].assign(logit_probability=np.nan)
+    figure = tokens.draw(said, plot.experiment(config, ["post"], {"post": {}}))
+    figure.draw_without_rendering()
+    logit, tuned = ([text.get_text() for text in axes.texts] for axes in figure.axes[:2])
+    assert set(logit) == {""} and set(tuned) == {"A"}
+    [marks] = [each for each in figure.axes[0].collections if isinstance(each, PathCollection)]
+    assert len(marks.get_offsets()) == 0
+
+
 def test_a_seed_whose_history_ends_early_has_diverged(config):
     history = tables(config)["history"]
     kept = history[~((history["variant"] == "post") & (history["seed"] == 1) & (history["epoch"] > 4))]
@@ -254,10 +359,17 @@ def test_a_seed_whose_history_ends_early_has_diverged(config):
     assert found == {"post": {1: 100}, "pre": {}}
 
 
-def test_what_is_shown_are_networks_that_have_learnt_and_one_without_a_row_has_not(config):
-    history = tables(config)["history"]  # the median of post is 0.73, of pre 0.96
-    assert plot.have_learnt(["lost", "post", "pre"], history) == ["pre"]
-    assert plot.have_learnt(["lost", "post"], history) == ["lost"]
+def test_what_is_shown_are_networks_that_have_learnt_by_their_mean_accuracy(config, tmp_path):
+    metrics, nothing = tmp_path / "metrics.json", dict.fromkeys(("mean", "std", "min", "max"))
+    means = dict.fromkeys([*config.variants, "twin_residual", "twin_no_skip"], 0.5) | {"pre": 0.9, "no_skip": 0.899}
+    means["none"] = None
+    numbers = {name: {"accuracy": nothing | {"mean": mean, "seeds": 4}} for name, mean in means.items()}
+    metrics.write_text(json.dumps(numbers), encoding="utf-8")
+    assert summary.have_learnt(config, metrics) == ["pre"]
+    del numbers["none"]
+    metrics.write_text(json.dumps(numbers), encoding="utf-8")
+    with pytest.raises(RunError, match=r"metrics\.json"):
+        summary.have_learnt(config, metrics)
 
 
 def test_gradients_are_drawn_relative_to_the_last_stream():
@@ -273,13 +385,38 @@ def test_networks_are_compared_in_a_panel_with_those_of_the_same_start(config):
     drawn_by, experiment = plot.by_kind(config, both, {name: {} for name in config.variants} | {"post_gpt2": {1: 50}})
     found = drawn_by.groupby(["panel", "variant"], sort=False).size()
     assert list(found.index) == [
-        ("xavier, rate 0.003, 8 layers", "post-norm"),
-        ("xavier, rate 0.003, 8 layers", "pre-norm, warm-up 100"),
-        ("gpt2, rate 0.01, 8 layers", "post-norm"),
-        ("xavier, rate 0.001, no skip", "pre-norm, no skip, 4 layers, warm-up 100"),
+        ("Xavier's weights, rate 0.003, 8 layers", "post-norm"),
+        ("Xavier's weights, rate 0.003, 8 layers", "pre-norm, warm-up 100"),
+        ("GPT-2's weights, rate 0.01, 8 layers", "post-norm"),
+        ("Xavier's weights, rate 0.001, no skip", "pre-norm, no skip, 4 layers, warm-up 100"),
     ]
-    assert experiment.label("post-norm") == "post-norm (diverged: 1 of 2 seeds at gpt2, rate 0.01, 8 layers)"
+    assert experiment.label("post-norm") == "post-norm (diverged: 1 of 2 seeds at GPT-2's weights, rate 0.01, 8 layers)"
     assert drawn_by["step"].max() == 12 * config.train.every
+
+
+def test_starts_are_compared_where_nothing_else_differs_but_the_place_of_the_norms(config):
+    streams = tables(config)["streams"]
+    of_pre = streams[streams["variant"] == "pre"].assign(passed=lambda table: table["layer"] / 16)
+    both = pd.concat([of_pre.assign(variant=name) for name in config.variants])
+    lost = {name: {} for name in config.variants} | {"post_gpt2_slow": {1: 50}, "post_gpt2": {0: 50}}
+    drawn_by, experiment = plot.by_start(config, both, lost)
+    found = drawn_by.groupby(["panel", "variant"], sort=False)["moment"].unique().map(list).to_dict()
+    kinds = ["Xavier's weights", "GPT-2's weights", "PyTorch's default weights"]
+    starts_of = [("post-norm", kind) for kind in kinds] + [("pre-norm", kind) for kind in kinds]
+    assert found == {key: ["start", "end"] for key in [*starts_of, ("pre-norm", "LeCun's weights")]}
+    assert len(drawn_by) == 7 * len(of_pre)
+    assert experiment.label("GPT-2's weights") == "GPT-2's weights (diverged: 1 of 2 seeds at post-norm)"
+    figure = starts.draw(drawn_by, experiment)
+    figure.draw_without_rendering()
+    lines = [len(axes.lines) for axes in figure.axes]
+    assert lines == [3, 3, 3, 4, 4, 4]
+
+    variants = {name: config.variants[name] for name in ("post", "none")}
+    of_two, _ = plot.by_start(config.model_copy(update={"variants": variants}), both, lost)
+    assert list(of_two["panel"].unique()) == ["post-norm", "no norm"]
+    nothing = drawn_by.assign(norm=np.nan, gradient=np.nan)
+    for table in (nothing, drawn_by.where(drawn_by["moment"] == "start", nothing)):
+        starts.draw(table, experiment).draw_without_rendering()
 
 
 def test_networks_that_differ_in_nothing_that_is_said_are_told_by_their_names(config):

@@ -190,11 +190,11 @@ function look(root) {
     now.value = `${layer} of ${slider.max}: ${places[layer]}`;
     slider.setAttribute("aria-valuetext", now.value);
     cells.forEach((cell, at) => {
-      const token = read[layer][at];
-      write(cell, ".read", letters[token]);
-      write(cell, ".sure", `${sure[layer][at]} %`);
-      cell.style.setProperty("--sure", sure[layer][at]);
-      cell.dataset.kind = told[at] ? (token === next[at] ? "right" : "wrong") : "untold";
+      const [token, percent] = [read[layer][at], sure[layer][at]];  // null where logits are not finite
+      write(cell, ".read", letters[token] ?? "");
+      write(cell, ".sure", percent === null ? "" : `${percent} %`);
+      cell.style.setProperty("--sure", percent ?? 0);
+      cell.dataset.kind = told[at] && token !== null ? (token === next[at] ? "right" : "wrong") : "untold";
     });
     write(root, ".place", `${layer} (${places[layer]})`);
     write(root, ".of", lens.selectedOptions[0].text);

@@ -81,7 +81,8 @@ class Denoise(Section):
         if self.train.steps % self.train.every:
             rule = f"must be a multiple of denoise.train.every, {self.train.every}"
             raise InputError("params.yaml: denoise.train.steps", f"{rule}, got {self.train.steps}")
-        check_size(self.variants, self.seeds * len(self.widths) * 27 * max(self.widths) ** 2)
+        weights = self.seeds * len(self.widths) * 27 * max(self.widths) ** 2
+        check_size(self.variants, weights, key="denoise.variants", width="denoise.widths")
         rows = max(validation_rows, self.train.batch_size)
         check_numbers("denoise.widths", self.seeds * rows * PIXELS * len(self.widths) * 2 * max(self.widths))
         if len(set(self.measure.starts)) < len(self.measure.starts):

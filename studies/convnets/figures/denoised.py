@@ -10,7 +10,7 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import FixedLocator
 from numpy.typing import NDArray
 
-from gradflow.drawing import curves, style
+from gradflow.drawing import curves, inits, style
 from gradflow.drawing.experiment import Experiment
 
 _INPUT = (0, (1, 1))
@@ -44,7 +44,7 @@ def draw(
     by_stage = norms.agg(lambda own: np.sqrt((own**2).sum())).reset_index()
     for kind in kinds:
         axes = panels[kind]
-        axes.set_title(f"before training, {kind}", loc="left")
+        axes.set_title(f"before training,\n{inits.called(kind, 'weights')}", loc="left")
         curves.log_axis(axes, by_stage["grad_norm"].to_numpy())
         for variant, own in by_stage[by_stage["start"] == kind].groupby("variant", sort=False):
             curves.points(axes, curves.over_seeds(own, "layer", "grad_norm"), experiment, str(variant), hollow=False)

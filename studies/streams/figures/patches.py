@@ -31,9 +31,9 @@ def draw(patches: pd.DataFrame, source: int, experiment: Experiment) -> Figure:
     style.colour_bar(figure, ScalarMappable(scale, colours), "share of the answer that comes back", extend="both")
     who = "of the one seed" if experiment.seeds == 1 else "median over seeds"
     notes = (
-        f"Colour: {who}. Of a sequence that holds another token where the answer stood (position {source}, and before"
-        " it), the stream at one position and behind one sublayer is replaced by that of the true sequence; the answer"
-        " is due at the last position. 1: as if nothing had been changed."
+        f"Colour: {who}. In a corrupted sequence, which holds another token wherever the answer stood (position"
+        f" {source} and before), the stream at one position behind one sublayer is replaced by that of the clean run;"
+        " the answer is due at the last position. 1: as if nothing had been corrupted."
     )
     return style.finish(figure, experiment, "Where the answer is: patched layer by layer", [], notes)
 

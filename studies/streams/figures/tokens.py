@@ -56,14 +56,15 @@ def _panel(axes: Axes, tokens: pd.DataFrame, name: str, scale: Normalize) -> Non
     shape = (depth + 1, positions)
     probability = tokens[f"{name}_probability"].to_numpy(dtype=float).reshape(shape)
     axes.pcolormesh(range(positions), range(depth + 1), probability, norm=scale, cmap="Blues")
-    right = tokens[(tokens[name] == tokens["next"]) & (tokens["told"] == 1)]
+    right = tokens[(tokens[name] == tokens["next"]) & (tokens["told"] == 1) & tokens[f"{name}_probability"].notna()]
     axes.scatter(right["position"], right["layer"], marker="s", facecolor="none", edgecolor=_RIGHT, linewidth=0.8, s=46)
     if positions <= _MOST and tokens[["token", "logit", "tuned"]].to_numpy().max() < len(_LETTERS):
         for layer, position, token, sure in zip(
             tokens["layer"], tokens["position"], tokens[name], probability.ravel(), strict=True
         ):
             colour = "white" if sure > 0.6 else "black"
-            axes.text(position, layer, _LETTERS[token], size=5.5, ha="center", va="center", color=colour)
+            said = "" if np.isnan(sure) else _LETTERS[token]
+            axes.text(position, layer, said, size=5.5, ha="center", va="center", color=colour)
         axes.set_xticks(range(positions), [_LETTERS[token] for token in first["token"]])
         axes.tick_params(axis="x", labelsize=6.5)
     axes.set_yticks(np.unique([0, *curves.layer_ticks(depth)[1:], depth]))

@@ -19,16 +19,16 @@ def draw(history: pd.DataFrame, experiment: Experiment) -> Figure:
     titles = list(dict.fromkeys(history["panel"]))
     columns = min(3, len(titles))
     rows = -(-len(titles) // columns)
-    figure = Figure(figsize=(style.WIDTH, 1.9 * rows), layout="constrained")
+    figure = Figure(figsize=(style.WIDTH, 2.05 * rows), layout="constrained")
     grid = figure.subplots(rows, columns, squeeze=False, sharey=True)
     for axes in grid.ravel()[len(titles) :]:
         axes.set_visible(False)
     for axes, title in zip(grid.ravel(), titles, strict=False):
-        axes.set_title(title, loc="left")
+        axes.set_title(title.replace(", ", ",\n", 1), loc="left")
         axes.set_ylim(0, 1.03)
         for variant, own in history[history["panel"] == title].groupby("variant", sort=False):
             curves.curve(axes, curves.over_seeds(own, "step", "val_accuracy"), experiment, str(variant))
-    for axes in grid[-1]:
+    for axes in grid.ravel()[: len(titles)][-columns:]:  # those with none below
         axes.set_xlabel("step")
     for axes in grid[:, 0]:
         axes.set_ylabel("validation accuracy")

@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
+import numpy as np
 import pandas as pd
 import pyarrow as pa
 import torch
@@ -45,7 +46,8 @@ def main(variant: str, models: Path, train: Path, validation: Path, logs: Path) 
         network = checkpoints.load(models / f"{variant}.safetensors", seed, config.trained(variant))
         assert isinstance(network, digits.Network)
         found.append(measured(network, *rows, config.measure).assign(seed=seed))
-    parquet.write(logs / f"{variant}.layers.parquet", pa.Table.from_pandas(pd.concat(found), preserve_index=False))
+    layers = pd.concat(found).replace([np.inf, -np.inf], np.nan)  # a gap, where a network has diverged
+    parquet.write(logs / f"{variant}.layers.parquet", pa.Table.from_pandas(layers, preserve_index=False))
 
 
 def measured(network: digits.Network, train: "Labelled", validation: "Labelled", how: Measure) -> pd.DataFrame:
@@ -89,8 +91,8 @@ def measured(network: digits.Network, train: "Labelled", validation: "Labelled",
 
 
 def _accuracy(logits: Tensor, labels: Tensor) -> Tensor:
-    """Logits (..., rows, classes) to (...) in float64."""
-    return (logits.argmax(-1) == labels).double().mean(-1)
+    """Logits (..., rows, classes) to (...) in float64; nan where they are not finite, and so have no largest one."""
+    return (logits.argmax(-1) == labels).double().mean(-1).where(logits.isfinite().all(-1).all(-1), torch.nan)
 
 
 def _rest(network: digits.Network, x: Tensor, block: int) -> Tensor:

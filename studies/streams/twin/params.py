@@ -6,7 +6,7 @@ from pydantic import Field
 
 from gradflow.params.digits import IMAGES, Digits
 from gradflow.params.moons import Descending
-from gradflow.params.sections import Count, Init, Section, Seeds, VariantName, Width, check_numbers
+from gradflow.params.sections import Count, Init, Section, Seeds, VariantName, Width, check_numbers, check_size
 
 
 class Chosen(Section):
@@ -53,9 +53,12 @@ class Twin(Section):
         return self.described(variant) | {"seeds": self.seeds, "train": self.train.model_dump()}
 
     def check(self) -> None:
-        """Check that the streams of all seeds fit into memory.
+        """Check the names of variants, and that weights and streams of all seeds fit into memory.
 
         Raises:
             InputError: They do not; names the key to change.
         """
-        check_numbers("twin.width", IMAGES * self.seeds * self.depth * max(self.width, self.hidden))
+        wider = "twin.hidden" if self.hidden > self.width else "twin.width"
+        weights = self.seeds * self.depth * 2 * self.width * self.hidden
+        check_size(self.variants, weights, key="twin.variants", width=wider)
+        check_numbers(wider, IMAGES * self.seeds * self.depth * max(self.width, self.hidden))

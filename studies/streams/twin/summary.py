@@ -5,10 +5,11 @@ from typing import Any
 import pandas as pd
 
 from gradflow.analysis.spread import over_seeds
-from gradflow.tables.columns import FROM_0, FROM_1, NUMBER, SHARE, SIZE, Column, Columns, within
+from gradflow.tables.columns import FROM_0, FROM_1, SHARE, SIZE, Column, Columns, within
 from studies.streams.twin.params import Twin
 
-_DISTANCE = Column(low=-1e-6)  # 0 but for rounding
+_GAPS = Column(gaps=True)
+_DISTANCE = Column(low=-1e-6, gaps=True)  # 0 but for rounding
 _SHARE = Column(low=0, high=1, gaps=True)
 
 
@@ -18,8 +19,8 @@ def tables(config: Twin) -> dict[str, Columns]:
         "history": {"seed": FROM_0, "epoch": FROM_1, "train_loss": SIZE, "val_loss": SIZE, "val_accuracy": SHARE},
         "layers": {
             **within({"layer": FROM_0}, layer=config.depth),
-            **{"logit": _DISTANCE, "tuned": _DISTANCE, "own": SHARE, "next": _SHARE, "left_out": _SHARE},
-            **{"recovered": NUMBER, "seed": FROM_0},
+            **{"logit": _DISTANCE, "tuned": _DISTANCE, "own": _SHARE, "next": _SHARE, "left_out": _SHARE},
+            **{"recovered": _GAPS, "seed": FROM_0},
         },
     }
     return {name: within(columns, seed=config.seeds - 1) for name, columns in found.items()}
