@@ -133,7 +133,7 @@ def _log(client: MlflowClient, experiment: str, entry: Entry, origin: Origin, ma
     tags = shared | _common(entry.variants) | {"fingerprint": entry.fingerprint}
     run: str = client.create_run(experiment, tags=tags, run_name=name).info.run_id
     _log_batches(client, run, params=entry.params, metrics=_summary(entry.variants))
-    client.log_inputs(run, [_input(split) for split in entry.data])
+    _log_data(client, run, entry.data)
     for folder, paths in entry.files.items():
         for path in paths:
             client.log_artifact(run, str(path), folder or None)
@@ -179,12 +179,27 @@ def _log_variant(
     model = models.log(client, experiment, run, variant, network) if network else None
     points = [Point(name, value, 0) for name, value in variant.numbers.items()]
     _log_batches(client, run, params=entry.params | {"variant": variant.name}, metrics=[*variant.curves, *points])
-    client.log_inputs(run, [_input(split) for split in entry.data])
+    _log_data(client, run, entry.data)
     client.log_artifact(run, str(variant.checkpoint), "checkpoints")
     if variant.layers:
         client.log_table(run, dict(variant.layers), "gradient_norms_by_layer.json")
     client.set_terminated(run)
     return run, model
+
+
+def _log_data(client: MlflowClient, run: str, data: Iterable[DataSet]) -> None:
+    """Log which data sets a run has used.
+
+    MLflow adds a data set to the experiment after it has seen that it is not there. Where another process adds the same
+    one in between, MLflow refuses it; then it is there, and is found the next time.
+    """
+    inputs = [_input(split) for split in data]
+    try:
+        client.log_inputs(run, inputs)
+    except MlflowException as error:
+        if error.error_code != "BAD_REQUEST":
+            raise
+        client.log_inputs(run, inputs)
 
 
 def _common(variants: list[Variant]) -> dict[str, str]:

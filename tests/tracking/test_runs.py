@@ -15,11 +15,14 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+from mlflow.exceptions import MlflowException
+from mlflow.protos.databricks_pb2 import BAD_REQUEST, RESOURCE_DOES_NOT_EXIST
 
 from gradflow import checkpoints
 from gradflow.data import dataset
 from gradflow.guards.errors import RunError
-from gradflow.tracking import result
+from gradflow.tracking import result, runs
+from gradflow.tracking.entry import DataSet
 
 TRACK = ("python", "-m", "stages.track", "data", "models", "logs", "reports", "data/tracked")
 ALL = ("python", "-m", "pipelines.track_all")
@@ -519,3 +522,27 @@ def test_trainings_of_the_explorer_are_logged_in_an_experiment_of_their_own_and_
     assert {run.data.tags["mlflow.source.name"] for run in runs} == {"studies/explorer"}
     assert all(client.download_artifacts(run.info.run_id, "checkpoints") for run in runs if "variant" in run.data.tags)
     assert client.search_registered_models() == []
+
+
+def test_a_data_set_that_another_process_adds_at_the_same_moment_is_logged_all_the_same(tmp_path, monkeypatch):
+    client = mlflow.MlflowClient(f"sqlite:///{tmp_path}/mlflow.db")
+    run = client.create_run(client.create_experiment("own")).info.run_id
+    log, said = client.log_inputs, []
+
+    def busy(*given):
+        said.append(given)
+        if len(said) == 1:
+            raise MlflowException("UNIQUE constraint failed: datasets.experiment_id", error_code=BAD_REQUEST)
+        log(*given)
+
+    monkeypatch.setattr(client, "log_inputs", busy)
+    runs._log_data(client, run, [DataSet("train", "moons", Path("data/train.parquet"), 3, "0" * 32, {})])
+    assert [used.dataset.digest for used in client.get_run(run).inputs.dataset_inputs] == ["0" * 32]
+    assert len(said) == 2
+
+    def broken(*given):
+        raise MlflowException("no such run", error_code=RESOURCE_DOES_NOT_EXIST)
+
+    monkeypatch.setattr(client, "log_inputs", broken)
+    with pytest.raises(MlflowException, match="no such run"):
+        runs._log_data(client, run, [])
