@@ -1,14 +1,17 @@
 """Every block: its row here, its size, its gradient, and that a stack of networks is the networks."""
 
 import math
+import re
 import runpy
 from functools import partial
 from pathlib import Path
+from typing import get_args
 
 import pytest
 import torch
 from torch import nn
 
+from gradflow.drawing.inits import called
 from gradflow.instruments import branch_ratio, gradient_split, trace
 from gradflow.kit import block
 from gradflow.kit.block import Place
@@ -16,6 +19,8 @@ from gradflow.kit.building import build
 from gradflow.kit.inits import INITS, stack
 from gradflow.kit.layers import Kit
 from gradflow.params import catalogue
+from gradflow.params.sections import Init
+from gradflow.theory import variances
 from tests.blocks import DEPTH, ROWS, every_block
 
 ROOT = Path(__file__).parents[1]
@@ -329,3 +334,12 @@ def test_every_linear_map_is_logged(row):
     assert [(each.name, each.weight.shape) for each in together.linear_maps()] == [
         (each.name, (3, *each.weight.shape)) for each in single.linear_maps()
     ]
+
+
+@pytest.mark.parametrize("init", get_args(Init))
+def test_each_initialisation_can_be_drawn_predicted_and_named(init):
+    assert init in INITS and variances(init, 4, 8, 8)
+    assert "weights" in called(init, "weights")
+    page = (ROOT / "gradflow/report/template/explorer.js").read_text(encoding="utf-8")
+    [names] = re.findall(r"^const INITS = \{(.*)\};$", page, re.MULTILINE)
+    assert re.search(rf"(^|, ) ?{init}: \"", names), "the explorer has no name for it"
